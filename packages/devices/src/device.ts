@@ -1,0 +1,75 @@
+// What a device is to the board, and what the board offers it. A device knows neither the CPU nor the accelerator.
+// All calls come on the machine's thread. Guest mistakes never throw: reads give what the hardware gives (usually ones), writes are dropped.
+
+import type { GuestMemory } from '@anillo/memory/guest-memory';
+
+export type AccessBytes = 1 | 2 | 4;
+
+/** A range of I/O ports or of guest-physical addresses that a device serves. Offsets are relative to the range's start. */
+export interface IoRange {
+  readonly start: number;
+  readonly byteCount: number;
+  read(offset: number, byteCount: AccessBytes): number;
+  write(offset: number, byteCount: AccessBytes, value: number): void;
+}
+
+/** An interrupt input of the board: level semantics; an edge is raise then lower. */
+export interface IrqLine {
+  raise(): void;
+  lower(): void;
+}
+
+/** Guest time, and timers on it. Guest time stands still while the machine is paused. */
+export interface Clock {
+  /** Nanoseconds since power-on; never goes back. A double: exact to below 1 us for 100 days. */
+  nowNs(): number;
+  /** Calls `fire` once, as soon as possible after guest time `atNs`; a second `arm` replaces the first. */
+  createTimer(fire: () => void): Timer;
+  /** Wall-clock time of the guest, milliseconds since 1970 UTC. */
+  wallMs(): number;
+}
+
+export interface Timer {
+  arm(atNs: number): void;
+  disarm(): void;
+}
+
+/** What the board does when a device asks. */
+export interface BoardControl {
+  /** Guest switched itself off; `status` is the exit status to report (0: orderly). */
+  powerOff(status: number): void;
+  reset(): void;
+  /** Guest said that it crashed (pvpanic). */
+  panicked(): void;
+}
+
+/** A device with its state in one declared struct, saved and restored as bytes. */
+export interface Device {
+  readonly name: string;
+  readonly ports?: readonly IoRange[];
+  readonly mmio?: readonly IoRange[];
+  /** Power-on state. */
+  reset(): void;
+  /** State for a snapshot: the struct's bytes (and whatever the device needs beyond), to be given back to `restore`. */
+  save(): Uint8Array;
+  restore(state: Uint8Array): void;
+  [Symbol.dispose]?(): void;
+}
+
+/** Host end of a character device (serial port, debug console). Consumer side: what a UART needs. */
+export interface CharBackend {
+  /** Guest sends a byte. False: not now; `onDrain` is called when there is room again. */
+  write(byte: number): boolean;
+  onDrain: (() => void) | undefined;
+  /** Bytes from the host wait in the back end until the device takes them; `onInput` says that some arrived. */
+  readonly available: number;
+  read(): number;
+  onInput: (() => void) | undefined;
+}
+
+export interface DeviceContext {
+  readonly clock: Clock;
+  readonly memory: GuestMemory;
+  readonly control: BoardControl;
+  irq(line: number): IrqLine;
+}

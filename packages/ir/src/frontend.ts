@@ -1,0 +1,108 @@
+// What a guest architecture gives to an accelerator that translates: state layout, lifting, routines, helpers, address translation, traps.
+// All functions run on the vCPU's thread. Nothing here knows WebAssembly; the accelerator knows nothing of the architecture.
+
+import type { Block } from './block.ts';
+import type { Routine } from './callee.ts';
+
+/** Guest code as the lifter sees it. */
+export interface CodeSource {
+  /** Bytes from the block's start to the end of its page. */
+  readonly bytes: Uint8Array;
+  /** Low bits of the block's linear address (page offset). */
+  readonly pageOffset: number;
+  /** Mode bits of the block's key. */
+  readonly mode: number;
+  /**
+   * Bytes of the next page, for an instruction that straddles; undefined where it cannot be fetched (the lifter then ends the block before that
+   * instruction, or, when it is the first, asks the vCPU's `fetchFault` to record the fault and returns undefined).
+   */
+  nextPage(): Uint8Array | undefined;
+  /** Largest number of guest instructions to lift. */
+  readonly maxInsns: number;
+}
+
+export type Access = 0 | 1 | 2;
+export const ACCESS = { READ: 0, WRITE: 1, EXECUTE: 2 } as const satisfies Record<string, Access>;
+
+/** Outcome of a page walk; the walker fills one reused object. */
+export interface Translation {
+  /** Guest-physical address of the byte asked for. */
+  gpa: number;
+  /** What the page grants in the present privilege: bits 1 << ACCESS. Write only once the entry is marked dirty. */
+  grants: number;
+}
+
+/** What the accelerator offers to a front end's vCPU. */
+export interface VcpuPorts {
+  /** The machine's memory and the byte offset of this vCPU's struct in it. */
+  readonly buffer: ArrayBufferLike;
+  readonly state: number;
+  /** Byte offset in `buffer` of guest-physical address `gpa` if `byteCount` bytes there are RAM (or ROM for reads), else -1. */
+  ramAt(gpa: number, byteCount: number, write: boolean): number;
+  /** Physical accesses of 1, 2, 4 bytes that may be devices. Never fault: nothing there reads as ones. */
+  readPhysical(gpa: number, byteCount: 1 | 2 | 4): number;
+  writePhysical(gpa: number, byteCount: 1 | 2 | 4, value: number): void;
+  readPort(port: number, byteCount: 1 | 2 | 4): number;
+  writePort(port: number, byteCount: 1 | 2 | 4, value: number): void;
+  /** Puts the TLB of privilege class `index` (0..3) in force: writes the header's `tlb`. */
+  selectTlb(index: number): void;
+  /** Forgets all translations of linear addresses, or those of one page. */
+  flushTlb(): void;
+  flushTlbPage(linear: bigint): void;
+  /** Asks the vCPU loop for control before the next block. */
+  requestExit(): void;
+  /** Nanoseconds of guest time since power-on; never goes back. */
+  nowNs(): number;
+  /** Interrupt controller of this vCPU (x86: local APIC and, behind it, the 8259). */
+  readonly interrupts: InterruptPort;
+}
+
+export interface InterruptPort {
+  /** Is an interrupt asking that would be delivered if the guest had them enabled? */
+  isPending(): boolean;
+  /** Takes the interrupt: its vector, or -1 if it went away. */
+  acknowledge(): number;
+  /** Registers of the interrupt controller that the architecture reaches through the CPU (x86: APIC base MSR, x2APIC MSRs, CR8). */
+  readRegister(index: number): { low: number; high: number } | undefined;
+  writeRegister(index: number, low: number, high: number): boolean;
+  getTaskPriority(): number;
+  setTaskPriority(priority: number): void;
+}
+
+/** Reasons with which control comes back to the vCPU loop. Front ends' `exit` terminals use those from HALT on. */
+export const EXIT = { MISS: 1, BUDGET: 2, TRAP: 3, HOT: 4, POLL: 5, STALE_CODE: 6, HALT: 7, YIELD: 8, RESET: 9, SHUTDOWN: 10, DEBUG: 11 } as const;
+
+/** One vCPU of the guest architecture. */
+export interface GuestCpu {
+  /** Host functions that generated code calls, by helper name. */
+  readonly helpers: Readonly<Record<string, (...args: number[]) => number>>;
+  /** Power-on state. */
+  reset(): void;
+  /**
+   * Translates a linear address for the present privilege. False: the fault has been recorded (see `deliver`).
+   * `linear` is read from the header's `accessAddress`.
+   */
+  translate(access: Access, into: Translation): boolean;
+  /** Lifts the block at the present `pc`; undefined: nothing there can be fetched, and the fault has been recorded. */
+  lift(source: CodeSource): Block | undefined;
+  /** Records the fault for an instruction fetch that failed at the linear address in `accessAddress`. */
+  /** Delivers what has trapped (the recorded fault, or trap code and `pc` from the header). False: shutdown (triple fault). */
+  deliver(): boolean;
+  /** Would the guest take an interrupt now (enabled, not in a shadow)? */
+  canInterrupt(): boolean;
+  /** Delivers an external interrupt. False: shutdown. */
+  interrupt(vector: number): boolean;
+}
+
+/** A guest architecture. */
+export interface Frontend {
+  readonly name: string;
+  /** Bytes of the vCPU struct, header included. */
+  readonly stateBytes: number;
+  readonly routines: readonly Routine[];
+  /** Names and argument counts of every helper that lifted code may call. */
+  readonly helpers: readonly { readonly name: string; readonly argCount: number }[];
+  /** Number of privilege classes that need a TLB of their own (at most 4). */
+  readonly tlbCount: number;
+  createCpu(ports: VcpuPorts, config: unknown): GuestCpu;
+}

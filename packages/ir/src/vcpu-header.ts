@@ -1,0 +1,56 @@
+// The head of every vCPU struct, whatever the guest architecture: what generated code, the vCPU loop and the front end share.
+// A front end's state struct starts with these fields (spread `VCPU_HEADER` first), so their offsets are the same everywhere.
+
+import { struct } from '@anillo/base/struct';
+import { slot } from './slot.ts';
+
+export const VCPU_HEADER = {
+  /** Program counter as the guest sees it (x86: RIP, an offset into the code segment). Constant within a block; the block's start. */
+  pc: 'u64',
+  /** Added to pc to make the linear address of code (x86: CS base; 0 elsewhere). */
+  codeBase: 'u64',
+  /** Linear address of the access that a slow path serves. */
+  accessAddress: 'u64',
+  /** Operand and result slots for helpers. */
+  x: ['v128', 4],
+  /** Data of a slow-path access. */
+  accessData: 'v128',
+  /** Instructions left before the vCPU loop wants control. */
+  budget: 'i32',
+  /** Mode bits that the translation of code depends on; part of every block's key. Kept by the front end. */
+  mode: 'u32',
+  /** Byte offset, in the machine's memory, of the TLB in force. Kept by the front end through `VcpuPorts.selectTlb`. */
+  tlb: 'u32',
+  /** Not 0: an interrupt may be deliverable, so a `poll` terminal leaves. */
+  pending: 'u32',
+  /** Set to 1 by whatever traps; the vCPU loop clears it when it delivers. */
+  trapped: 'u32',
+  /** Trap code of raise_if and trap terminals; 0 when a helper has recorded the trap elsewhere. */
+  trapCode: 'u32',
+  /** Byte offset from block start of the instruction that trapped. */
+  trapAt: 'u32',
+  /** Reason of an `exit` terminal, or of one asked for by a helper. */
+  exitReason: 'u32',
+  /** Block in which the interpreter stopped, for the vCPU loop. */
+  block: 'u32',
+  /** Guest instructions retired in each tier, low word and high word. */
+  retiredInterpreted: 'u64',
+  retiredCompiled: 'u64',
+  /** Free for codegen. */
+  scratch: ['u64', 8],
+} as const;
+
+export const VcpuHeader = struct(VCPU_HEADER);
+const at = VcpuHeader.offset;
+
+export const PC = slot('pc', 'i64', at.pc);
+export const CODE_BASE = slot('codeBase', 'i64', at.codeBase, true);
+/** x0..x3 as i64 (low half) and as v128. */
+export const X64 = [0, 1, 2, 3].map((i) => slot(`x${i}`, 'i64', at.x + 16 * i, true));
+export const X64_HIGH = [0, 1, 2, 3].map((i) => slot(`x${i}h`, 'i64', at.x + 16 * i + 8, true));
+export const X128 = [0, 1, 2, 3].map((i) => slot(`v${i}`, 'v128', at.x + 16 * i, true));
+
+/** First byte of the interpreter's value slots; a front end's struct must end below. */
+export const TEMPS_OFFSET = 0x8000;
+/** Bytes that one vCPU's struct and temps take. */
+export const VCPU_BYTES = 0x10000;

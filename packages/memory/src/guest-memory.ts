@@ -1,0 +1,34 @@
+// Guest-physical memory as devices, boot protocols and front ends see it. Device memory (MMIO) is not here: accesses to it are the bus's.
+// Everything here is synchronous and runs on the thread that owns the machine's memory view.
+
+import type { Gpa } from '@anillo/base/gpa';
+
+export interface MemoryRegion {
+  readonly start: Gpa;
+  readonly byteCount: number;
+  /** Byte offset of the region in the machine's memory. */
+  readonly offset: number;
+  readonly kind: 'ram' | 'rom';
+}
+
+export interface GuestMemory {
+  readonly regions: readonly MemoryRegion[];
+  /** Bytes of RAM (ROM not counted). */
+  readonly ramBytes: number;
+  /** Byte offset into the machine's memory of [address, address + byteCount) if that lies in one region (and, for `write`, is RAM), else -1. */
+  offsetOf(address: number, byteCount: number, write: boolean): number;
+  /** Copies out; bytes outside RAM and ROM read as 0xff. */
+  read(address: Gpa, byteCount: number): Uint8Array;
+  /** Copies in; tells whoever watches (translated code); bytes outside RAM are dropped. For devices and boot protocols alike. */
+  write(address: Gpa, bytes: Uint8Array): void;
+  /** Fills ROM at set-up. */
+  load(address: Gpa, bytes: Uint8Array): void;
+  read8(address: Gpa): number;
+  read16(address: Gpa): number;
+  read32(address: Gpa): number;
+  write8(address: Gpa, value: number): void;
+  write16(address: Gpa, value: number): void;
+  write32(address: Gpa, value: number): void;
+  /** Called after each `write` through this interface, with the machine-memory offset. One watcher. */
+  onWrite: ((offset: number, byteCount: number) => void) | undefined;
+}

@@ -1,0 +1,79 @@
+// GuestMemory over one buffer: a short list of regions, each contiguous in the buffer. Multi-byte values are little-endian.
+
+import { gpa, type Gpa } from '@anillo/base/gpa';
+import type { GuestMemory, MemoryRegion } from './guest-memory.ts';
+
+export class RegionMemory implements GuestMemory {
+  readonly regions: readonly MemoryRegion[];
+  readonly ramBytes: number;
+  onWrite: ((offset: number, byteCount: number) => void) | undefined = undefined;
+  readonly #bytes: Uint8Array;
+  readonly #data: DataView;
+
+  constructor(buffer: ArrayBufferLike, regions: readonly MemoryRegion[]) {
+    this.regions = regions;
+    this.ramBytes = regions.reduce((sum, r) => sum + (r.kind === 'ram' ? r.byteCount : 0), 0);
+    this.#bytes = new Uint8Array(buffer);
+    this.#data = new DataView(buffer);
+  }
+
+  offsetOf(address: number, byteCount: number, write: boolean): number {
+    for (const r of this.regions) {
+      const into = address - r.start;
+      if (into >= 0 && into + byteCount <= r.byteCount && !(write && r.kind === 'rom')) return r.offset + into;
+    }
+    return -1;
+  }
+
+  /** Visits the parts of a range that lie in regions. */
+  #eachPart(address: number, byteCount: number, visit: (offset: number, from: number, count: number, kind: 'ram' | 'rom') => void): void {
+    for (const r of this.regions) {
+      const start = Math.max(address, r.start);
+      const end = Math.min(address + byteCount, r.start + r.byteCount);
+      if (start < end) visit(r.offset + start - r.start, start - address, end - start, r.kind);
+    }
+  }
+
+  read(address: Gpa, byteCount: number): Uint8Array {
+    const out = new Uint8Array(byteCount).fill(0xff);
+    this.#eachPart(address, byteCount, (offset, from, count) => out.set(this.#bytes.subarray(offset, offset + count), from));
+    return out;
+  }
+
+  write(address: Gpa, bytes: Uint8Array): void {
+    this.#eachPart(address, bytes.length, (offset, from, count, kind) => {
+      if (kind === 'rom') return;
+      this.#bytes.set(bytes.subarray(from, from + count), offset);
+      this.onWrite?.(offset, count);
+    });
+  }
+
+  load(address: Gpa, bytes: Uint8Array): void {
+    this.#eachPart(address, bytes.length, (offset, from, count) => {
+      this.#bytes.set(bytes.subarray(from, from + count), offset);
+      this.onWrite?.(offset, count);
+    });
+  }
+
+  read8(address: Gpa): number {
+    const at = this.offsetOf(address, 1, false);
+    return at < 0 ? 0xff : this.#bytes[at];
+  }
+  read16(address: Gpa): number {
+    const at = this.offsetOf(address, 2, false);
+    return at < 0 ? this.read8(address) | (this.read8(gpa(address + 1)) << 8) : this.#data.getUint16(at, true);
+  }
+  read32(address: Gpa): number {
+    const at = this.offsetOf(address, 4, false);
+    return at < 0 ? (this.read16(address) | (this.read16(gpa(address + 2)) << 16)) >>> 0 : this.#data.getUint32(at, true);
+  }
+  write8(address: Gpa, value: number): void {
+    this.write(address, Uint8Array.of(value));
+  }
+  write16(address: Gpa, value: number): void {
+    this.write(address, Uint8Array.of(value, value >>> 8));
+  }
+  write32(address: Gpa, value: number): void {
+    this.write(address, Uint8Array.of(value, value >>> 8, value >>> 16, value >>> 24));
+  }
+}
