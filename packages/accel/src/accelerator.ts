@@ -13,6 +13,8 @@ export interface BoardPorts {
   interrupts(id: number): InterruptController;
   /** Guest time in nanoseconds since power-on. */
   nowNs(): number;
+  /** Called between bursts of guest code (about four times a millisecond): fire the timers that are due. */
+  poll(): void;
 }
 
 /** Local interrupt controller as its vCPU sees it (x86: the local APIC with, for the boot CPU, the 8259 behind it). */

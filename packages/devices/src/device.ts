@@ -9,6 +9,10 @@ export type AccessBytes = 1 | 2 | 4;
 export interface IoRange {
   readonly start: number;
   readonly byteCount: number;
+  /** Widest access that the device serves (default 4); the bus splits wider ones, lowest address first. */
+  readonly widestBytes?: AccessBytes;
+  /** Lies within another device's range and goes before it (port 0xcf9 in 0xcf8..0xcff). */
+  readonly overlay?: true;
   read(offset: number, byteCount: AccessBytes): number;
   write(offset: number, byteCount: AccessBytes, value: number): void;
 }

@@ -17,6 +17,8 @@ export interface CodeSource {
    * instruction, or, when it is the first, asks the vCPU's `fetchFault` to record the fault and returns undefined).
    */
   nextPage(): Uint8Array | undefined;
+  /** Must the block end before the instruction at this distance from its start (a debugger's breakpoint)? Asked from the second one on. */
+  readonly endsBefore?: ((delta: number) => boolean) | undefined;
   /** Largest number of guest instructions to lift. */
   readonly maxInsns: number;
 }
@@ -30,6 +32,17 @@ export interface Translation {
   gpa: number;
   /** What the page grants in the present privilege: bits 1 << ACCESS. Write only once the entry is marked dirty. */
   grants: number;
+  /** The mapping is larger than 4 KiB (so forgetting one address must forget them all). */
+  isLarge: boolean;
+}
+
+/** CPU state that a boot protocol wants; the accelerator's `CpuStart`. */
+export interface StartState {
+  readonly mode: 'reset' | 'protected32' | 'long64';
+  readonly pc: number;
+  readonly registers: Readonly<Record<string, number>>;
+  readonly cr3?: number;
+  readonly gdt?: { readonly base: number; readonly limit: number; readonly codeSelector: number; readonly dataSelector: number };
 }
 
 /** What the accelerator offers to a front end's vCPU. */
@@ -83,13 +96,30 @@ export interface GuestCpu {
    * `linear` is read from the header's `accessAddress`.
    */
   translate(access: Access, into: Translation): boolean;
+  /** As translate, for a debugger: records no fault, sets no accessed or dirty bit, and ignores privilege. */
+  probe(access: Access, into: Translation): boolean;
   /** Lifts the block at the present `pc`; undefined: nothing there can be fetched, and the fault has been recorded. */
   lift(source: CodeSource): Block | undefined;
-  /** Records the fault for an instruction fetch that failed at the linear address in `accessAddress`. */
   /** Delivers what has trapped (the recorded fault, or trap code and `pc` from the header). False: shutdown (triple fault). */
   deliver(): boolean;
   /** Would the guest take an interrupt now (enabled, not in a shadow)? */
   canInterrupt(): boolean;
+  /** Are interrupts held off for exactly one instruction? Clears that; the vCPU loop then runs one instruction. */
+  takeShadow(): boolean;
+  /** Must every instruction be followed by `stepTrap` (x86: EFLAGS.TF)? Asked before an instruction. */
+  isStepping(): boolean;
+  /** The instruction begun while `isStepping` has completed: delivers the single-step trap. False: shutdown. */
+  stepTrap(): boolean;
+  /** Is a non-maskable interrupt waiting and allowed? Then `interrupt(-1)` delivers it. */
+  canTakeNmi(): boolean;
+  setStart(start: StartState): void;
+  /** Debugger's registers by gdb's name; undefined / false: no such register. */
+  readRegister(name: string): Uint8Array | undefined;
+  writeRegister(name: string, bytes: Uint8Array): boolean;
+  /** gdb's name of the architecture now ("i386:x86-64"). */
+  readonly architecture: string;
+  /** Registers as text for people. */
+  describe(): string;
   /** Delivers an external interrupt. False: shutdown. */
   interrupt(vector: number): boolean;
 }

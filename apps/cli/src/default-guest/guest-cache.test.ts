@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { appendFileSync, mkdtempSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { GuestCache } from './guest-cache.ts';
+
+const parts = { kernel: Buffer.from('kernel bytes'), busybox: Buffer.from('busybox bytes'), applets: ['bin/ls', 'sbin/init'] };
+
+test('stores whole, finds again, and puts damaged ones aside', (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'anillo-cache-'));
+  t.after(() => rmSync(root, { recursive: true }));
+  const cache = new GuestCache('cloud-amd64', root);
+  assert.deepEqual(cache.find(), { guest: undefined, damaged: 0 });
+  const store = (): void => {
+    const work = cache.createWorkFolder();
+    cache.store('6.1', parts, work);
+    rmSync(work, { recursive: true });
+  };
+  store();
+  const found = cache.find();
+  assert.equal(found.guest?.version, '6.1');
+  assert.deepEqual(found.guest?.applets, parts.applets);
+  for (const damage of [
+    (folder: string) => truncateSync(join(folder, 'kernel'), 3),
+    (folder: string) => appendFileSync(join(folder, 'busybox'), 'x'),
+    (folder: string) => rmSync(join(folder, 'SHA256SUMS')),
+    (folder: string) => rmSync(join(folder, 'applets')),
+  ]) {
+    damage(join(cache.folder, '6.1'));
+    assert.deepEqual(cache.find(), { guest: undefined, damaged: 1 });
+    store();
+    assert.equal(cache.find().guest?.version, '6.1');
+  }
+  assert.deepEqual(readdirSync(cache.folder), ['6.1']);
+});

@@ -1,0 +1,115 @@
+// Serves the accesses that the inline TLB check does not: fills the TLB, or does the access itself (devices, ROM writes, stores beside code).
+// Contract: codegen/src/slow-access.ts. An access never crosses a page.
+
+import { ACCESS_KIND, MISS_RESULT } from '@anillo/codegen/slow-access';
+import { ACCESS, EXIT, type GuestCpu, type Translation } from '@anillo/ir/frontend';
+import { VcpuHeader } from '@anillo/ir/vcpu-header';
+import type { BoardPorts } from '@anillo/accel/accelerator';
+import type { GuestMemory } from '@anillo/memory/guest-memory';
+import type { TranslationCache } from './translation-cache.ts';
+import type { VcpuTlb } from './vcpu-tlb.ts';
+import type { Watchpoints } from './watchpoints.ts';
+
+const at = VcpuHeader.offset;
+
+export interface MissParts {
+  readonly buffer: ArrayBufferLike;
+  readonly state: number;
+  readonly cpu: GuestCpu;
+  readonly memory: GuestMemory;
+  readonly ports: BoardPorts;
+  readonly tlb: VcpuTlb;
+  readonly cache: TranslationCache;
+  readonly watchpoints: Watchpoints;
+}
+
+export class MemoryMiss {
+  /** Accesses served; those that went to devices. */
+  misses = 0;
+  deviceAccesses = 0;
+  /** While one instruction runs alone: stores may overwrite code, whose pages are then dropped. */
+  storeThrough = false;
+  /** Machine-memory page whose code the refused store would have overwritten. */
+  stalePage = 0;
+  readonly overwritten: number[] = [];
+  readonly #p: MissParts;
+  readonly #words: Uint32Array;
+  readonly #bytes: Uint8Array;
+  readonly #into: Translation = { gpa: 0, grants: 0, isLarge: false };
+
+  constructor(parts: MissParts) {
+    this.#p = parts;
+    this.#words = new Uint32Array(parts.buffer);
+    this.#bytes = new Uint8Array(parts.buffer);
+  }
+
+  #leave(reason: number): number {
+    this.#words[(this.#p.state + at.trapped) >>> 2] = 0;
+    this.#words[(this.#p.state + at.exitReason) >>> 2] = reason;
+    return MISS_RESULT.LEAVE;
+  }
+
+  serve(kind: number): number {
+    this.misses++;
+    const { cpu, memory, tlb, cache, state } = this.#p;
+    const byteCount = 1 << (kind & ACCESS_KIND.SIZE_LOG2);
+    const isWrite = (kind & (ACCESS_KIND.WRITE | ACCESS_KIND.PROBE)) !== 0;
+    const low = this.#words[(state + at.accessAddress) >>> 2] as number;
+    const high = this.#words[(state + at.accessAddress + 4) >>> 2] as number;
+    const into = this.#into;
+    if (!cpu.translate(isWrite ? ACCESS.WRITE : ACCESS.READ, into)) return MISS_RESULT.LEAVE;
+    const watched = this.#p.watchpoints.isActive && this.#p.watchpoints.pageHas(low, high);
+    if (watched && (kind & ACCESS_KIND.PROBE) === 0 && this.#p.watchpoints.hit(low, high, byteCount, isWrite)) return this.#leave(EXIT.DEBUG);
+    const gpaPage = into.gpa - (into.gpa % 4096);
+    const hostPage = memory.offsetOf(gpaPage, 4096, false);
+    if (hostPage < 0) return this.#device(kind, byteCount, into.gpa);
+    const writable = memory.offsetOf(gpaPage, 4096, true) >= 0;
+    let grants = into.grants;
+    if (!writable || cache.codePages.hasCode(hostPage)) grants &= ~(1 << ACCESS.WRITE);
+    if (watched) grants &= ~((1 << ACCESS.READ) | (1 << ACCESS.WRITE));
+    tlb.fill(low, high, hostPage, grants, into.isLarge);
+    if (grants & (1 << (isWrite ? ACCESS.WRITE : ACCESS.READ))) return MISS_RESULT.FILLED;
+    const host = hostPage + (into.gpa % 4096);
+    if (!isWrite) return this.#load(host, byteCount);
+    if (!writable) return MISS_RESULT.DONE;
+    return this.#storeBesideCode(kind, host, byteCount);
+  }
+
+  #load(host: number, byteCount: number): number {
+    const data = this.#p.state + at.accessData;
+    this.#bytes.fill(0, data, data + 16);
+    this.#bytes.copyWithin(data, host, host + byteCount);
+    return MISS_RESULT.DONE;
+  }
+
+  #storeBesideCode(kind: number, host: number, byteCount: number): number {
+    const { cache, state } = this.#p;
+    if (cache.codePages.touches(host, byteCount)) {
+      const page = (host & ~0xfff) >>> 0;
+      if (!this.storeThrough) {
+        this.stalePage = page;
+        return this.#leave(EXIT.STALE_CODE);
+      }
+      if (!this.overwritten.includes(page)) this.overwritten.push(page);
+    }
+    if (kind & ACCESS_KIND.WRITE) this.#bytes.copyWithin(host, state + at.accessData, state + at.accessData + byteCount);
+    return MISS_RESULT.DONE;
+  }
+
+  /** Device memory: pieces of at most four bytes, in order of address. */
+  #device(kind: number, byteCount: number, gpa: number): number {
+    const { ports, state } = this.#p;
+    if (kind & ACCESS_KIND.PROBE) return MISS_RESULT.DONE;
+    this.deviceAccesses++;
+    const data = (state + at.accessData) >>> 2;
+    if ((kind & ACCESS_KIND.WRITE) === 0) this.#words.fill(0, data, data + 4);
+    for (let done = 0; done < byteCount; done += 4) {
+      const size = Math.min(4, byteCount - done) as 1 | 2 | 4;
+      if (kind & ACCESS_KIND.WRITE) {
+        const value = this.#words[data + (done >> 2)] as number;
+        ports.writeMmio(gpa + done, size, size === 4 ? value : value & ((1 << (size * 8)) - 1));
+      } else this.#words[data + (done >> 2)] = ports.readMmio(gpa + done, size);
+    }
+    return MISS_RESULT.DONE;
+  }
+}

@@ -1,0 +1,139 @@
+// All translations of a machine: block records in the arena, chained in the bucket table for the dispatcher, and listed by page so that they die
+// with their page. When the arena is full everything is forgotten. Bytecode of dead blocks stays until then: code that is running may finish.
+
+import { BLOCK_BUCKET_TABLE_BYTES, BlockRecord, blockBucket, BLOCK_FLAGS } from '@anillo/codegen/block-record';
+import type { BlockEncoder } from '@anillo/codegen/bytecode';
+import type { Block } from '@anillo/ir/block';
+import { CodePages } from './code-pages.ts';
+import type { MemoryPlan } from './memory-plan.ts';
+
+const field = BlockRecord.offset;
+
+export interface BlockGuard {
+  /** Bytes from the block's start to the second page. */
+  readonly delta: number;
+  /** Machine-memory address of that page. */
+  readonly hostPage: number;
+}
+
+export class TranslationCache {
+  readonly codePages: CodePages;
+  /** Told when a page's translations die, and (0) when all do. */
+  onDrop: (hostPage: number) => void = () => {};
+  /** Told when a page gets its first translation. */
+  onFirstCode: (hostPage: number) => void = () => {};
+  blocks = 0;
+  flushes = 0;
+  readonly #plan: MemoryPlan;
+  readonly #words: Uint32Array;
+  readonly #encoder: BlockEncoder;
+  readonly #byPage = new Map<number, number[]>();
+  #arenaAt: number;
+
+  constructor(buffer: ArrayBufferLike, plan: MemoryPlan, encoder: BlockEncoder) {
+    this.#plan = plan;
+    this.#words = new Uint32Array(buffer);
+    this.#encoder = encoder;
+    this.#arenaAt = plan.arenaAt;
+    this.codePages = new CodePages(plan.pageCount * 65536);
+  }
+
+  word(record: number, name: keyof typeof field): number {
+    return this.#words[(record + field[name]) >>> 2] as number;
+  }
+  setWord(record: number, name: keyof typeof field, value: number): void {
+    this.#words[(record + field[name]) >>> 2] = value;
+  }
+
+  find(hostAddress: number, mode: number): number {
+    let record = this.#words[(this.#plan.bucketsAt >>> 2) + blockBucket(hostAddress, mode)] as number;
+    while (record !== 0 && (this.word(record, 'hostAddress') !== hostAddress || this.word(record, 'mode') !== mode)) record = this.word(record, 'next');
+    return record;
+  }
+
+  /** Live records whose first byte is in the page. */
+  inPage(hostPage: number): readonly number[] {
+    return (this.#byPage.get(hostPage) ?? []).filter((record) => ((this.word(record, 'hostAddress') ^ hostPage) & ~0xfff) === 0);
+  }
+
+  insert(block: Block, hostAddress: number, mode: number, hotAt: number, guard: BlockGuard | undefined): number {
+    const place = { hostAddress, mode, hotAt };
+    let used = this.#encoder.encode(block, this.#arenaAt, this.#plan.arenaEnd, place);
+    if (used < 0) {
+      this.dropAll();
+      used = this.#encoder.encode(block, this.#arenaAt, this.#plan.arenaEnd, place);
+      if (used < 0) throw new RangeError('a block does not fit the empty arena');
+    }
+    const record = this.#arenaAt;
+    this.#arenaAt += used;
+    this.blocks++;
+    const inPage = guard ? guard.delta : block.byteCount;
+    if (guard) {
+      this.setWord(record, 'flags', BLOCK_FLAGS.GUARD);
+      this.setWord(record, 'guardDelta', guard.delta);
+      this.setWord(record, 'guardHost', guard.hostPage);
+      this.#register(record, guard.hostPage, Math.max(1, block.byteCount - guard.delta));
+    }
+    this.#register(record, hostAddress, Math.min(inPage, 4096 - (hostAddress & 0xfff)));
+    const bucket = (this.#plan.bucketsAt >>> 2) + blockBucket(hostAddress, mode);
+    this.setWord(record, 'next', this.#words[bucket] as number);
+    this.#words[bucket] = record;
+    return record;
+  }
+
+  #register(record: number, at: number, byteCount: number): void {
+    const hostPage = (at & ~0xfff) >>> 0;
+    const list = this.#byPage.get(hostPage);
+    if (list) list.push(record);
+    else this.#byPage.set(hostPage, [record]);
+    if (this.codePages.add(at, Math.max(1, byteCount))) this.onFirstCode(hostPage);
+  }
+
+  /** Takes one record out of its chain; it stays listed with its page. */
+  unlink(record: number): void {
+    const bucket = (this.#plan.bucketsAt >>> 2) + blockBucket(this.word(record, 'hostAddress'), this.word(record, 'mode'));
+    const next = this.word(record, 'next');
+    if (this.#words[bucket] === record) {
+      this.#words[bucket] = next;
+      return;
+    }
+    for (let r = this.#words[bucket] as number; r !== 0; r = this.word(r, 'next')) {
+      if (this.word(r, 'next') === record) {
+        this.setWord(r, 'next', next);
+        return;
+      }
+    }
+  }
+
+  /** Forgets every translation that has bytes in the page. */
+  dropPage(hostPage: number): void {
+    const records = this.#byPage.get(hostPage);
+    if (records === undefined) return;
+    for (const record of records) {
+      this.unlink(record);
+      // Code that is running may still follow links to it: it must not reach a function slot that gets another use.
+      this.setWord(record, 'flags', this.word(record, 'flags') & ~BLOCK_FLAGS.COMPILED);
+    }
+    this.#byPage.delete(hostPage);
+    this.codePages.clear(hostPage);
+    this.onDrop(hostPage);
+  }
+
+  /** Forgets what stores by devices have overwritten. */
+  dropRange(at: number, byteCount: number): void {
+    for (let page = (at & ~0xfff) >>> 0; page < at + byteCount; page += 4096) {
+      const from = Math.max(at, page);
+      const count = Math.min(at + byteCount, page + 4096) - from;
+      if (this.codePages.hasCode(page) && this.codePages.touches(from, count)) this.dropPage(page);
+    }
+  }
+
+  dropAll(): void {
+    this.#words.fill(0, this.#plan.bucketsAt >>> 2, (this.#plan.bucketsAt + BLOCK_BUCKET_TABLE_BYTES) >>> 2);
+    this.#byPage.clear();
+    this.codePages.clearAll();
+    this.#arenaAt = this.#plan.arenaAt;
+    this.flushes++;
+    this.onDrop(0);
+  }
+}

@@ -1,0 +1,152 @@
+// The translator as an accelerator: one WebAssembly memory a machine, the runtime module of the front end, vCPUs over it.
+
+import type { AcceleratedVm, Accelerator, BoardPorts, Vcpu, VmConfig } from '@anillo/accel/accelerator';
+import { AnilloError } from '@anillo/base/anillo-error';
+import { BlockEncoder } from '@anillo/codegen/bytecode';
+import { buildRuntime, type Runtime } from '@anillo/codegen/runtime-module';
+import type { Frontend, VcpuPorts } from '@anillo/ir/frontend';
+import { VcpuHeader } from '@anillo/ir/vcpu-header';
+import type { GuestMemory } from '@anillo/memory/guest-memory';
+import { RegionMemory } from '@anillo/memory/region-memory';
+import { MemoryMiss } from './memory-miss.ts';
+import { ONES_PAGE, planMemory, type MemoryPlan } from './memory-plan.ts';
+import { RegionCompilerQueue } from './region-compiler-queue.ts';
+import { TranslationCache } from './translation-cache.ts';
+import { VcpuTlb } from './vcpu-tlb.ts';
+import { Watchpoints } from './watchpoints.ts';
+import { WasmVcpu } from './wasm-vcpu.ts';
+
+/** Executions after which a block is compiled. */
+const HOT_AT = 300;
+const NEVER = 0xffff_ffff;
+
+/** What the vCPUs of a machine share. */
+export interface VmParts {
+  readonly buffer: ArrayBufferLike;
+  readonly plan: MemoryPlan;
+  readonly memory: GuestMemory;
+  readonly ports: BoardPorts;
+  readonly cache: TranslationCache;
+  /** Is the page at a guest-physical address RAM? */
+  isWritable(address: number): boolean;
+}
+
+export interface WasmAcceleratorOptions {
+  /** Parsed CPU model for the front end. */
+  readonly cpuConfig?: (model: string) => unknown;
+  /** Executions after which a block is compiled; 1 compiles everything at once. */
+  readonly hotAt?: number;
+}
+
+export function createWasmAccelerator(frontend: Frontend, options: WasmAcceleratorOptions = {}): Accelerator {
+  return { name: 'wasm', createVm: (config) => new WasmVm(frontend, config, options) };
+}
+
+function makeMemory(plan: MemoryPlan): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial: plan.pageCount, maximum: plan.pageCount });
+  } catch (cause) {
+    throw new AnilloError('BAD_MEMORY', `The host did not give ${Math.ceil(plan.pageCount / 16)} MiB of memory for the guest; ask for less with --memory.`, { cause });
+  }
+}
+
+class WasmVm implements AcceleratedVm {
+  readonly memory: GuestMemory;
+  readonly #frontend: Frontend;
+  readonly #config: VmConfig;
+  readonly #options: WasmAcceleratorOptions;
+  readonly #wasmMemory: WebAssembly.Memory;
+  readonly #table = new WebAssembly.Table({ initial: 1024, element: 'anyfunc' });
+  readonly #runtime: Runtime;
+  readonly #parts: VmParts;
+
+  constructor(frontend: Frontend, config: VmConfig, options: WasmAcceleratorOptions) {
+    this.#frontend = frontend;
+    this.#config = config;
+    this.#options = options;
+    const plan = planMemory(1, config.regions);
+    this.#wasmMemory = makeMemory(plan);
+    const { buffer } = this.#wasmMemory;
+    new Uint8Array(buffer).fill(0xff, ONES_PAGE, ONES_PAGE + 4096);
+    this.memory = new RegionMemory(buffer, plan.regions);
+    this.#runtime = buildRuntime({ routines: frontend.routines, helpers: frontend.helpers, bucketsAt: plan.bucketsAt });
+    const cache = new TranslationCache(buffer, plan, new BlockEncoder(this.#runtime.opcodes, buffer));
+    this.memory.onWrite = (offset, byteCount) => cache.dropRange(offset, byteCount);
+    const { memory } = this;
+    this.#parts = {
+      buffer,
+      plan,
+      memory,
+      ports: config.ports,
+      cache,
+      isWritable: (address) => memory.offsetOf(address - (address % 4096), 4096, true) >= 0,
+    };
+  }
+
+  createVcpu(id: number): Vcpu {
+    const { buffer, plan, cache } = this.#parts;
+    const state = plan.vcpuAt(id);
+    const tlb = new VcpuTlb(buffer, plan, id);
+    cache.onFirstCode = (hostPage) => tlb.revokeWrite(hostPage);
+    const cpu = this.#frontend.createCpu(this.#cpuPorts(id, state, tlb), this.#options.cpuConfig?.(this.#config.cpuModel) ?? this.#config.cpuModel);
+    const watchpoints = new Watchpoints();
+    const miss = new MemoryMiss({ buffer, state, cpu, memory: this.memory, ports: this.#config.ports, tlb, cache, watchpoints });
+    const env: Record<string, unknown> = { memory: this.#wasmMemory, table: this.#table };
+    const host = { memory_miss: (_cpu: number, at: number, kind: number) => this.#memoryMiss(miss, state, at, kind) };
+    const helper = { ...cpu.helpers };
+    const module = new WebAssembly.Module(this.#runtime.bytes);
+    const runtime = new WebAssembly.Instance(module, { env, host, helper }).exports;
+    const isJit = this.#config.tier === 'jit';
+    let vcpu: WasmVcpu | undefined;
+    const compiler = isJit
+      ? new RegionCompilerQueue(cache, {
+          lift: (hostAddress, mode) => vcpu?.liftAgain(hostAddress, mode),
+          imports: { env, runtime, helper },
+          table: this.#table,
+          nowMs: () => this.#config.ports.nowNs() / 1e6,
+        })
+      : undefined;
+    vcpu = new WasmVcpu({
+      id, vm: this.#parts, cpu, state, tlb, miss, watchpoints, compiler,
+      runBlocks: runtime.run as (state: number) => number,
+      hotAt: isJit ? (this.#options.hotAt ?? HOT_AT) : NEVER,
+    });
+    return vcpu;
+  }
+
+  #memoryMiss(miss: MemoryMiss, state: number, at: number, kind: number): number {
+    new Uint32Array(this.#parts.buffer, state + VcpuHeader.offset.trapAt, 1)[0] = at;
+    return miss.serve(kind);
+  }
+
+  #cpuPorts(id: number, state: number, tlb: VcpuTlb): VcpuPorts {
+    const { ports } = this.#config;
+    const { memory } = this;
+    const { buffer } = this.#parts;
+    const words = new Uint32Array(buffer);
+    const budget = (state + VcpuHeader.offset.budget) >>> 2;
+    return {
+      buffer,
+      state,
+      ramAt: (address, byteCount, write) => memory.offsetOf(address, byteCount, write),
+      readPhysical: (address, byteCount) => ports.readMmio(address, byteCount),
+      writePhysical: (address, byteCount, value) => ports.writeMmio(address, byteCount, value),
+      readPort: (port, byteCount) => ports.readPort(port, byteCount),
+      writePort: (port, byteCount, value) => ports.writePort(port, byteCount, value),
+      selectTlb: (index) => {
+        words[(state + VcpuHeader.offset.tlb) >>> 2] = tlb.select(index);
+      },
+      flushTlb: () => tlb.flush(),
+      flushTlbPage: (linear) => tlb.flushPage(Number(BigInt.asIntN(32, linear))),
+      requestExit: () => {
+        words[budget] = 0;
+      },
+      nowNs: () => ports.nowNs(),
+      interrupts: ports.interrupts(id),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#parts.cache.dropAll();
+  }
+}

@@ -1,0 +1,400 @@
+// One vCPU of the translator: the loop around the generated code's `run`. It translates what is missing, delivers traps and interrupts, promotes
+// hot code, and returns to the machine when the slice is over or the guest waits.
+//
+//   run -> MISS   -> lift, optimise, encode, insert -> run
+//       -> HOT    -> compile the neighbourhood      -> run
+//       -> TRAP   -> front end delivers, or code was about to be overwritten (STALE_CODE), or a watchpoint was hit
+//       -> BUDGET -> timers, interrupts             -> run, or back to the machine
+//       -> POLL   -> interrupts                     -> run
+//       -> HALT ... reasons of `exit` terminals
+
+import type { CpuStart, Vcpu, VcpuDebug, VcpuExit, VcpuStats } from '@anillo/accel/accelerator';
+import { ACCESS, EXIT, type CodeSource, type GuestCpu, type Translation } from '@anillo/ir/frontend';
+import type { Block } from '@anillo/ir/block';
+import { Builder } from '@anillo/ir/builder';
+import { optimize } from '@anillo/ir/optimize';
+import { VcpuHeader } from '@anillo/ir/vcpu-header';
+import { GuestDebug } from './guest-debug.ts';
+import { ONES_PAGE } from './memory-plan.ts';
+import type { MemoryMiss } from './memory-miss.ts';
+import type { RegionCompilerQueue } from './region-compiler-queue.ts';
+import type { BlockGuard } from './translation-cache.ts';
+import type { VmParts } from './wasm-accelerator.ts';
+import type { VcpuTlb } from './vcpu-tlb.ts';
+import type { Watchpoints } from './watchpoints.ts';
+
+const at = VcpuHeader.offset;
+/** Guest instructions between looks at the clock, at first; adapted so that a burst takes about a quarter of a millisecond. */
+const FIRST_BURST = 20_000;
+const MIN_BURST = 5_000;
+const MAX_BURST = 400_000;
+const BURST_MS = 0.25;
+const BLOCK_INSNS = 48;
+
+/** Stands where a debugger has set a breakpoint: leaves at once. */
+const STOP: Block = new Builder().finish({ kind: 'exit', delta: 0, reason: EXIT.DEBUG }, { byteCount: 1, insnCount: 1, pcBits: 64 });
+
+export interface VcpuParts {
+  readonly id: number;
+  readonly vm: VmParts;
+  readonly cpu: GuestCpu;
+  readonly state: number;
+  readonly tlb: VcpuTlb;
+  readonly miss: MemoryMiss;
+  readonly watchpoints: Watchpoints;
+  readonly compiler: RegionCompilerQueue | undefined;
+  /** The runtime module's dispatcher. */
+  readonly runBlocks: (state: number) => number;
+  readonly hotAt: number;
+}
+
+export class WasmVcpu implements Vcpu {
+  readonly id: number;
+  readonly debug: VcpuDebug;
+  readonly #p: VcpuParts;
+  readonly #view: ReturnType<typeof VcpuHeader.view>;
+  readonly #words: Uint32Array;
+  readonly #bytes: Uint8Array;
+  readonly #into: Translation = { gpa: 0, grants: 0, isLarge: false };
+  readonly #breakpoints = new Set<bigint>();
+  readonly #exits: Record<string, number> = {};
+  #burst = FIRST_BURST;
+  #halted = false;
+  #shutDown = false;
+  /** Breakpoint just reported: stepped over when the guest goes on. */
+  #stoppedAt: bigint | undefined = undefined;
+
+  constructor(parts: VcpuParts) {
+    this.#p = parts;
+    this.id = parts.id;
+    const { buffer } = parts.vm;
+    this.#view = VcpuHeader.view(buffer, parts.state);
+    this.#words = new Uint32Array(buffer);
+    this.#bytes = new Uint8Array(buffer);
+    this.debug = new GuestDebug({
+      cpu: parts.cpu,
+      view: this.#view,
+      memory: parts.vm.memory,
+      breakpoints: this.#breakpoints,
+      watchpoints: parts.watchpoints,
+      changed: () => {
+        parts.tlb.flush();
+        parts.vm.cache.dropAll();
+      },
+    });
+    parts.vm.ports.interrupts(parts.id).onChange = () => this.kick();
+  }
+
+  reset(): void {
+    this.#halted = false;
+    this.#shutDown = false;
+    this.#p.tlb.flush();
+    this.#p.cpu.reset();
+  }
+
+  setStart(start: CpuStart): void {
+    this.#p.cpu.setStart(start);
+  }
+
+  kick(): void {
+    this.#view.pending = 1;
+    if (this.#view.budget > 0) this.#view.budget = 0;
+  }
+  #nowMs(): number {
+    return this.#p.vm.ports.nowNs() / 1e6;
+  }
+
+  run(sliceMs: number): VcpuExit {
+    const end = this.#nowMs() + sliceMs;
+    for (;;) {
+      const exit = this.#burstOnce(this.#burst);
+      if (exit !== undefined) return exit;
+      if (this.#nowMs() >= end) return { kind: 'slice' };
+    }
+  }
+
+  step(): VcpuExit {
+    this.#stoppedAt = undefined;
+    this.#p.watchpoints.isSuspended = true;
+    const exit = this.#takeEvents() ?? this.#single();
+    this.#p.watchpoints.isSuspended = false;
+    return exit ?? { kind: 'debug', reason: 'step', address: this.#linearPc() };
+  }
+
+  /** Runs about `insns` guest instructions. Undefined: nothing to report. */
+  #burstOnce(insns: number): VcpuExit | undefined {
+    this.#p.vm.ports.poll();
+    const event = this.#takeEvents();
+    if (event !== undefined) return event;
+    if (this.#p.cpu.isStepping()) return this.#stepwise(Math.min(insns, 2000));
+    const resumed = this.#stoppedAt !== undefined && this.#stoppedAt === this.#linearPc();
+    this.#stoppedAt = undefined;
+    if (this.#p.cpu.takeShadow() || resumed) {
+      const exit = this.#single();
+      if (exit !== undefined) return exit;
+    }
+    const start = this.#nowMs();
+    this.#view.budget = insns;
+    const exit = this.#runUntilBudget();
+    const ms = this.#nowMs() - start;
+    if (ms > BURST_MS * 2) this.#burst = Math.max(MIN_BURST, this.#burst >> 1);
+    else if (ms < BURST_MS / 2) this.#burst = Math.min(MAX_BURST, this.#burst * 2);
+    return exit;
+  }
+
+  /** Halts, interrupts and NMIs. Undefined: there is guest code to run. */
+  #takeEvents(): VcpuExit | undefined {
+    if (this.#shutDown) return { kind: 'shutdown', state: this.#p.cpu.describe() };
+    const controller = this.#p.vm.ports.interrupts(this.id);
+    const { cpu } = this.#p;
+    if (cpu.canTakeNmi()) {
+      this.#halted = false;
+      if (!cpu.interrupt(-1)) return this.#shutdown();
+    }
+    const pending = controller.isPending();
+    this.#view.pending = pending ? 1 : 0;
+    if (pending && cpu.canInterrupt()) {
+      const vector = controller.acknowledge();
+      if (vector >= 0) {
+        this.#halted = false;
+        this.#count('interrupt');
+        if (!cpu.interrupt(vector)) return this.#shutdown();
+      }
+      this.#view.pending = controller.isPending() ? 1 : 0;
+    }
+    return this.#halted ? { kind: 'halted' } : undefined;
+  }
+
+  #shutdown(): VcpuExit {
+    this.#shutDown = true;
+    return { kind: 'shutdown', state: this.#p.cpu.describe() };
+  }
+
+  #count(reason: string): void {
+    this.#exits[reason] = (this.#exits[reason] ?? 0) + 1;
+  }
+
+  /** The dispatcher until the budget is used up or something is to be reported. */
+  #runUntilBudget(): VcpuExit | undefined {
+    const { runBlocks, state } = this.#p;
+    for (;;) {
+      const reason = runBlocks(state);
+      switch (reason) {
+        case EXIT.MISS:
+          this.#count('miss');
+          if (!this.#translate(BLOCK_INSNS)) return this.#shutdown();
+          break;
+        case EXIT.HOT:
+          this.#count('hot');
+          if (this.#breakpoints.size === 0) this.#p.compiler?.promote(this.#view.block);
+          break;
+        case EXIT.BUDGET:
+          this.#count('budget');
+          return undefined;
+        case EXIT.POLL:
+          this.#count('poll');
+          return undefined;
+        case EXIT.TRAP: {
+          const exit = this.#trap();
+          if (exit !== undefined) return exit === 'go' ? undefined : exit;
+          if (this.#p.cpu.isStepping() || this.#view.budget <= 0) return undefined;
+          break;
+        }
+        case EXIT.HALT:
+          this.#count('halt');
+          this.#halted = true;
+          return undefined;
+        case EXIT.SHUTDOWN:
+          return this.#shutdown();
+        case EXIT.DEBUG:
+          return this.#breakpoint();
+        default:
+          this.#count('yield');
+          return undefined;
+      }
+    }
+  }
+
+  /** After EXIT.TRAP. Undefined: delivered, go on; 'go': end the burst. */
+  #trap(): VcpuExit | 'go' | undefined {
+    const view = this.#view;
+    if (view.trapped !== 0) {
+      this.#count('trap');
+      view.trapped = 0;
+      return this.#p.cpu.deliver() ? undefined : this.#shutdown();
+    }
+    view.pc += BigInt(view.trapAt);
+    view.trapAt = 0;
+    if (view.exitReason === EXIT.DEBUG) return { kind: 'debug', reason: 'watchpoint', address: this.#p.watchpoints.hitAddress };
+    this.#count('staleCode');
+    this.#p.vm.cache.dropPage(this.#p.miss.stalePage);
+    return this.#single() ?? 'go';
+  }
+
+  /** Exactly one instruction, which may overwrite code, itself included. */
+  #single(): VcpuExit | undefined {
+    const { miss, state, runBlocks, cpu } = this.#p;
+    const { cache } = this.#p.vm;
+    const stepping = cpu.isStepping();
+    miss.storeThrough = true;
+    let exit: VcpuExit | undefined;
+    let trapped = false;
+    this.#isolate();
+    if (!this.#translate(1)) exit = this.#shutdown();
+    else {
+      this.#view.budget = 1;
+      for (let reason = runBlocks(state); reason !== EXIT.BUDGET; reason = runBlocks(state)) {
+        if (reason === EXIT.TRAP) {
+          const result = this.#trap();
+          trapped = true;
+          exit = result === 'go' ? undefined : result;
+        } else if (reason === EXIT.HALT) this.#halted = true;
+        else if (reason === EXIT.SHUTDOWN) exit = this.#shutdown();
+        else if (reason === EXIT.MISS && this.#view.budget > 0) {
+          // The instruction itself has not run yet only if its own guard or page was missing.
+          if (!this.#translate(1)) exit = this.#shutdown();
+          else continue;
+        }
+        break;
+      }
+    }
+    miss.storeThrough = false;
+    for (const page of miss.overwritten) cache.dropPage(page);
+    miss.overwritten.length = 0;
+    this.#isolate();
+    if (exit === undefined && stepping && !trapped && !cpu.stepTrap()) return this.#shutdown();
+    return exit;
+  }
+
+  /** Drops the translation at the present pc, so that the next one is made for one instruction (or, afterwards, in full again). */
+  #isolate(): void {
+    const record = this.#isolated;
+    if (record !== 0) {
+      this.#p.vm.cache.dropPage((this.#p.vm.cache.word(record, 'hostAddress') & ~0xfff) >>> 0);
+      this.#isolated = 0;
+    }
+  }
+  #isolated = 0;
+
+  /** Instruction by instruction, under EFLAGS.TF. */
+  #stepwise(insns: number): VcpuExit | undefined {
+    for (let i = 0; i < insns && this.#p.cpu.isStepping(); i++) {
+      const pc = this.#linearPc();
+      if (this.#breakpoints.has(pc) && this.#stoppedAt !== pc) return this.#breakpoint();
+      this.#stoppedAt = undefined;
+      const exit = this.#single() ?? this.#takeEvents();
+      if (exit !== undefined) return exit;
+    }
+    return undefined;
+  }
+
+  #breakpoint(): VcpuExit {
+    this.#stoppedAt = this.#linearPc();
+    return { kind: 'debug', reason: 'breakpoint', address: this.#stoppedAt };
+  }
+
+  #linearPc(): bigint {
+    return BigInt.asUintN(64, this.#view.pc + this.#view.codeBase);
+  }
+
+  /** Makes the block at pc known to the dispatcher. False: shutdown. */
+  #translate(maxInsns: number): boolean {
+    const view = this.#view;
+    const { cpu } = this.#p;
+    const { cache } = this.#p.vm;
+    view.accessAddress = this.#linearPc();
+    view.trapAt = 0;
+    if (!cpu.translate(ACCESS.EXECUTE, this.#into)) return this.#fetchFault();
+    const low = this.#words[(this.#p.state + at.accessAddress) >>> 2] as number;
+    const high = this.#words[(this.#p.state + at.accessAddress + 4) >>> 2] as number;
+    const hostPage = this.#codePage(this.#into.gpa);
+    let grants = this.#into.grants;
+    const hostAddress = hostPage + (low & 0xfff);
+    const { mode } = view;
+    const old = cache.find(hostAddress, mode);
+    const guardFailed = old !== 0 && view.block === old;
+    if (old !== 0 && (guardFailed || maxInsns === 1)) {
+      if (maxInsns === 1) cache.dropPage(hostPage);
+      else cache.unlink(old);
+    }
+    view.block = 0;
+    if (old === 0 || guardFailed || maxInsns === 1) {
+      const made = this.#lift(hostAddress, mode, maxInsns);
+      if (made === undefined) return this.#fetchFault();
+      const record = cache.insert(optimize(made.block), hostAddress, mode, maxInsns === 1 ? 0xffff_ffff : this.#p.hotAt, made.guard);
+      if (maxInsns === 1) this.#isolated = record;
+    }
+    if (cache.codePages.hasCode(hostPage) || !this.#p.vm.isWritable(this.#into.gpa)) grants &= ~(1 << ACCESS.WRITE);
+    if (this.#p.watchpoints.isActive && this.#p.watchpoints.pageHas(low, high)) grants &= 1 << ACCESS.EXECUTE;
+    this.#p.tlb.fill(low, high, hostPage, grants, this.#into.isLarge);
+    return true;
+  }
+
+  #fetchFault(): boolean {
+    this.#count('fetchFault');
+    this.#view.trapped = 0;
+    return this.#p.cpu.deliver();
+  }
+
+  #codePage(gpa: number): number {
+    const page = this.#p.vm.memory.offsetOf(gpa - (gpa % 4096), 4096, false);
+    return page < 0 ? ONES_PAGE : page;
+  }
+
+  #lift(hostAddress: number, mode: number, maxInsns: number): { block: Block; guard: BlockGuard | undefined } | undefined {
+    const pageOffset = hostAddress & 0xfff;
+    const delta = 4096 - pageOffset;
+    let second = -1;
+    const into = { ...this.#into };
+    const start = this.#linearPc();
+    const hasBreakpoints = this.#breakpoints.size > 0 && maxInsns > 1;
+    if (hasBreakpoints && this.#breakpoints.has(start)) return { block: STOP, guard: undefined };
+    const source: CodeSource = {
+      bytes: this.#bytes.subarray(hostAddress, hostAddress + delta),
+      pageOffset,
+      mode,
+      maxInsns,
+      endsBefore: hasBreakpoints ? (delta) => this.#breakpoints.has(start + BigInt(delta)) : undefined,
+      nextPage: () => {
+        this.#view.accessAddress = BigInt.asUintN(64, this.#linearPc() + BigInt(delta));
+        if (!this.#p.cpu.translate(ACCESS.EXECUTE, into)) return undefined;
+        second = this.#codePage(into.gpa);
+        const low = this.#words[(this.#p.state + at.accessAddress) >>> 2] as number;
+        const high = this.#words[(this.#p.state + at.accessAddress + 4) >>> 2] as number;
+        this.#p.tlb.fill(low, high, second, into.grants & ~(1 << ACCESS.WRITE), into.isLarge);
+        return this.#bytes.subarray(second, second + 4096);
+      },
+    };
+    const block = this.#p.cpu.lift(source);
+    return block && { block, guard: second < 0 ? undefined : { delta, hostPage: second } };
+  }
+
+  /** For the compiler: a block that lies in one page, lifted anew. */
+  liftAgain(hostAddress: number, mode: number): Block | undefined {
+    const delta = 4096 - (hostAddress & 0xfff);
+    let straddles = false;
+    const block = this.#p.cpu.lift({
+      bytes: this.#bytes.subarray(hostAddress, hostAddress + delta),
+      pageOffset: hostAddress & 0xfff,
+      mode,
+      maxInsns: BLOCK_INSNS,
+      nextPage: () => {
+        straddles = true;
+        return undefined;
+      },
+    });
+    return straddles ? undefined : block;
+  }
+
+  stats(): VcpuStats {
+    const { compiler, miss, tlb } = this.#p;
+    return {
+      interpretedInsns: Number(this.#view.retiredInterpreted),
+      compiledInsns: Number(this.#view.retiredCompiled),
+      compilations: compiler?.compilations ?? 0,
+      compileMs: compiler?.compileMs ?? 0,
+      tlbMisses: tlb.fills,
+      exits: { ...this.#exits, device: miss.deviceAccesses, slowAccess: miss.misses },
+    };
+  }
+}

@@ -1,0 +1,75 @@
+// Growing byte buffer with WebAssembly's number encodings (WebAssembly 3.0, 5.2.2).
+
+export class ByteBuffer {
+  bytes: Uint8Array<ArrayBuffer>;
+  length = 0;
+
+  constructor(capacityBytes = 1024) {
+    this.bytes = new Uint8Array(capacityBytes);
+  }
+
+  /** Makes room for `count` more bytes. */
+  reserve(count: number): void {
+    if (this.length + count <= this.bytes.length) return;
+    const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.length + count));
+    grown.set(this.bytes.subarray(0, this.length));
+    this.bytes = grown;
+  }
+
+  u8(value: number): void {
+    if (this.length === this.bytes.length) this.reserve(1);
+    this.bytes[this.length++] = value;
+  }
+
+  /** Unsigned LEB128 of a u32. */
+  uleb(value: number): void {
+    this.reserve(5);
+    let rest = value >>> 0;
+    while (rest > 127) {
+      this.bytes[this.length++] = (rest & 127) | 128;
+      rest >>>= 7;
+    }
+    this.bytes[this.length++] = rest;
+  }
+
+  /** Signed LEB128 of an i32. */
+  sleb(value: number): void {
+    this.reserve(5);
+    let rest = value | 0;
+    while (rest > 63 || rest < -64) {
+      this.bytes[this.length++] = (rest & 127) | 128;
+      rest >>= 7;
+    }
+    this.bytes[this.length++] = rest & 127;
+  }
+
+  /** Signed LEB128 of the i64 made of two words. */
+  sleb64(low: number, high: number): void {
+    this.reserve(10);
+    let lo = low | 0;
+    let hi = high | 0;
+    while (hi !== lo >> 31 || lo > 63 || lo < -64) {
+      this.bytes[this.length++] = (lo & 127) | 128;
+      lo = (lo >>> 7) | (hi << 25);
+      hi >>= 7;
+    }
+    this.bytes[this.length++] = lo & 127;
+  }
+
+  append(bytes: Uint8Array): void {
+    this.reserve(bytes.length);
+    this.bytes.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
+  /** A name in ASCII. */
+  name(text: string): void {
+    const utf8 = Uint8Array.from(text, (c) => c.charCodeAt(0));
+    this.uleb(utf8.length);
+    this.append(utf8);
+  }
+
+  view(): Uint8Array<ArrayBuffer> {
+    return this.bytes.subarray(0, this.length);
+  }
+}

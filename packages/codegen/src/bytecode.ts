@@ -1,0 +1,325 @@
+// Block -> bytecode of the interpreter. Format: bytecode-format.ts; where values live: bytecode-plan.ts.
+
+import type { Block, Inst } from '@anillo/ir/block';
+import type { OpName, OpSpec } from '@anillo/ir/ops';
+import { OPS } from '@anillo/ir/ops';
+import type { Slot } from '@anillo/ir/slot';
+import { TEMPS_OFFSET, VCPU_BYTES } from '@anillo/ir/vcpu-header';
+import { BlockRecord } from './block-record.ts';
+import { BRANCH, EXIT_TO, FIELD, JUMP, LINK_NEVER, opcodeName, operandField } from './bytecode-format.ts';
+import { BytecodePlan, takesConstant } from './bytecode-plan.ts';
+import { callBytes, instructionBytes } from './interpreter-arms.ts';
+
+export interface BlockPlace {
+  readonly hostAddress: number;
+  readonly mode: number;
+  readonly hotAt: number;
+}
+
+const R = BlockRecord.offset;
+const MAX_INSTRUCTION_BYTES = 256;
+const TEMP_BYTES = 16;
+const MAX_TEMPS = (VCPU_BYTES - TEMPS_OFFSET) / TEMP_BYTES;
+const PAGE_BYTES = 4096;
+
+/** Writes records with their bytecode. One per machine memory; `encode` keeps its scratch arrays. */
+export class BlockEncoder {
+  readonly #opcodes: ReadonlyMap<string, number>;
+  readonly #u16: Uint16Array;
+  readonly #i32: Int32Array;
+  readonly #u8: Uint8Array;
+  readonly #plan = new BytecodePlan();
+  /** Position after which a temp is free, and how many temps the block has used. */
+  readonly #freeAfter = new Int32Array(MAX_TEMPS);
+  #tempsUsed = 0;
+  /** Temp that holds a root value, or an IR temp; -1: none yet. */
+  #valueTemp = new Int32Array(1024);
+  readonly #slotTemp = new Int32Array(4096);
+  #insts: readonly Inst[] = [];
+  #at = 0;
+
+  constructor(opcodes: ReadonlyMap<string, number>, buffer: ArrayBufferLike) {
+    this.#opcodes = opcodes;
+    this.#u16 = new Uint16Array(buffer);
+    this.#i32 = new Int32Array(buffer);
+    this.#u8 = new Uint8Array(buffer);
+  }
+
+  /**
+   * Writes the record at byte `at` (a multiple of 64) and the code after it; flags, guard and function fields are 0, and `next` too: linking the
+   * record into its chain is the caller's. The block should have been through `optimize`. Returns the bytes used, a multiple of 64, or -1
+   * when `limit` (an end address) would be passed; nothing useful is in memory then.
+   */
+  encode(block: Block, at: number, limit: number, place: BlockPlace): number {
+    const { insts } = block;
+    this.#plan.run(block);
+    this.#insts = insts;
+    if (this.#valueTemp.length < insts.length) this.#valueTemp = new Int32Array(insts.length * 2);
+    this.#slotTemp.fill(-1, 0, this.#plan.tempCount);
+    this.#tempsUsed = 0;
+    this.#at = at + BlockRecord.bytes;
+    const open: number[] = [];
+    for (let i = 0; i < insts.length; i++) {
+      if (this.#at + MAX_INSTRUCTION_BYTES > limit) return -1;
+      this.#encodeInst(insts[i], i, open);
+    }
+    if (this.#at + MAX_INSTRUCTION_BYTES > limit) return -1;
+    this.#encodeTerminal(block, place.hostAddress & (PAGE_BYTES - 1));
+    this.#writeRecord(block, at, place);
+    return ((this.#at - at + 63) & ~63) >>> 0;
+  }
+
+  #writeRecord(block: Block, at: number, place: BlockPlace): void {
+    const words = this.#i32;
+    words.fill(0, at >>> 2, (at + BlockRecord.bytes) >>> 2);
+    const set = (offset: number, value: number): void => {
+      words[(at + offset) >>> 2] = value;
+    };
+    set(R.hostAddress, place.hostAddress);
+    set(R.mode, place.mode);
+    set(R.code, at + BlockRecord.bytes);
+    set(R.insnCount, block.insnCount);
+    set(R.hotAt, place.hotAt);
+    set(R.byteCount, block.byteCount);
+  }
+
+  #opcode(name: string): number {
+    const opcode = this.#opcodes.get(name);
+    if (opcode === undefined) throw new TypeError(`the interpreter has no instruction "${name}": was its callee given to buildRuntime?`);
+    return opcode;
+  }
+  #field16(field: number, value: number): void {
+    this.#u16[(this.#at + field) >>> 1] = value;
+  }
+  #field32(field: number, value: number): void {
+    this.#i32[(this.#at + field) >>> 2] = value;
+  }
+  /** A delta in bytes, which may need more than 32 bits. */
+  #field64(field: number, value: number): void {
+    this.#field32(field, value | 0);
+    this.#field32(field + 4, Math.floor(value / 0x1_0000_0000) | 0);
+  }
+  #start(name: string): void {
+    this.#field16(FIELD.opcode, this.#opcode(name));
+  }
+
+  /** A temp that is free at position `now`, taken until `lastUse`. */
+  #takeTemp(now: number, lastUse: number): number {
+    const free = this.#freeAfter;
+    let n = 0;
+    while (n < this.#tempsUsed && free[n] > now) n += 1;
+    if (n === this.#tempsUsed) {
+      if (n === MAX_TEMPS) throw new RangeError('a block needs too many temps; lift fewer instructions into it');
+      this.#tempsUsed += 1;
+    }
+    free[n] = lastUse;
+    return n;
+  }
+  #tempOffset = (n: number): number => TEMPS_OFFSET + n * TEMP_BYTES;
+
+  #slotOffset(slot: Slot, now: number): number {
+    if (!slot.temp) return slot.offset;
+    const index = this.#plan.tempIndex(slot);
+    if (this.#slotTemp[index] < 0) this.#slotTemp[index] = this.#takeTemp(now, this.#plan.tempEnd[index]);
+    return this.#tempOffset(this.#slotTemp[index]);
+  }
+
+  /** Where an operand is. */
+  #operand(value: Inst, now: number): number {
+    const root = this.#plan.root[value.id];
+    const inst = this.#insts[root];
+    const writesFor = this.#plan.writesFor[root];
+    if (writesFor > 0) return this.#slotOffset(this.#insts[writesFor - 1].slot as Slot, now);
+    if (inst.op === 'get' && this.#plan.copied[root] === 0) return this.#slotOffset(inst.slot as Slot, now);
+    return this.#tempOffset(this.#valueTemp[root]);
+  }
+
+  /** Where the op at position `i` puts its result. */
+  #result(i: number): number {
+    const writesFor = this.#plan.writesFor[i];
+    if (writesFor > 0) return this.#slotOffset(this.#insts[writesFor - 1].slot as Slot, i);
+    const temp = this.#takeTemp(i, this.#plan.lastUse[i]);
+    this.#valueTemp[i] = temp;
+    return this.#tempOffset(temp);
+  }
+
+  #encodeInst(inst: Inst, i: number, open: number[]): void {
+    const plan = this.#plan;
+    if (plan.root[i] !== i) return;
+    const spec: OpSpec = OPS[inst.op];
+    const unused = inst.type !== undefined && plan.lastUse[i] < 0 && plan.writesFor[i] === 0;
+    switch (spec.effect) {
+      case 'get':
+        if (unused || plan.copied[i] === 0) return;
+        this.#encodeMove(inst.slot as Slot, this.#slotOffset(inst.slot as Slot, i), this.#result(i));
+        return;
+      case 'set':
+        if (plan.elided[i] === 0) this.#encodeSet(inst, i);
+        return;
+      case 'control':
+        this.#encodeControl(inst, i, open);
+        return;
+      case 'call':
+        this.#encodeCall(inst, i);
+        return;
+      case 'pure':
+      case 'stateLoad':
+        if (!unused) this.#encodeOp(inst, spec, i);
+        return;
+      default:
+        this.#encodeOp(inst, spec, i);
+    }
+  }
+
+  #encodeMove(slot: Slot, from: number, to: number): void {
+    if (from === to) return;
+    this.#start(opcodeName.move(slot.type === 'v128' ? 16 : slot.type === 'i64' || slot.type === 'f64' ? 8 : 4));
+    this.#field16(FIELD.dst, to);
+    this.#field16(FIELD.a, from);
+    this.#at += 8;
+  }
+
+  #encodeSet(inst: Inst, i: number): void {
+    const slot = inst.slot as Slot;
+    const value = inst.args[0];
+    if (value.op !== 'i32.const' && value.op !== 'i64.const') {
+      const from = this.#operand(value, i);
+      this.#encodeMove(slot, from, this.#slotOffset(slot, i));
+      return;
+    }
+    this.#encodeConstant(value, this.#slotOffset(slot, i));
+  }
+
+  /** An i64 whose high word is 0 is stored like an i32. */
+  #encodeConstant(value: Inst, to: number): void {
+    const short = value.op === 'i32.const' || value.immHigh === 0;
+    this.#start(short ? 'i32.const' : 'i64.const');
+    this.#field16(FIELD.dst, to);
+    if (short) {
+      this.#field32(FIELD.imm32, value.imm);
+      this.#at += 8;
+      return;
+    }
+    this.#field32(FIELD.imm64, value.imm);
+    this.#field32(FIELD.imm64 + 4, value.immHigh);
+    this.#at += 16;
+  }
+
+  #encodeOp(inst: Inst, spec: OpSpec, i: number): void {
+    if (inst.op === 'i32.const' || inst.op === 'i64.const') {
+      this.#encodeConstant(inst, this.#result(i));
+      return;
+    }
+    const { args } = inst;
+    if (takesConstant(inst, spec)) {
+      this.#start(opcodeName.withConstant(inst.op));
+      this.#field16(FIELD.a, this.#operand(args[0], i));
+      this.#field32(FIELD.imm64, args[1].imm);
+      this.#field32(FIELD.imm64 + 4, args[1].immHigh);
+      this.#field16(FIELD.dst, this.#result(i));
+      this.#at += 16;
+      return;
+    }
+    this.#start(spec.imm === 'lane' ? opcodeName.lane(inst.op, inst.imm) : inst.op);
+    for (let a = 0; a < args.length; a++) this.#field16(operandField(a), this.#operand(args[a], i));
+    this.#encodeImmediate(inst, spec);
+    if (inst.type !== undefined) this.#field16(FIELD.dst, this.#result(i));
+    this.#at += instructionBytes(spec);
+  }
+
+  #encodeImmediate(inst: Inst, spec: OpSpec): void {
+    switch (spec.imm) {
+      case 'disp':
+      case 'trapCode':
+        this.#field16(FIELD.at, inst.at);
+        this.#field32(FIELD.disp, inst.imm);
+        break;
+      case 'bytes16':
+      case 'f64':
+        this.#u8.set(inst.bytes as Uint8Array, this.#at + FIELD.bytes);
+        break;
+      default:
+        break;
+    }
+  }
+
+  #encodeCall(inst: Inst, i: number): void {
+    const callee = inst.callee;
+    if (!callee) throw new TypeError('a call without callee');
+    this.#start(callee.traps ? opcodeName.trappingCall(callee.name) : opcodeName.call(callee.name));
+    for (let a = 0; a < inst.args.length; a++) this.#field16(operandField(a), this.#operand(inst.args[a], i));
+    this.#field16(FIELD.at, inst.at);
+    if (inst.type !== undefined) this.#field16(FIELD.dst, this.#result(i));
+    this.#at += callBytes(inst.args.length);
+  }
+
+  /** `open` holds the addresses of what waits for its distance, and of loop starts. */
+  #encodeControl(inst: Inst, i: number, open: number[]): void {
+    const op: OpName = inst.op;
+    if (op === 'loop') {
+      open.push(this.#at);
+      return;
+    }
+    if (op === 'end') {
+      this.#patchDistance(open.pop() as number);
+      return;
+    }
+    const here = this.#at;
+    this.#start(op);
+    if (op !== 'else') this.#field16(FIELD.a, this.#operand(inst.args[0], i));
+    if (op === 'loop_while') this.#field32(FIELD.distance, (open.pop() as number) - here);
+    this.#at += 16;
+    if (op === 'else') this.#patchDistance(open.pop() as number);
+    if (op !== 'loop_while') open.push(here);
+  }
+  #patchDistance(from: number): void {
+    this.#i32[(from + FIELD.distance) >>> 2] = this.#at - from;
+  }
+
+  /** `pageOffset`: of the block's start. Links stay within a page, for its blocks die together. */
+  #encodeTerminal(block: Block, pageOffset: number): void {
+    const { terminal, pcBits } = block;
+    const now = this.#insts.length;
+    const link = (delta: number): number => (pcBits !== 16 && pageOffset + delta >= 0 && pageOffset + delta < PAGE_BYTES ? 0 : LINK_NEVER);
+    switch (terminal.kind) {
+      case 'jump':
+      case 'call':
+        this.#start(opcodeName.terminal(terminal.kind === 'jump' && terminal.poll ? 'poll' : 'jump', pcBits));
+        this.#field64(JUMP.delta, terminal.delta);
+        this.#field32(JUMP.link, link(terminal.delta));
+        this.#at += JUMP.bytes;
+        break;
+      case 'branch':
+        this.#start(opcodeName.terminal('branch', pcBits));
+        this.#field16(BRANCH.cond, this.#operand(terminal.cond, now));
+        this.#field64(BRANCH.deltaTaken, terminal.taken);
+        this.#field64(BRANCH.deltaFall, terminal.fall);
+        this.#field32(BRANCH.linkTaken, link(terminal.taken));
+        this.#field32(BRANCH.linkFall, link(terminal.fall));
+        this.#at += BRANCH.bytes;
+        break;
+      case 'indirect':
+      case 'callIndirect':
+        this.#start(opcodeName.terminal('indirect', pcBits));
+        this.#field16(FIELD.a, this.#operand(terminal.target, now));
+        this.#at += 8;
+        break;
+      case 'dispatch':
+        this.#start('dispatch');
+        this.#at += 8;
+        break;
+      case 'exit':
+        this.#start(opcodeName.terminal('exit', pcBits));
+        this.#field32(EXIT_TO.reason, terminal.reason);
+        this.#field64(EXIT_TO.delta, terminal.delta);
+        this.#at += EXIT_TO.bytes;
+        break;
+      case 'trap':
+        this.#start('trap');
+        this.#field16(FIELD.at, block.terminalAt);
+        this.#field32(FIELD.disp, terminal.code);
+        this.#at += 16;
+        break;
+    }
+  }
+}

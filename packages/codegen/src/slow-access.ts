@@ -1,0 +1,24 @@
+// Contract between generated code and the host for memory accesses that the inline TLB check does not serve.
+//
+// Generated code calls, through a small function of the runtime module, the host function
+//   host.memory_miss(cpu i32, at i32, kind i32) -> i32
+// with the linear address in the header's `accessAddress` and, for a store, the data in `accessData` (zero-extended). The access never crosses
+// a page boundary: the runtime module splits those into bytes first (a store after probing both pages, so nothing is written when either faults).
+// Read-modify-writes reach the host as PROBE (kind without data), then a load, then a store.
+// A PROBE asks whether `1 << log2(size)` bytes may be written: FILLED or DONE if so.
+
+/** Bits of `kind`. Size in bytes = 1 << (kind & SIZE_LOG2). */
+export const ACCESS_KIND = { SIZE_LOG2: 7, WRITE: 8, PROBE: 16 } as const;
+
+/** What `memory_miss` answers. */
+export const MISS_RESULT = {
+  /** The TLB entry for this kind of access is now present: the access is tried again. */
+  FILLED: 0,
+  /** The host has done the access; a load's data is in `accessData`, zero-extended to 16 bytes (the first `size` bytes count). */
+  DONE: 1,
+  /**
+   * The access faulted (`trapped` is 1 and the fault recorded), or the block must be left before this instruction (`trapped` is 0 and
+   * `exitReason` says why). The code leaves with EXIT.TRAP, the state of the instruction's start, and `pc` + `trapAt` = the instruction's pc.
+   */
+  LEAVE: 2,
+} as const;

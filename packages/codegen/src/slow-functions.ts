@@ -1,0 +1,307 @@
+// The slow path of each memory op, as a function of the runtime module:
+//   slow.<op>(cpu i32, at i32, va i64, ...operands) -> (result, fault i32)     (just the fault flag where the op has no result)
+// It asks the host (slow-access.ts) about an access within a page, and does one that crosses pages byte by byte. On a fault `trapAt` is `at`.
+
+import type { Type } from '@anillo/ir/ops';
+import type { Emitter } from './emitter.ts';
+import { FunctionCode, type Local } from './function-code.ts';
+import { HEADER, loadHeader32, storeHeader32, storeHeader64 } from './header-access.ts';
+import { emitCheck, emitHostAddress, emitAccess, emitNewValue, type SiteLocals } from './memory-emit.ts';
+import { MEMORY_OPS, type MemoryOp } from './memory-op.ts';
+import type { FunctionType, ModuleWriter } from './module-writer.ts';
+import { ScratchLocals } from './scratch-locals.ts';
+import { ACCESS_KIND, MISS_RESULT } from './slow-access.ts';
+import { opcodeOf } from './wasm-opcodes.ts';
+import type { OpName } from '@anillo/ir/ops';
+
+const O = {
+  wrap: opcodeOf('i32.wrap_i64'),
+  add: opcodeOf('i32.add'),
+  add64: opcodeOf('i64.add'),
+  extend: opcodeOf('i64.extend_i32_u'),
+  and: opcodeOf('i32.and'),
+  gtU: opcodeOf('i32.gt_u'),
+  ltU: opcodeOf('i32.lt_u'),
+  eq: opcodeOf('i32.eq'),
+  eqz: opcodeOf('i32.eqz'),
+  store8: opcodeOf('i32.store8'),
+  load8: opcodeOf('i32.load8_u'),
+  splat: opcodeOf('i64x2.splat'),
+} as const;
+
+const CPU = 0;
+const AT = 1;
+const VA = 2;
+const FIRST_OPERAND = 3;
+/** Bytes of a split access gather here; 16 bytes. */
+const SPLIT_BUFFER = HEADER.scratch + 16;
+
+export const slowName = (op: OpName): string => `slow.${op}`;
+
+export function slowType(op: MemoryOp): FunctionType {
+  const operands = Array.from({ length: op.operandCount }, () => op.operand as Type);
+  return { params: ['i32', 'i32', 'i64', ...operands], results: op.result ? [op.result, 'i32'] : ['i32'] };
+}
+
+/** Emitter of a slow function: no displacement, `at` is a parameter, everything else is the function's own. */
+function slowEmitter(f: FunctionCode): Emitter {
+  const scratch = new ScratchLocals(f);
+  const unused = (): never => {
+    throw new TypeError('slow functions do not use this');
+  };
+  return {
+    f,
+    cpu: CPU,
+    atomics: false,
+    lane: 0,
+    shuffleMask: undefined,
+    pushI32: unused,
+    pushI64: unused,
+    pushF64: unused,
+    pushV128: unused,
+    addDisp: unused,
+    stateAddress: unused,
+    pushTlb: () => loadHeader32(f, CPU, HEADER.tlb),
+    pushAt: () => f.get(AT),
+    callSlow: unused,
+    leaveIfFault: unused,
+    trapIf: unused,
+    scratch: (type, n) => scratch.get(type, n),
+  };
+}
+
+function pushZero(f: FunctionCode, type: Type): void {
+  if (type === 'i32') f.i32(0);
+  else f.i64(0, 0);
+  if (type === 'v128') f.op(O.splat);
+}
+
+/** Declares and defines all slow functions. Returns their indices. */
+export function defineSlowFunctions(module: ModuleWriter, memoryMiss: number): ReadonlyMap<OpName, number> {
+  const index = new Map<OpName, number>();
+  for (const op of MEMORY_OPS.values()) index.set(op.name, module.declare(slowType(op), slowName(op.name)));
+  for (const op of MEMORY_OPS.values()) module.define(index.get(op.name) as number, new SlowFunction(op, index, memoryMiss).write());
+  return index;
+}
+
+class SlowFunction {
+  readonly #op: MemoryOp;
+  readonly #index: ReadonlyMap<OpName, number>;
+  readonly #memoryMiss: number;
+  readonly #f: FunctionCode;
+  readonly #e: Emitter;
+  readonly #operands: readonly Local[];
+
+  constructor(op: MemoryOp, index: ReadonlyMap<OpName, number>, memoryMiss: number) {
+    this.#op = op;
+    this.#index = index;
+    this.#memoryMiss = memoryMiss;
+    this.#f = new FunctionCode(FIRST_OPERAND + op.operandCount);
+    this.#e = slowEmitter(this.#f);
+    this.#operands = Array.from({ length: op.operandCount }, (_, i) => FIRST_OPERAND + i);
+  }
+
+  write(): FunctionCode {
+    if (this.#op.kind === 'rmw') {
+      this.#writeRmw();
+    } else {
+      if (this.#op.sizeLog2 > 0) this.#writeSplit();
+      if (this.#op.kind === 'probe') this.#writeProbe();
+      else this.#writeWithinPage();
+    }
+    return this.#f;
+  }
+
+  #return(fault: 0 | 1): void {
+    if (fault === 1 && this.#op.result) pushZero(this.#f, this.#op.result);
+    this.#f.i32(fault);
+    this.#f.return();
+  }
+
+  /** Fault flag on the stack: passes it on. */
+  #returnIfFault(): void {
+    this.#f.ifRarely();
+    this.#return(1);
+    this.#f.end();
+  }
+
+  #call(op: OpName, pushVa: () => void, pushOperand?: () => void): void {
+    const f = this.#f;
+    f.get(CPU);
+    f.get(AT);
+    pushVa();
+    pushOperand?.();
+    f.call(this.#index.get(op) as number);
+  }
+
+  /** Pushes the answer of the host. */
+  #miss(kindBits: number): void {
+    const f = this.#f;
+    storeHeader64(f, CPU, HEADER.accessAddress, () => f.get(VA));
+    f.get(CPU);
+    f.get(AT);
+    f.i32(this.#op.sizeLog2 | kindBits);
+    f.call(this.#memoryMiss);
+  }
+
+  #returnLeave(): void {
+    storeHeader32(this.#f, CPU, HEADER.trapAt, () => this.#f.get(AT));
+    this.#return(1);
+  }
+
+  #writeProbe(): void {
+    const f = this.#f;
+    this.#miss(ACCESS_KIND.WRITE | ACCESS_KIND.PROBE);
+    f.i32(MISS_RESULT.LEAVE);
+    f.op(O.eq);
+    f.if();
+    this.#returnLeave();
+    f.end();
+    f.i32(0);
+  }
+
+  #writeWithinPage(): void {
+    const f = this.#f;
+    const op = this.#op;
+    const at: SiteLocals = { va: VA, entry: this.#e.scratch('i32', 0), operands: this.#operands };
+    const answer = this.#e.scratch('i32', 5);
+    const again = f.loop();
+    f.get(VA);
+    emitCheck(this.#e, op, at);
+    f.op(O.eqz);
+    f.if();
+    emitHostAddress(this.#e, at);
+    emitAccess(this.#e, op, this.#operands);
+    this.#return(0);
+    f.end();
+    if (op.kind === 'store') {
+      for (const half of [0, 8]) storeHeader64(f, CPU, HEADER.accessData + half, () => f.i64(0, 0));
+      f.get(CPU);
+      f.get(this.#operands[0]);
+      f.memory(op.storeOpcode, HEADER.accessData);
+    }
+    this.#miss(op.kind === 'store' ? ACCESS_KIND.WRITE : 0);
+    f.tee(answer);
+    f.op(O.eqz);
+    f.brIf(again);
+    f.get(answer);
+    f.i32(MISS_RESULT.LEAVE);
+    f.op(O.eq);
+    f.if();
+    this.#returnLeave();
+    f.end();
+    f.end();
+    if (op.kind === 'load') {
+      f.get(CPU);
+      f.memory(op.loadOpcode, HEADER.accessData);
+    }
+    f.i32(0);
+  }
+
+  /** An access that reaches into the next page is done here and returns. */
+  #writeSplit(): void {
+    const f = this.#f;
+    const byteCount = 1 << this.#op.sizeLog2;
+    const i = this.#e.scratch('i32', 6);
+    f.get(VA);
+    f.op(O.wrap);
+    f.i32(4095);
+    f.op(O.and);
+    f.i32(4096 - byteCount);
+    f.op(O.gtU);
+    f.ifRarely();
+    if (this.#op.kind !== 'load') {
+      this.#probeByte(0);
+      this.#probeByte(byteCount - 1);
+    }
+    if (this.#op.kind === 'store') {
+      f.get(CPU);
+      f.get(this.#operands[0]);
+      f.memory(this.#op.storeOpcode, SPLIT_BUFFER);
+    }
+    if (this.#op.kind !== 'probe') this.#writeByteLoop(i, byteCount);
+    if (this.#op.kind === 'load') {
+      f.get(CPU);
+      f.memory(this.#op.loadOpcode, SPLIT_BUFFER);
+    }
+    this.#return(0);
+    f.end();
+  }
+
+  #probeByte(distance: number): void {
+    const f = this.#f;
+    this.#call('probe_write8', () => {
+      f.get(VA);
+      f.i64(distance, 0);
+      f.op(O.add64);
+    });
+    this.#returnIfFault();
+  }
+
+  #writeByteLoop(i: Local, byteCount: number): void {
+    const f = this.#f;
+    const pushVa = (): void => {
+      f.get(VA);
+      f.get(i);
+      f.op(O.extend);
+      f.op(O.add64);
+    };
+    const pushBufferByte = (): void => {
+      f.get(CPU);
+      f.get(i);
+      f.op(O.add);
+    };
+    f.i32(0);
+    f.set(i);
+    const next = f.loop();
+    if (this.#op.kind === 'load') {
+      const byte = this.#e.scratch('i32', 7);
+      const fault = this.#e.scratch('i32', 8);
+      this.#call('i32.load8_u', pushVa);
+      f.set(fault);
+      f.set(byte);
+      f.get(fault);
+      this.#returnIfFault();
+      pushBufferByte();
+      f.get(byte);
+      f.memory(O.store8, SPLIT_BUFFER);
+    } else {
+      this.#call('i32.store8', pushVa, () => {
+        pushBufferByte();
+        f.memory(O.load8, SPLIT_BUFFER);
+      });
+      this.#returnIfFault();
+    }
+    f.get(i);
+    f.i32(1);
+    f.op(O.add);
+    f.tee(i);
+    f.i32(byteCount);
+    f.op(O.ltU);
+    f.brIf(next);
+    f.end();
+  }
+
+  /** Probe, load, store. */
+  #writeRmw(): void {
+    const f = this.#f;
+    const op = this.#op;
+    const type = op.operand === 'i64' ? 'i64' : 'i32';
+    const bits = 8 << op.sizeLog2;
+    const width = bits === (type === 'i32' ? 32 : 64) ? '' : `${bits}`;
+    const old = this.#e.scratch(type, 3);
+    const fault = this.#e.scratch('i32', 8);
+    const pushVa = (): void => f.get(VA);
+    this.#call(`probe_write${bits}` as OpName, pushVa);
+    this.#returnIfFault();
+    this.#call(`${type}.load${width && `${width}_u`}` as OpName, pushVa);
+    f.set(fault);
+    f.set(old);
+    f.get(fault);
+    this.#returnIfFault();
+    this.#call(`${type}.store${width}` as OpName, pushVa, () => emitNewValue(this.#e, op, type, old, this.#operands));
+    this.#returnIfFault();
+    f.get(old);
+    f.i32(0);
+  }
+}

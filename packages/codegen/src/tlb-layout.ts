@@ -1,0 +1,29 @@
+// Layout of a software TLB in the machine's memory: what generated code reads inline and the accelerator fills.
+// One TLB per privilege class; direct-mapped by bits 12..21 of the linear address.
+
+import { struct } from '@anillo/base/struct';
+
+/**
+ * One entry. A tag is the linear address of the page (low 12 bits 0) if that kind of access may go straight to memory, else `TLB_NO_TAG`.
+ * Host address of a byte = (low 32 bits of the linear address + addend) mod 2^32.
+ */
+export const TlbEntry = struct({
+  tagRead: 'u64',
+  tagWrite: 'u64',
+  tagExec: 'u64',
+  addend: 'u32',
+  spare: 'u32',
+});
+
+export const TLB_ENTRIES = 1024;
+export const TLB_ENTRY_BYTES = TlbEntry.bytes;
+export const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY_BYTES;
+export const TLB_CLASSES = 4;
+/** Tag that no access hits: its low 12 bits are not 0. Both words of it are -1. */
+export const TLB_NO_TAG = 0xffff_ffff_ffff_ffffn;
+
+/** Byte offset, in its TLB, of the entry for a linear address given by its low 32 bits. */
+export const tlbEntryOffset = (linearLow: number): number => (linearLow >>> TLB_INDEX_SHIFT) & TLB_INDEX_MASK;
+
+export const TLB_INDEX_SHIFT = 7;
+export const TLB_INDEX_MASK = (TLB_ENTRIES - 1) * TLB_ENTRY_BYTES;

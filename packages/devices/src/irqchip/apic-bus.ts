@@ -1,0 +1,67 @@
+// The messages between local APICs, I/O APICs and MSIs (SDM 3A 12.6 "Issuing Interprocessor Interrupts", 12.11 "Message Signalled Interrupts").
+// A command has the layout of the interrupt command register's bits 0..31, which a redirection entry shares: vector 0..7, delivery mode 8..10,
+// logical destination 11, assert 14, level trigger 15, shorthand 18..19. A destination is 32 bits; BROADCAST reaches everyone.
+
+import type { LocalApic } from './local-apic.ts';
+
+export const BROADCAST = 0xffffffff;
+export const DELIVERY = { fixed: 0, lowest: 1, smi: 2, nmi: 4, init: 5, startup: 6, extInt: 7 } as const;
+const LOGICAL = 1 << 11;
+const LEVEL_TRIGGERED = 1 << 15;
+const SHORTHAND_SELF = 1;
+const SHORTHAND_ALL = 2;
+
+/** What local and I/O APICs send through; the sender is undefined for devices. */
+export interface ApicBus {
+  /** Whether some APIC accepted it. */
+  send(command: number, destination: number, sender: LocalApic | undefined): boolean;
+  /** EOI broadcast of a level-triggered vector. */
+  endOfInterrupt(vector: number): void;
+}
+
+/** An EOI's receiver. */
+export interface EoiListener {
+  endOfInterrupt(vector: number): void;
+}
+
+/** All APICs of a board on one thread. */
+export class LocalApicBus implements ApicBus {
+  readonly #apics: LocalApic[] = [];
+  readonly #ioApics: EoiListener[] = [];
+
+  attach(apic: LocalApic): void {
+    this.#apics.push(apic);
+  }
+
+  attachIoApic(ioApic: EoiListener): void {
+    this.#ioApics.push(ioApic);
+  }
+
+  send(command: number, destination: number, sender: LocalApic | undefined): boolean {
+    const shorthand = (command >>> 18) & 3;
+    const mode = (command >>> 8) & 7;
+    const vector = command & 0xff;
+    const level = (command & LEVEL_TRIGGERED) !== 0;
+    if (shorthand === SHORTHAND_SELF) return sender?.deliver(mode, vector, level) ?? false;
+    const everyone = shorthand !== 0;
+    const logical = (command & LOGICAL) !== 0;
+    let accepted = false;
+    let lowest: LocalApic | undefined;
+    for (const apic of this.#apics) {
+      if (everyone ? shorthand !== SHORTHAND_ALL && apic === sender : !apic.matches(destination, logical)) continue;
+      if (mode !== DELIVERY.lowest) accepted = apic.deliver(mode, vector, level) || accepted;
+      else if (apic.acceptsFixed && (lowest === undefined || apic.arbitrationPriority < lowest.arbitrationPriority)) lowest = apic;
+    }
+    return lowest?.deliver(DELIVERY.fixed, vector, level) ?? accepted;
+  }
+
+  endOfInterrupt(vector: number): void {
+    for (const ioApic of this.#ioApics) ioApic.endOfInterrupt(vector);
+  }
+
+  /** A device's write of `data` to 0xFEExxxxx. */
+  sendMsi(address: number, data: number): void {
+    const destination = (address >>> 12) & 0xff;
+    this.send((data & 0xc7ff) | ((address & 4) !== 0 ? LOGICAL : 0), destination === 0xff ? BROADCAST : destination, undefined);
+  }
+}

@@ -1,0 +1,592 @@
+// Local APIC: xAPIC (MMIO page) and x2APIC (MSRs 0x800..0x83f), SDM 3A chapter 12; version 0x14 with 6 LVT entries and EOI-broadcast suppression.
+// Departures: after reset the boot processor's LINT0 is ExtINT and LINT1 NMI, both unmasked (the virtual wire that firmware would set up), since kernels
+// are also booted without firmware. SMIs are dropped. The timer's input clock is 1 GHz (apic-timer.ts). Delivery status is always idle.
+
+import { struct } from '@anillo/base/struct';
+import type { AccessBytes, Clock, Device, IoRange } from '../device.ts';
+import { DeviceState } from '../device-state.ts';
+import { type ApicBus, BROADCAST, DELIVERY } from './apic-bus.ts';
+import { ApicTimer } from './apic-timer.ts';
+
+const VERSION = 0x0105_0014;
+const MASKED = 1 << 16;
+const REMOTE_IRR = 1 << 14;
+const LEVEL = 1 << 15;
+const SOFTWARE_ENABLED = 1 << 8;
+const SUPPRESS_EOI_BROADCAST = 1 << 12;
+const BASE_BSP = 1 << 8;
+const BASE_EXTD = 1 << 10;
+const BASE_ENABLED = 1 << 11;
+const ERROR = { sendIllegalVector: 1 << 5, receiveIllegalVector: 1 << 6, illegalRegister: 1 << 7 } as const;
+const MSR_APIC_BASE = 0x1b;
+const MSR_TSC_DEADLINE = 0x6e0;
+const MSR_X2APIC = 0x800;
+
+/** Register numbers: offset in the page / 16, MSR - 0x800. */
+const REG = {
+  id: 0x02, version: 0x03, tpr: 0x08, apr: 0x09, ppr: 0x0a, eoi: 0x0b, rrd: 0x0c, ldr: 0x0d, dfr: 0x0e, svr: 0x0f, isr: 0x10, tmr: 0x18, irr: 0x20, esr: 0x28,
+  icr: 0x30, icrHigh: 0x31, lvt: 0x32, lint0: 0x35, lint1: 0x36, lvtError: 0x37, initialCount: 0x38, currentCount: 0x39, divide: 0x3e, selfIpi: 0x3f,
+} as const;
+/** Writable bits of the LVT entries from LVT timer on: timer, thermal, performance, LINT0, LINT1, error. */
+const LVT_WRITABLE = [0x700ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff] as const;
+const LVT_READ_ONLY = 0x5000;
+/** x2APIC: bits that may be set in a write (12.12.1.2); others give #GP. */
+const X2_WRITABLE: Readonly<Record<number, number>> = {
+  [REG.tpr]: 0xff, [REG.eoi]: 0, [REG.svr]: 0x13ff, [REG.esr]: 0, [REG.icr]: 0xccfff, [REG.initialCount]: 0xffffffff, [REG.divide]: 0xb, [REG.selfIpi]: 0xff,
+};
+const X2_WRITE_ONLY: ReadonlySet<number> = new Set([REG.eoi, REG.selfIpi]);
+const X2_ABSENT: ReadonlySet<number> = new Set([REG.apr, REG.rrd, REG.dfr, REG.icrHigh]);
+
+const STATE = struct({
+  nextNs: 'f64', baseLow: 'u32', baseHigh: 'u32', xapicId: 'u32', tpr: 'u32', ldr: 'u32', dfr: 'u32', svr: 'u32', esr: 'u32', errors: 'u32', icr: 'u32', icrHigh: 'u32',
+  lvtTimer: 'u32', lvt: ['u32', 6], initialCount: 'u32', divideConfiguration: 'u32', deadlineLow: 'u32', deadlineHigh: 'u32',
+  isr: ['u32', 8], tmr: ['u32', 8], irr: ['u32', 8], lint: ['u8', 2], extInt: 'u8', nmi: 'u8',
+});
+
+export interface LocalApicOptions {
+  readonly id: number;
+  readonly clock: Clock;
+  readonly bus: ApicBus;
+  /** Its LINT0 is wired to the 8259 (default: id 0). */
+  readonly bootProcessor?: boolean;
+  /** INTA cycle of the 8259 (boot processor). */
+  readonly acknowledgePic?: () => number;
+  /** Guest time at which the TSC reaches a value; without it TSC-deadline takes the TSC as counting nanoseconds. */
+  readonly tscToNs?: (low: number, high: number) => number;
+  /** MAXPHYADDR of the CPU model: address bits from there on are reserved in MSR 0x1b (default 40). */
+  readonly physicalAddressBits?: number;
+  readonly stateBuffer?: ArrayBufferLike;
+}
+
+/** Highest set bit of 256 in 8 words, or -1. */
+function highest(words: Uint32Array): number {
+  for (let i = 7; i >= 0; i--) if (words[i] !== 0) return i * 32 + 31 - Math.clz32(words[i]);
+  return -1;
+}
+
+export class LocalApic implements Device {
+  readonly name: string;
+  readonly id: number;
+  onChange: (() => void) | undefined = undefined;
+  /** INIT arrived (registers are already reset): the vCPU resets and waits for a SIPI. */
+  onInit: (() => void) | undefined = undefined;
+  /** Start-up IPI: a vCPU that waits for it starts at vector << 12 in real mode. */
+  onSipi: ((vector: number) => void) | undefined = undefined;
+  /** The register page moved: its new base, or undefined when it is gone (disabled or x2APIC). */
+  onWindowChange: ((base: number | undefined) => void) | undefined = undefined;
+  /** Registers of the 4 KiB page. On a bus with several vCPUs the accessing vCPU's own window must be taken. */
+  readonly window: IoRange;
+  readonly #options: LocalApicOptions;
+  readonly #state: DeviceState<(typeof STATE)['spec']>;
+  readonly #bootProcessor: boolean;
+  readonly #timer: ApicTimer;
+
+  constructor(options: LocalApicOptions) {
+    this.name = `lapic${options.id}`;
+    this.id = options.id;
+    this.#options = options;
+    this.#bootProcessor = options.bootProcessor ?? options.id === 0;
+    this.#state = new DeviceState(STATE, options.stateBuffer);
+    const apic = this;
+    this.window = {
+      get start() {
+        return apic.#base;
+      },
+      byteCount: 0x1000,
+      overlay: true,
+      read: (offset, byteCount) => this.#readPage(offset, byteCount),
+      write: (offset, byteCount, value) => this.#writePage(offset, byteCount, value),
+    };
+    this.#timer = new ApicTimer({
+      clock: options.clock,
+      cells: this.#state.view,
+      tscToNs: options.tscToNs ?? ((low, high) => (high >>> 0) * 4294967296 + (low >>> 0)),
+      onExpire: () => this.#accept(this.#state.view.lvtTimer & 0xff, false),
+    });
+    this.reset();
+  }
+
+  get #base(): number {
+    const { baseHigh, baseLow } = this.#state.view;
+    return baseHigh * 4294967296 + (baseLow & 0xfffff000) + ((baseLow & 0x80000000) !== 0 ? 4294967296 : 0);
+  }
+
+  /** MSR 0x1b bit 11 (CPUID's APIC bit follows it). */
+  get enabled(): boolean {
+    return (this.#state.view.baseLow & BASE_ENABLED) !== 0;
+  }
+
+  get x2apic(): boolean {
+    return (this.#state.view.baseLow & BASE_EXTD) !== 0;
+  }
+
+  get windowBase(): number | undefined {
+    return this.enabled && !this.x2apic ? this.#base : undefined;
+  }
+
+  get #softwareEnabled(): boolean {
+    return (this.#state.view.svr & SOFTWARE_ENABLED) !== 0;
+  }
+
+  /** Takes part in lowest-priority arbitration. */
+  get acceptsFixed(): boolean {
+    return this.enabled && this.#softwareEnabled;
+  }
+
+  get arbitrationPriority(): number {
+    return this.#ppr();
+  }
+
+  reset(): void {
+    const s = this.#state.view;
+    this.#state.clear();
+    s.baseLow = (0xfee00000 | BASE_ENABLED | (this.#bootProcessor ? BASE_BSP : 0)) >>> 0;
+    this.#resetRegisters();
+    this.onWindowChange?.(this.windowBase);
+  }
+
+  /** All but MSR 0x1b and the task priority, which CR8 reaches even without an APIC. */
+  #resetRegisters(): void {
+    const s = this.#state.view;
+    s.xapicId = this.id & 0xff;
+    s.ldr = s.esr = s.errors = s.icr = s.icrHigh = s.initialCount = s.divideConfiguration = 0;
+    s.dfr = 0xffffffff;
+    s.svr = 0xff;
+    s.isr.fill(0);
+    s.tmr.fill(0);
+    s.irr.fill(0);
+    s.lvtTimer = MASKED;
+    s.lvt.fill(MASKED);
+    s.extInt = 0;
+    if (this.#bootProcessor) {
+      s.lvt[REG.lint0 - REG.lvt] = DELIVERY.extInt << 8;
+      s.lvt[REG.lint1 - REG.lvt] = DELIVERY.nmi << 8;
+    }
+    this.#timer.stop();
+  }
+
+  save(): Uint8Array {
+    return this.#state.save();
+  }
+
+  restore(state: Uint8Array): void {
+    this.#state.restore(state);
+    this.#timer.rearm();
+    this.onWindowChange?.(this.windowBase);
+    this.onChange?.();
+  }
+
+  // --- What the vCPU asks ---
+
+  get nmiPending(): boolean {
+    return this.#state.view.nmi !== 0;
+  }
+
+  /** Takes the latched NMI. */
+  takeNmi(): boolean {
+    const pending = this.nmiPending;
+    this.#state.view.nmi = 0;
+    return pending;
+  }
+
+  raiseNmi(): void {
+    this.#state.view.nmi = 1;
+    this.onChange?.();
+  }
+
+  /** The 8259's interrupt passes through: by LINT0 as ExtINT, by the plain INTR pin without an APIC, or as an ExtINT message of the I/O APIC. */
+  #extIntPending(): boolean {
+    const s = this.#state.view;
+    if (s.extInt !== 0) return true;
+    if (s.lint[0] === 0 || this.#options.acknowledgePic === undefined) return false;
+    const lvt = s.lvt[REG.lint0 - REG.lvt];
+    return !this.enabled || ((lvt & MASKED) === 0 && ((lvt >>> 8) & 7) === DELIVERY.extInt);
+  }
+
+  #ppr(): number {
+    const { tpr, isr } = this.#state.view;
+    const inService = highest(isr);
+    return inService >>> 4 > tpr >>> 4 && inService >= 0 ? inService & 0xf0 : tpr;
+  }
+
+  /** Vector that may be delivered now, or -1. */
+  #deliverable(): number {
+    const vector = highest(this.#state.view.irr);
+    return vector >= 0 && this.acceptsFixed && vector >>> 4 > this.#ppr() >>> 4 ? vector : -1;
+  }
+
+  isPending(): boolean {
+    return this.#extIntPending() || this.#deliverable() >= 0;
+  }
+
+  acknowledge(): number {
+    const s = this.#state.view;
+    if (this.#extIntPending()) {
+      s.extInt = 0;
+      return this.#options.acknowledgePic?.() ?? -1;
+    }
+    const vector = this.#deliverable();
+    if (vector < 0) return -1;
+    const bit = 1 << (vector & 31);
+    s.irr[vector >> 5] &= ~bit;
+    s.isr[vector >> 5] |= bit;
+    return vector;
+  }
+
+  getTaskPriority(): number {
+    return this.#state.view.tpr >>> 4;
+  }
+
+  setTaskPriority(priority: number): void {
+    this.#writeTpr((priority & 15) << 4);
+  }
+
+  #writeTpr(value: number): void {
+    this.#state.view.tpr = value & 0xff;
+    this.#notify();
+  }
+
+  #notify(): void {
+    if (this.isPending()) this.onChange?.();
+  }
+
+  // --- What arrives ---
+
+  /** Whether a message for `destination` is for this APIC (12.6.2). */
+  matches(destination: number, logical: boolean): boolean {
+    if (!this.enabled) return false;
+    if (destination >>> 0 === BROADCAST) return true;
+    const s = this.#state.view;
+    if (this.x2apic) {
+      if (!logical) return destination === this.id;
+      const ldr = this.#x2apicLdr();
+      return destination >>> 16 === ldr >>> 16 && (destination & ldr & 0xffff) !== 0;
+    }
+    if (!logical) return destination === s.xapicId;
+    const id = s.ldr >>> 24;
+    if (s.dfr >>> 28 === 0xf) return (destination & id & 0xff) !== 0;
+    return (destination & 0xf0) === (id & 0xf0) && (destination & id & 0xf) !== 0;
+  }
+
+  #x2apicLdr(): number {
+    return ((this.id >>> 4 << 16) | (1 << (this.id & 15))) >>> 0;
+  }
+
+  /** A message of the bus; whether it was accepted. */
+  deliver(mode: number, vector: number, level: boolean): boolean {
+    switch (mode) {
+      case DELIVERY.fixed:
+      case DELIVERY.lowest:
+        return this.#accept(vector, level);
+      case DELIVERY.nmi:
+        this.raiseNmi();
+        return true;
+      case DELIVERY.init:
+        this.#init();
+        return true;
+      case DELIVERY.startup:
+        this.onSipi?.(vector);
+        return true;
+      case DELIVERY.extInt:
+        this.#state.view.extInt = 1;
+        this.onChange?.();
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** 12.4.7.3: as after reset, but the ID, MSR 0x1b and the pins stay. */
+  #init(): void {
+    const { xapicId } = this.#state.view;
+    this.#resetRegisters();
+    this.#state.view.xapicId = xapicId;
+    this.#state.view.tpr = 0;
+    this.#state.view.nmi = 0;
+    this.onInit?.();
+  }
+
+  #accept(vector: number, level: boolean): boolean {
+    if (!this.acceptsFixed) return false;
+    if (vector < 16) {
+      this.#error(ERROR.receiveIllegalVector);
+      return false;
+    }
+    const s = this.#state.view;
+    const bit = 1 << (vector & 31);
+    s.irr[vector >> 5] |= bit;
+    if (level) s.tmr[vector >> 5] |= bit;
+    else s.tmr[vector >> 5] &= ~bit;
+    this.#notify();
+    return true;
+  }
+
+  #error(bit: number): void {
+    const s = this.#state.view;
+    s.errors |= bit;
+    const lvt = s.lvt[REG.lvtError - REG.lvt];
+    if ((lvt & MASKED) === 0 && (lvt & 0xff) >= 16) this.#accept(lvt & 0xff, false);
+  }
+
+  /** LINT0 pin: the 8259's INTR output. */
+  setLint0(level: boolean): void {
+    this.#setLint(0, level);
+  }
+
+  /** LINT1 pin: the board's NMI. */
+  setLint1(level: boolean): void {
+    this.#setLint(1, level);
+  }
+
+  #setLint(pin: 0 | 1, level: boolean): void {
+    const s = this.#state.view;
+    const rose = level && s.lint[pin] === 0;
+    s.lint[pin] = level ? 1 : 0;
+    if (!this.enabled) {
+      if (rose && pin === 1) this.raiseNmi();
+      else this.#notify();
+      return;
+    }
+    this.#senseLint(pin, rose);
+  }
+
+  #senseLint(pin: 0 | 1, rose: boolean): void {
+    const s = this.#state.view;
+    const at = REG.lint0 - REG.lvt + pin;
+    const lvt = s.lvt[at];
+    if ((lvt & MASKED) !== 0) return;
+    const mode = (lvt >>> 8) & 7;
+    if (mode === DELIVERY.extInt) {
+      if (pin === 0) this.#notify();
+      else if (rose) this.deliver(mode, 0, false);
+    } else if (mode === DELIVERY.fixed && (lvt & LEVEL) !== 0) {
+      if (s.lint[pin] === 0 || (lvt & REMOTE_IRR) !== 0) return;
+      s.lvt[at] |= REMOTE_IRR;
+      this.#accept(lvt & 0xff, true);
+    } else if (rose) {
+      this.deliver(mode, lvt & 0xff, false);
+    }
+  }
+
+  #eoi(): void {
+    const s = this.#state.view;
+    const vector = highest(s.isr);
+    if (vector < 0) return;
+    const bit = 1 << (vector & 31);
+    s.isr[vector >> 5] &= ~bit;
+    if ((s.tmr[vector >> 5] & bit) !== 0) {
+      for (const pin of [0, 1] as const) {
+        const at = REG.lint0 - REG.lvt + pin;
+        if ((s.lvt[at] & 0xff) !== vector || (s.lvt[at] & REMOTE_IRR) === 0) continue;
+        s.lvt[at] &= ~REMOTE_IRR;
+        this.#senseLint(pin, false);
+      }
+      if ((s.svr & SUPPRESS_EOI_BROADCAST) === 0) this.#options.bus.endOfInterrupt(vector);
+    }
+    this.#notify();
+  }
+
+  #sendIpi(command: number, destination: number): void {
+    const mode = (command >>> 8) & 7;
+    // 12.6.1: INIT with level de-assert only synchronised arbitration IDs on processors long gone.
+    if (mode === DELIVERY.init && (command & LEVEL) !== 0 && (command & (1 << 14)) === 0) return;
+    if (mode <= DELIVERY.lowest && (command & 0xff) < 16) {
+      this.#error(ERROR.sendIllegalVector);
+      return;
+    }
+    // The trigger mode is for INIT alone: an IPI is always an edge.
+    this.#options.bus.send(command & ~LEVEL, destination >>> 0, this);
+  }
+
+  // --- Registers ---
+
+  #readReg(reg: number): number {
+    const s = this.#state.view;
+    if (reg >= REG.isr && reg < REG.tmr) return s.isr[reg - REG.isr];
+    if (reg >= REG.tmr && reg < REG.irr) return s.tmr[reg - REG.tmr];
+    if (reg >= REG.irr && reg < REG.esr) return s.irr[reg - REG.irr];
+    if (reg > REG.lvt && reg <= REG.lvtError) return s.lvt[reg - REG.lvt];
+    switch (reg) {
+      case REG.id:
+        return this.x2apic ? this.id : (s.xapicId << 24) >>> 0;
+      case REG.version:
+        return VERSION;
+      case REG.tpr:
+        return s.tpr;
+      case REG.apr:
+      case REG.ppr:
+        return this.#ppr();
+      case REG.ldr:
+        return this.x2apic ? this.#x2apicLdr() : s.ldr;
+      case REG.dfr:
+        return s.dfr;
+      case REG.svr:
+        return s.svr;
+      case REG.esr:
+        return s.esr;
+      case REG.icr:
+        return s.icr;
+      case REG.icrHigh:
+        return s.icrHigh;
+      case REG.lvt:
+        return s.lvtTimer;
+      case REG.initialCount:
+        return s.initialCount;
+      case REG.currentCount:
+        return this.#timer.readCurrentCount();
+      case REG.divide:
+        return s.divideConfiguration;
+      case REG.eoi:
+      case REG.rrd:
+      case REG.selfIpi:
+        return 0;
+      default:
+        this.#error(ERROR.illegalRegister);
+        return 0;
+    }
+  }
+
+  #writeLvt(reg: number, value: number): void {
+    const s = this.#state.view;
+    const at = reg - REG.lvt;
+    const next = (value & LVT_WRITABLE[at]) | (this.#softwareEnabled ? 0 : MASKED);
+    if (at === 0) this.#timer.writeLvt(next);
+    else s.lvt[at] = (s.lvt[at] & REMOTE_IRR) | next;
+    if (reg === REG.lint0 || reg === REG.lint1) this.#senseLint(reg === REG.lint0 ? 0 : 1, false);
+  }
+
+  #writeSvr(value: number): void {
+    const s = this.#state.view;
+    s.svr = value & 0x13ff;
+    if (this.#softwareEnabled) {
+      this.#notify();
+      return;
+    }
+    this.#timer.writeLvt(s.lvtTimer | MASKED);
+    for (let i = 0; i < s.lvt.length; i++) s.lvt[i] |= MASKED;
+  }
+
+  /** Registers common to both modes. */
+  #writeReg(reg: number, value: number): void {
+    const s = this.#state.view;
+    if (reg >= REG.lvt && reg <= REG.lvtError) {
+      this.#writeLvt(reg, value);
+      return;
+    }
+    switch (reg) {
+      case REG.id:
+        s.xapicId = value >>> 24;
+        return;
+      case REG.tpr:
+        this.#writeTpr(value);
+        return;
+      case REG.eoi:
+        this.#eoi();
+        return;
+      case REG.ldr:
+        s.ldr = value & 0xff000000;
+        return;
+      case REG.dfr:
+        s.dfr = value | 0x0fffffff;
+        return;
+      case REG.svr:
+        this.#writeSvr(value);
+        return;
+      case REG.esr:
+        s.esr = s.errors;
+        s.errors = 0;
+        return;
+      case REG.icrHigh:
+        s.icrHigh = value & 0xff000000;
+        return;
+      case REG.icr:
+        s.icr = value & 0xccfff;
+        this.#sendIpi(s.icr, this.x2apic ? s.icrHigh : s.icrHigh >>> 24 === 0xff ? BROADCAST : s.icrHigh >>> 24);
+        return;
+      case REG.initialCount:
+        this.#timer.writeInitialCount(value >>> 0);
+        return;
+      case REG.divide:
+        this.#timer.writeDivide(value);
+        return;
+    }
+  }
+
+  #readPage(offset: number, byteCount: AccessBytes): number {
+    if (this.windowBase === undefined) return 0xffffffff;
+    const within = offset & 15;
+    return within + byteCount > 4 ? 0 : this.#readReg(offset >> 4) >>> (within * 8);
+  }
+
+  /** 12.4.1: registers are written as aligned 32-bit words. */
+  #writePage(offset: number, byteCount: AccessBytes, value: number): void {
+    if (this.windowBase === undefined || byteCount !== 4 || (offset & 15) !== 0) return;
+    const reg = offset >> 4;
+    if (reg !== REG.selfIpi) this.#writeReg(reg, value);
+  }
+
+  readRegister(index: number): { low: number; high: number } | undefined {
+    const s = this.#state.view;
+    if (index === MSR_APIC_BASE) return { low: s.baseLow, high: s.baseHigh };
+    if (index === MSR_TSC_DEADLINE) return this.readTscDeadline();
+    const reg = index - MSR_X2APIC;
+    if (!this.x2apic || reg < 0 || reg > REG.selfIpi || X2_WRITE_ONLY.has(reg) || !this.#existsInX2(reg)) return undefined;
+    return { low: this.#readReg(reg) >>> 0, high: reg === REG.icr ? s.icrHigh : 0 };
+  }
+
+  #existsInX2(reg: number): boolean {
+    if (X2_ABSENT.has(reg)) return false;
+    return reg === REG.id || reg === REG.version || (reg >= REG.tpr && reg <= REG.esr) || (reg >= REG.icr && reg <= REG.currentCount) || reg >= REG.divide;
+  }
+
+  writeRegister(index: number, low: number, high: number): boolean {
+    if (index === MSR_APIC_BASE) return this.#writeBase(low, high);
+    if (index === MSR_TSC_DEADLINE) {
+      this.writeTscDeadline(low, high);
+      return true;
+    }
+    const reg = index - MSR_X2APIC;
+    if (!this.x2apic || (high !== 0 && reg !== REG.icr)) return false;
+    if (reg >= REG.lvt && reg <= REG.lvtError) {
+      if ((low & ~(LVT_WRITABLE[reg - REG.lvt] | LVT_READ_ONLY)) !== 0) return false;
+    } else if (!(reg in X2_WRITABLE) || (low & ~X2_WRITABLE[reg]) !== 0) {
+      return false;
+    }
+    if (reg === REG.icr) this.#state.view.icrHigh = high;
+    if (reg === REG.selfIpi) this.#sendIpi((1 << 18) | (low & 0xff), 0);
+    else this.#writeReg(reg, low);
+    return true;
+  }
+
+  /** 12.12.5: allowed are disabled <-> xAPIC, xAPIC -> x2APIC, x2APIC -> disabled. */
+  #writeBase(low: number, high: number): boolean {
+    const s = this.#state.view;
+    const bits = this.#options.physicalAddressBits ?? 40;
+    if ((low & 0x2ff) !== 0 || (high >>> 0) >= 2 ** (bits - 32)) return false;
+    const from = s.baseLow & (BASE_ENABLED | BASE_EXTD);
+    const to = low & (BASE_ENABLED | BASE_EXTD);
+    if (to === BASE_EXTD || (to !== 0 && to !== from && (from & BASE_EXTD) !== 0)) return false;
+    if (from === 0 && (to & BASE_EXTD) !== 0) return false;
+    const windowBefore = this.windowBase;
+    s.baseLow = ((low & ~BASE_BSP) | (s.baseLow & BASE_BSP)) >>> 0;
+    s.baseHigh = high;
+    if (to === 0 && from !== 0) this.#resetRegisters();
+    if (this.windowBase !== windowBefore) this.onWindowChange?.(this.windowBase);
+    this.#notify();
+    return true;
+  }
+
+  readTscDeadline(): { low: number; high: number } {
+    const { deadlineLow, deadlineHigh } = this.#state.view;
+    return { low: deadlineLow, high: deadlineHigh };
+  }
+
+  writeTscDeadline(low: number, high: number): void {
+    this.#timer.writeDeadline(low >>> 0, high >>> 0);
+  }
+
+  /** The guest wrote its TSC: the deadline's time moved. */
+  retargetTscDeadline(): void {
+    this.#timer.retarget();
+  }
+}

@@ -1,0 +1,38 @@
+// Reading a file that the user named: every failure is one sentence.
+
+import { readFile, stat } from 'node:fs/promises';
+import { AnilloError } from '@anillo/base/anillo-error';
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist; check the path',
+  ENOTDIR: 'does not exist (a part of its path is a file); check the path',
+  EACCES: 'cannot be read by this user; change its permissions',
+  EPERM: 'cannot be read by this user; change its permissions',
+  EISDIR: 'is a directory; give a file',
+  ELOOP: 'is a symbolic link in a circle; check the path',
+  ENAMETOOLONG: 'has too long a name; check the path',
+  EIO: 'cannot be read (input/output error); check the disk',
+  EMFILE: 'cannot be opened (too many open files); raise the limit with ulimit -n',
+  ERR_FS_FILE_TOO_LARGE: 'is too large',
+};
+
+/** Why an operation of node:fs failed, without the path. */
+export function fileErrorReason(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return REASONS[code] ?? `cannot be used (${code === '' ? String(error) : code})`;
+}
+
+/** Whole content. `what` names the file's part in the sentence ("kernel"). AnilloError FILE when it is missing, unreadable, no file, or empty. */
+export async function readHostFile(path: string, what: string): Promise<Uint8Array> {
+  const fail = (reason: string, cause?: unknown): AnilloError => new AnilloError('FILE', `The ${what} ${path === '' ? '""' : path} ${reason}.`, { cause });
+  try {
+    const found = await stat(path);
+    if (found.isDirectory()) throw fail(REASONS.EISDIR);
+    if (found.isCharacterDevice() || found.isBlockDevice()) throw fail('is a device; give a file');
+    const bytes = await readFile(path);
+    if (bytes.length === 0) throw fail('is empty; copy it again');
+    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  } catch (error) {
+    throw error instanceof AnilloError ? error : fail(fileErrorReason(error), error);
+  }
+}

@@ -1,0 +1,77 @@
+// CPU models: what CPUID announces and which instructions decode. A row of the instruction tables names its feature; without it, #UD.
+// The x86-64-v1..v3 levels are those of the x86-64 psABI, with the system features that the processors of their time had.
+
+import { AnilloError } from '@anillo/base/anillo-error';
+
+export const FEATURES = [
+  'fpu', 'vme', 'de', 'pse', 'tsc', 'msr', 'pae', 'mce', 'cx8', 'apic', 'sep', 'mtrr', 'pge', 'mca', 'cmov', 'pat', 'pse36', 'clflush', 'mmx', 'fxsr', 'sse', 'sse2', 'syscall', 'nx', 'pdpe1gb', 'rdtscp', 'lm',
+  'sse3', 'pclmulqdq', 'ssse3', 'fma', 'cx16', 'pcid', 'sse4_1', 'sse4_2', 'x2apic', 'movbe', 'popcnt', 'tsc_deadline', 'aes', 'xsave', 'avx', 'f16c', 'rdrand', 'hypervisor',
+  'lahf_lm', 'lzcnt', 'fsgsbase', 'tsc_adjust', 'bmi1', 'avx2', 'smep', 'bmi2', 'erms', 'invpcid', 'rdseed', 'adx', 'smap', 'clflushopt', 'clwb', 'sha', 'umip', 'rdpid', 'xsaveopt', 'xsavec', 'prefetchw', 'fsrm', 'xgetbv1',
+  'spec_ctrl', 'arch_capabilities',
+] as const;
+export type Feature = (typeof FEATURES)[number];
+
+export interface CpuModel {
+  readonly name: string;
+  readonly features: ReadonlySet<Feature>;
+  /** CPUID.1:EAX: family, model, stepping. Default: family 6, model 0x3c. */
+  readonly signature?: number;
+}
+
+const I686 = [
+  'fpu', 'vme', 'de', 'pse', 'tsc', 'msr', 'pae', 'mce', 'cx8', 'apic', 'sep', 'mtrr', 'pge', 'mca', 'cmov', 'pat', 'pse36', 'clflush', 'mmx', 'fxsr', 'sse', 'sse2', 'nx', 'hypervisor',
+  'x2apic', 'tsc_deadline', 'tsc_adjust', 'arch_capabilities', 'spec_ctrl',
+] as const satisfies readonly Feature[];
+const V1 = [...I686, 'syscall', 'lm', 'lahf_lm', 'cx16'] as const;
+const V2 = [...V1, 'sse3', 'ssse3', 'sse4_1', 'sse4_2', 'popcnt', 'rdtscp', 'pdpe1gb'] as const;
+const V3 = [
+  ...V2, 'pclmulqdq', 'aes', 'fma', 'movbe', 'f16c', 'avx', 'avx2', 'bmi1', 'bmi2', 'lzcnt', 'xsave', 'xsaveopt', 'xsavec', 'xgetbv1', 'rdrand', 'rdseed', 'adx', 'pcid', 'invpcid', 'fsgsbase', 'smep', 'smap',
+  'umip', 'erms', 'fsrm', 'prefetchw', 'clflushopt',
+] as const;
+
+const MODELS: Readonly<Record<string, { readonly features: readonly Feature[]; readonly signature: number }>> = {
+  i686: { features: I686, signature: 0x6d8 },
+  'x86-64-v1': { features: V1, signature: 0x6fb },
+  'x86-64-v2': { features: V2, signature: 0x106a5 },
+  'x86-64-v3': { features: V3, signature: 0x306c3 },
+  max: { features: FEATURES, signature: 0x306c3 },
+};
+export const CPU_MODEL_NAMES: readonly string[] = Object.keys(MODELS);
+export const DEFAULT_CPU_MODEL = 'x86-64-v3';
+
+const ALIASES: Readonly<Record<string, Feature>> = { 'sse4.1': 'sse4_1', 'sse4.2': 'sse4_2', pni: 'sse3', abm: 'lzcnt', 'tsc-deadline': 'tsc_deadline', pclmul: 'pclmulqdq', 'spec-ctrl': 'spec_ctrl', 'tsc-adjust': 'tsc_adjust', 'arch-capabilities': 'arch_capabilities' };
+
+/** What a feature needs; taken away with it. */
+const NEEDS: readonly (readonly [Feature, Feature])[] = [
+  ['avx', 'xsave'], ['xsaveopt', 'xsave'], ['xsavec', 'xsave'], ['xgetbv1', 'xsave'], ['avx2', 'avx'], ['fma', 'avx'], ['f16c', 'avx'], ['invpcid', 'pcid'], ['pcid', 'lm'], ['pdpe1gb', 'lm'], ['syscall', 'lm'],
+];
+
+function feature(name: string): Feature {
+  const known = ALIASES[name] ?? (FEATURES as readonly string[]).find((f) => f === name || f === name.replaceAll('-', '_'));
+  if (known === undefined) throw new AnilloError('BAD_OPTION', `CPU feature "${name}" is not known; use one of: ${FEATURES.join(', ')}.`);
+  return known as Feature;
+}
+
+/** A model by name, with features added and taken away. */
+export function cpuModel(name: string, plusFeatures: readonly string[] = [], minusFeatures: readonly string[] = []): CpuModel {
+  const model = Object.hasOwn(MODELS, name) ? MODELS[name] : undefined;
+  if (model === undefined) throw new AnilloError('BAD_OPTION', `CPU model "${name}" is not known; use one of: ${CPU_MODEL_NAMES.join(', ')}.`);
+  const features = new Set<Feature>(model.features);
+  for (const f of plusFeatures) features.add(feature(f));
+  for (const f of minusFeatures) features.delete(feature(f));
+  for (const [what, needed] of NEEDS) if (!features.has(needed)) features.delete(what);
+  return { name, features, signature: model.signature };
+}
+
+/** A model as a user writes it: `x86-64-v3,+sha,-avx2` (also `sha=on`, `avx2=off`). */
+export function parseCpuModel(text: string): CpuModel {
+  const [name = '', ...changes] = text.split(',');
+  const plus: string[] = [];
+  const minus: string[] = [];
+  for (const change of changes) {
+    const [, sign, word, value] = /^([+-]?)([^=]+)(?:=(on|off))?$/.exec(change) ?? [];
+    if (word === undefined) throw new AnilloError('BAD_OPTION', `CPU feature "${change}" cannot be read; write +name or -name.`);
+    (sign === '-' || value === 'off' ? minus : plus).push(word);
+  }
+  return cpuModel(name, plus, minus);
+}

@@ -1,0 +1,392 @@
+// Integer arithmetic and logic: ADD..CMP, INC/DEC, NEG/NOT, TEST, MUL/DIV, XADD, CMPXCHG, ADCX/ADOX, decimal adjust. SDM Vol. 2.
+
+import type { Value } from '@anillo/ir/block';
+import { CC } from '../flags.ts';
+import type { Int, Lift } from '../lift.ts';
+import { insn, type Row } from '../row.ts';
+import { EFLAG, RAX, RBX, RCX, RDX, TRAP } from '../state.ts';
+
+type BinaryName = 'add' | 'or' | 'adc' | 'sbb' | 'and' | 'sub' | 'xor' | 'cmp';
+
+/** Meaning of the eight classic operations: destination operand 0, source operand 1. */
+function binary(c: Lift, name: BinaryName): void {
+  const { b } = c;
+  const bits = c.bits(0);
+  const source = c.cut(c.read(1), bits);
+  switch (name) {
+    case 'add': {
+      c.modify(0, (x) => b.add(x, source), { op: 'add', operand: source });
+      c.setFlags(CC.ADD, bits, c.modifiedValue, source);
+      return;
+    }
+    case 'sub': {
+      const old = c.modify(0, (x) => b.sub(x, source), c.d.lock ? { op: 'add', operand: negate(c, source) } : undefined);
+      c.setFlags(CC.SUB, bits, c.modifiedValue, source, { first: old });
+      return;
+    }
+    case 'cmp': {
+      const first = c.read(0);
+      c.setFlags(CC.SUB, bits, b.sub(first, source), source, { first });
+      return;
+    }
+    case 'adc':
+    case 'sbb': {
+      const carry = c.carry();
+      const wide = bits === 64 ? b.extendU(carry) : (carry as Int);
+      const apply = (x: Int): Int => (name === 'adc' ? b.add(b.add(x, source), wide) : b.sub(b.sub(x, source), wide));
+      c.modify(0, apply);
+      c.setFlags(name === 'adc' ? CC.ADC : CC.SBB, bits, c.modifiedValue, source, { aux: carry });
+      return;
+    }
+    default: {
+      c.modify(0, (x) => b[name](x, source), { op: name, operand: source });
+      c.setFlags(CC.LOGIC, bits, c.modifiedValue);
+    }
+  }
+}
+
+const negate = (c: Lift, v: Int): Int => c.b.sub(v.type === 'i64' ? c.b.i64(0) : c.b.i32(0), v);
+
+const NAMES: readonly BinaryName[] = ['add', 'or', 'adc', 'sbb', 'and', 'sub', 'xor', 'cmp'];
+const hex = (n: number): string => n.toString(16).toUpperCase().padStart(2, '0');
+
+const classic = NAMES.flatMap((name, i): Row[] => {
+  const lift = (c: Lift): void => binary(c, name);
+  const lock = name === 'cmp' ? '' : 'lock ';
+  const at = i * 8;
+  return [
+    insn(`${lock}${hex(at)}`, `${name} Eb,Gb`, undefined, lift),
+    insn(`${lock}${hex(at + 1)}`, `${name} Ev,Gv`, undefined, lift),
+    insn(`${hex(at + 2)}`, `${name} Gb,Eb`, undefined, lift),
+    insn(`${hex(at + 3)}`, `${name} Gv,Ev`, undefined, lift),
+    insn(`${hex(at + 4)}`, `${name} AL,Ib`, undefined, lift),
+    insn(`${hex(at + 5)}`, `${name} rAX,Iz`, undefined, lift),
+    insn(`${lock}80 /${i}`, `${name} Eb,Ib`, undefined, lift),
+    insn(`${lock}81 /${i}`, `${name} Ev,Iz`, undefined, lift),
+    insn(`${lock}!64 82 /${i}`, `${name} Eb,Ib`, undefined, lift),
+    insn(`${lock}83 /${i}`, `${name} Ev,Ib`, undefined, lift),
+  ];
+});
+
+function step(c: Lift, delta: 1 | -1): void {
+  const { b } = c;
+  const bits = c.bits(0);
+  const carry = c.carry();
+  const one = bits === 64 ? b.i64(delta) : b.i32(delta);
+  c.modify(0, (x) => b.add(x, one), { op: 'add', operand: one });
+  c.setFlags(delta === 1 ? CC.INC : CC.DEC, bits, c.modifiedValue, carry);
+}
+
+function test(c: Lift): void {
+  const bits = c.bits(0);
+  c.setFlags(CC.LOGIC, bits, c.b.and(c.read(0), c.cut(c.read(1), bits)));
+}
+
+/** One-operand MUL and IMUL: (E)DX:(E)AX = (E)AX * operand. */
+function wideMultiply(c: Lift, signed: boolean): void {
+  const { b } = c;
+  const bits = c.bits(0);
+  const operand = c.read(0);
+  const first = c.reg(RAX, bits);
+  if (bits === 64) {
+    const [x, y] = [c.to64(first), c.to64(operand)];
+    const low = b.mul(x, y);
+    const high = b.op(signed ? 'i64.mulhi_s' : 'i64.mulhi_u', [x, y]);
+    c.setReg(RAX, 64, low);
+    c.setReg(RDX, 64, high);
+    const lost = signed ? b.xor(high, b.shrS(low, b.i64(63))) : high;
+    c.setFlags(CC.MUL, 64, low, lost);
+    return;
+  }
+  const widen = (v: Int): Value<'i64'> => (signed ? (c.signExtend(v, bits, 64) as Value<'i64'>) : c.to64(v));
+  const product = b.mul(widen(first), widen(operand));
+  const high = b.shrU(product, b.i64(bits));
+  if (bits === 8) c.setReg(RAX, 16, product);
+  else {
+    c.setReg(RAX, bits, product);
+    c.setReg(RDX, bits, high);
+  }
+  const lost = signed ? b.xor(product, c.signExtend(c.cut(product, bits), bits, 64) as Value<'i64'>) : bits === 8 ? b.and(high, b.i64(0xff)) : high;
+  c.setFlags(CC.MUL, bits, product, lost);
+}
+
+/** Two- and three-operand IMUL. */
+function multiply(c: Lift, x: Int, y: Int): void {
+  const { b } = c;
+  const bits = c.bits(0);
+  if (bits === 64) {
+    const [p, q] = [c.to64(x), c.to64(y)];
+    const low = b.mul(p, q);
+    const high = b.op('i64.mulhi_s', [p, q]);
+    c.write(0, low);
+    c.setFlags(CC.MUL, 64, low, b.xor(high, b.shrS(low, b.i64(63))));
+    return;
+  }
+  const product = b.mul(c.signExtend(x, bits, 64) as Value<'i64'>, c.signExtend(y, bits, 64) as Value<'i64'>);
+  c.write(0, b.wrap(product));
+  c.setFlags(CC.MUL, bits, product, b.xor(product, c.signExtend(c.cut(product, bits), bits, 64) as Value<'i64'>));
+}
+
+/** DIV and IDIV of up to 32 bits, in 64-bit arithmetic. */
+function divideSmall(c: Lift, bits: 8 | 16 | 32, signed: boolean): void {
+  const { b } = c;
+  const divisor = signed ? (c.signExtend(c.read(0), bits, 64) as Value<'i64'>) : c.to64(c.read(0));
+  b.raiseIf(b.eqz(divisor), TRAP.DE);
+  let dividend: Value<'i64'>;
+  if (bits === 8) dividend = signed ? (c.signExtend(c.reg(RAX, 16), 16, 64) as Value<'i64'>) : c.to64(c.reg(RAX, 16));
+  else {
+    dividend = b.or(b.shl(c.to64(c.reg(RDX, bits)), b.i64(bits)), c.to64(c.reg(RAX, bits)));
+    if (signed && bits === 16) dividend = b.extendS(b.wrap(dividend));
+  }
+  if (signed && bits === 32) b.raiseIf(b.and(b.eq(dividend, b.i64Words(0, 0x8000_0000)), b.eq(divisor, b.i64(-1))), TRAP.DE);
+  const quotient = signed ? b.op('i64.div_s', [dividend, divisor]) : b.op('i64.div_u', [dividend, divisor]);
+  const remainder = b.sub(dividend, b.mul(quotient, divisor));
+  const fits = signed ? b.eq(c.signExtend(c.cut(quotient, bits), bits, 64) as Value<'i64'>, quotient) : b.eqz(b.shrU(quotient, b.i64(bits)));
+  b.raiseIf(b.eqz(fits), TRAP.DE);
+  if (bits === 8) {
+    c.setReg(RAX, 16, b.or(b.and(b.wrap(quotient), b.i32(0xff)), b.shl(b.and(b.wrap(remainder), b.i32(0xff)), b.i32(8))));
+    return;
+  }
+  c.setReg(RAX, bits, quotient);
+  c.setReg(RDX, bits, remainder);
+}
+
+/** DIV and IDIV of 128 by 64 bits: on magnitudes, by the hardware's 64-bit division when the high half is 0, else bit by bit. */
+function divide64(c: Lift, signed: boolean): void {
+  const { b } = c;
+  const divisor = c.to64(c.read(0));
+  b.raiseIf(b.eqz(divisor), TRAP.DE);
+  const minus = (v: Value<'i64'>): Value<'i32'> => b.ltS(v, b.i64(0));
+  const low = b.temp('i64', c.to64(c.reg(RAX, 64)));
+  const high = b.temp('i64', c.to64(c.reg(RDX, 64)));
+  const by = b.temp('i64', divisor);
+  const negative = b.temp('i32', b.i32(0));
+  const negativeQuotient = b.temp('i32', b.i32(0));
+  if (signed) {
+    b.set(negative, minus(b.get(high)));
+    b.set(negativeQuotient, b.xor(b.get(negative), minus(divisor)));
+    b.if(b.get(negative), () => {
+      b.set(high, b.sub(b.sub(b.i64(0), b.get(high)), b.extendU(b.op('i64.ne', [b.get(low), b.i64(0)]))));
+      b.set(low, b.sub(b.i64(0), b.get(low)));
+    });
+    b.if(minus(divisor), () => b.set(by, b.sub(b.i64(0), divisor)));
+  }
+  b.raiseIf(b.geU(b.get(high), b.get(by)), TRAP.DE);
+  const quotient = b.temp('i64', b.i64(0));
+  b.if(
+    b.eqz(b.get(high)),
+    () => {
+      b.set(quotient, b.op('i64.div_u', [b.get(low), b.get(by)]));
+      b.set(high, b.op('i64.rem_u', [b.get(low), b.get(by)]));
+    },
+    () => {
+      const count = b.temp('i32', b.i32(64));
+      b.loopWhile(() => {
+        const carry = minus(b.get(high));
+        const shifted = b.or(b.shl(b.get(high), b.i64(1)), b.shrU(b.get(low), b.i64(63)));
+        const take = b.or(carry, b.geU(shifted, b.get(by)));
+        b.set(high, b.sub(shifted, b.select(take, b.get(by), b.i64(0))));
+        b.set(low, b.shl(b.get(low), b.i64(1)));
+        b.set(quotient, b.or(b.shl(b.get(quotient), b.i64(1)), b.extendU(take)));
+        b.set(count, b.sub(b.get(count), b.i32(1)));
+        return b.get(count);
+      });
+    },
+  );
+  if (signed) {
+    // |quotient| may be 2^63 only when it is to be negative.
+    const edge = b.i64Words(0, 0x8000_0000);
+    b.raiseIf(b.gtU(b.get(quotient), b.select(b.get(negativeQuotient), edge, b.i64Words(-1, 0x7fff_ffff))), TRAP.DE);
+    b.if(b.get(negativeQuotient), () => b.set(quotient, b.sub(b.i64(0), b.get(quotient))));
+    b.if(b.get(negative), () => b.set(high, b.sub(b.i64(0), b.get(high))));
+  }
+  c.setReg(RAX, 64, b.get(quotient));
+  c.setReg(RDX, 64, b.get(high));
+}
+
+function divide(c: Lift, signed: boolean): void {
+  const bits = c.bits(0);
+  if (bits === 64) divide64(c, signed);
+  else divideSmall(c, bits, signed);
+}
+
+function neg(c: Lift): void {
+  const bits = c.bits(0);
+  const zero = bits === 64 ? c.b.i64(0) : (c.b.i32(0) as Int);
+  const old = c.modify(0, (x) => c.b.sub(zero, x));
+  c.setFlags(CC.SUB, bits, c.modifiedValue, old, { first: zero });
+}
+
+function xadd(c: Lift): void {
+  const bits = c.bits(0);
+  const source = c.read(1);
+  const old = c.modify(0, (x) => c.b.add(x, source), { op: 'add', operand: source });
+  const sum = c.b.add(old, source);
+  c.write(1, old);
+  if (!c.isMemory) c.write(0, sum);
+  c.setFlags(CC.ADD, bits, sum, source);
+}
+
+function cmpxchg(c: Lift): void {
+  const { b } = c;
+  const bits = c.bits(0);
+  const expected = c.reg(RAX, bits);
+  const source = c.read(1);
+  let old: Int;
+  if (!c.isMemory) {
+    old = c.read(0);
+    const equal = b.eq(old, expected);
+    if (bits === 32) {
+      // A 32-bit form writes only one of the two registers, and only that one loses its upper half.
+      b.if(equal, () => c.write(0, source), () => c.setReg(RAX, 32, old));
+    } else {
+      c.write(0, b.select(equal, source, old));
+      c.setReg(RAX, bits, old);
+    }
+  } else {
+    const a = c.memory(bits / 8, true);
+    if (c.d.lock) old = c.compareExchange(a, bits, expected, source);
+    else {
+      old = c.load(a, bits);
+      c.store(a, bits, b.select(b.eq(old, expected), source, old));
+    }
+    if (bits === 32) b.if(b.ne(old, expected), () => c.setReg(RAX, 32, old));
+    else c.setReg(RAX, bits, old);
+  }
+  c.setFlags(CC.SUB, bits, b.sub(expected, old), old, { first: expected });
+}
+
+/** CMPXCHG8B and CMPXCHG16B: not split atomically here; both halves are probed first, so a fault changes nothing. */
+function cmpxchgWide(c: Lift): void {
+  const { b } = c;
+  const half = c.d.operandSize === 64 ? 64 : 32;
+  const a = c.memory(half / 4, true);
+  if (half === 64) b.raiseIf(b.and(b.wrap(c.sum(a)), b.i32(15)), TRAP.GP0);
+  const flags = c.flagBits();
+  const upper = c.offset(a, half / 8);
+  c.probeWrite(a, half);
+  c.probeWrite(upper, half);
+  const low = c.load(a, half);
+  const high = c.load(upper, half);
+  const equal = b.and(b.eq(low, c.reg(RAX, half)), b.eq(high, c.reg(RDX, half)));
+  c.store(a, half, b.select(equal, c.reg(RBX, half), low));
+  c.store(upper, half, b.select(equal, c.reg(RCX, half), high));
+  b.if(b.eqz(equal), () => {
+    c.setReg(RAX, half, low);
+    c.setReg(RDX, half, high);
+  });
+  c.setFlagBits(b.or(b.and(flags, b.i32(~EFLAG.ZF)), b.shl(equal, b.i32(6))));
+}
+
+/** ADCX and ADOX: add with the carry kept in CF or in OF alone. */
+function addWithFlag(c: Lift, bit: 0 | 11): void {
+  const { b } = c;
+  const bits = c.bits(0);
+  const flags = c.flagBits();
+  const carry = b.and(b.shrU(flags, b.i32(bit)), b.i32(1));
+  const x = c.read(0);
+  const y = c.read(1);
+  const partial = b.add(x, y);
+  const sum = b.add(partial, bits === 64 ? b.extendU(carry) : (carry as Int));
+  const out = b.or(b.ltU(partial, x), b.ltU(sum, partial));
+  c.write(0, sum);
+  c.setFlagBits(b.or(b.and(flags, b.i32(~(1 << bit))), b.shl(out, b.i32(bit))));
+}
+
+/** DAA and DAS. */
+function decimal(c: Lift, add: boolean): void {
+  const { b } = c;
+  const flags = c.flagBits();
+  const al = c.to32(c.reg(RAX, 8));
+  const low = b.or(b.gtU(b.and(al, b.i32(15)), b.i32(9)), b.op('i32.ne', [b.and(flags, b.i32(EFLAG.AF)), b.i32(0)]));
+  const high = b.or(b.gtU(al, b.i32(0x99)), b.and(flags, b.i32(1)));
+  const fix = b.add(b.mul(low, b.i32(6)), b.mul(high, b.i32(0x60)));
+  const result = b.and(add ? b.add(al, fix) : b.sub(al, fix), b.i32(0xff));
+  // DAS: a borrow out of the low correction also sets CF.
+  const carry = add ? high : b.or(high, b.and(low, b.ltU(al, b.i32(6))));
+  c.setReg(RAX, 8, result);
+  setDecimalFlags(c, result, b.or(carry, b.shl(low, b.i32(4))));
+}
+function setDecimalFlags(c: Lift, result: Value<'i32'>, carries: Value<'i32'>): void {
+  const { b } = c;
+  c.setFlags(CC.LOGIC, 8, result);
+  const f = c.flagBits();
+  c.setFlagBits(b.or(f, carries));
+}
+/** AAA and AAS. */
+function ascii(c: Lift, add: boolean): void {
+  const { b } = c;
+  const flags = c.flagBits();
+  const ax = c.to32(c.reg(RAX, 16));
+  const fix = b.or(b.gtU(b.and(ax, b.i32(15)), b.i32(9)), b.op('i32.ne', [b.and(flags, b.i32(EFLAG.AF)), b.i32(0)]));
+  const change = b.mul(fix, b.i32(0x106));
+  const result = b.and(add ? b.add(ax, change) : b.sub(ax, change), b.i32(0xff0f));
+  c.setReg(RAX, 16, result);
+  setDecimalFlags(c, b.and(result, b.i32(0xff)), b.or(fix, b.shl(fix, b.i32(4))));
+}
+function aam(c: Lift): void {
+  const { b } = c;
+  const base = b.i32(c.imm() & 0xff);
+  if ((c.imm() & 0xff) === 0) return c.trap(TRAP.DE);
+  const al = c.to32(c.reg(RAX, 8));
+  const result = b.or(b.shl(b.op('i32.div_u', [al, base]), b.i32(8)), b.op('i32.rem_u', [al, base]));
+  c.setReg(RAX, 16, result);
+  c.setFlags(CC.LOGIC, 8, b.and(result, b.i32(0xff)));
+}
+function aad(c: Lift): void {
+  const { b } = c;
+  const ax = c.to32(c.reg(RAX, 16));
+  const result = b.and(b.add(ax, b.mul(b.shrU(ax, b.i32(8)), b.i32(c.imm() & 0xff))), b.i32(0xff));
+  c.setReg(RAX, 16, result);
+  c.setFlags(CC.LOGIC, 8, result);
+}
+
+const signedMul = (c: Lift): void => multiply(c, c.read(0), c.read(1));
+const immediateMul = (c: Lift): void => multiply(c, c.read(1), c.read(2));
+const both = (group: string, text: string, lift: (c: Lift) => void): Row[] => [
+  insn(`F6 ${group}`, text.replace('E', 'Eb'), undefined, lift),
+  insn(`F7 ${group}`, text.replace('E', 'Ev'), undefined, lift),
+];
+
+export const ARITHMETIC_ROWS: readonly Row[] = [
+  ...classic,
+  insn('!64 40+r', 'inc Zv', undefined, (c) => step(c, 1)),
+  insn('!64 48+r', 'dec Zv', undefined, (c) => step(c, -1)),
+  insn('lock FE /0', 'inc Eb', undefined, (c) => step(c, 1)),
+  insn('lock FF /0', 'inc Ev', undefined, (c) => step(c, 1)),
+  insn('lock FE /1', 'dec Eb', undefined, (c) => step(c, -1)),
+  insn('lock FF /1', 'dec Ev', undefined, (c) => step(c, -1)),
+  insn('84', 'test Eb,Gb', undefined, test),
+  insn('85', 'test Ev,Gv', undefined, test),
+  insn('A8', 'test AL,Ib', undefined, test),
+  insn('A9', 'test rAX,Iz', undefined, test),
+  insn('F6 /0', 'test Eb,Ib', undefined, test),
+  insn('F7 /0', 'test Ev,Iz', undefined, test),
+  insn('F6 /1', 'test Eb,Ib', undefined, test),
+  insn('F7 /1', 'test Ev,Iz', undefined, test),
+  insn('lock F6 /2', 'not Eb', undefined, (c) => void c.modify(0, (x) => c.b.xor(x, c.const(8, -1)), { op: 'xor', operand: c.const(8, -1) })),
+  insn('lock F7 /2', 'not Ev', undefined, (c) => void c.modify(0, (x) => c.b.xor(x, c.const(c.bits(0), -1)), { op: 'xor', operand: c.const(c.bits(0), -1) })),
+  insn('lock F6 /3', 'neg Eb', undefined, neg),
+  insn('lock F7 /3', 'neg Ev', undefined, neg),
+  ...both('/4', 'mul E', (c) => wideMultiply(c, false)),
+  ...both('/5', 'imul E', (c) => wideMultiply(c, true)),
+  ...both('/6', 'div E', (c) => divide(c, false)),
+  ...both('/7', 'idiv E', (c) => divide(c, true)),
+  insn('0F AF', 'imul Gv,Ev', undefined, signedMul),
+  insn('69', 'imul Gv,Ev,Iz', undefined, immediateMul),
+  insn('6B', 'imul Gv,Ev,Ib', undefined, immediateMul),
+  insn('lock 0F C0', 'xadd Eb,Gb', undefined, xadd),
+  insn('lock 0F C1', 'xadd Ev,Gv', undefined, xadd),
+  insn('lock 0F B0', 'cmpxchg Eb,Gb', undefined, cmpxchg),
+  insn('lock 0F B1', 'cmpxchg Ev,Gv', undefined, cmpxchg),
+  insn('lock W0 0F C7 /1', 'cmpxchg8b M', 'cx8', cmpxchgWide),
+  insn('lock W1 64 0F C7 /1', 'cmpxchg16b M', 'cx16', cmpxchgWide),
+  insn('66 0F38 F6', 'adcx Gy,Ey', 'adx', (c) => addWithFlag(c, 0)),
+  insn('F3 0F38 F6', 'adox Gy,Ey', 'adx', (c) => addWithFlag(c, 11)),
+  insn('!64 27', 'daa', undefined, (c) => decimal(c, true)),
+  insn('!64 2F', 'das', undefined, (c) => decimal(c, false)),
+  insn('!64 37', 'aaa', undefined, (c) => ascii(c, true)),
+  insn('!64 3F', 'aas', undefined, (c) => ascii(c, false)),
+  insn('!64 D4', 'aam Ib', undefined, aam),
+  insn('!64 D5', 'aad Ib', undefined, aad),
+];

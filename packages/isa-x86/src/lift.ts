@@ -1,0 +1,595 @@
+// The lifter's view of one instruction: operands, addresses, flags, control flow. Instruction rows (insn/*.ts) are written against this class.
+//
+// Rules for a row's meaning: whatever can fault comes before the first change of state (the instruction restarts from its beginning);
+// integer values of 8 and 16 bits are zero-extended i32, 32 bits i32, 64 bits i64; `write` cuts to the operand's size.
+
+import { Builder } from '@anillo/ir/builder';
+import type { Terminal, Value } from '@anillo/ir/block';
+import { routine } from '@anillo/ir/callee';
+import type { Slot } from '@anillo/ir/slot';
+import { EXIT } from '@anillo/ir/frontend';
+import { PC } from '@anillo/ir/vcpu-header';
+import type { OpName } from '@anillo/ir/ops';
+import type { Decoded } from './decode.ts';
+import { CC, ccOp, COMPUTE_FLAGS, parityFlag, type CcKind, type IntBits } from './flags.ts';
+import { MODE } from './mode.ts';
+import type { Operand } from './row.ts';
+import {
+  CC_AUX, CC_DST, CC_OP, CC_SRC, DS, EFLAG, FLAGS, FS, GPR, INTERRUPT_SHADOW, RSP, SEGMENT_ATTRIBUTES_OFFSET, SEGMENT_BASE, SEGMENT_LIMIT_OFFSET, SS, TRAP,
+} from './state.ts';
+
+/** Integer value: i32 for sizes up to 32 bits, i64 for 64. */
+export type Int = Value<'i32' | 'i64'>;
+/** Linear address as a value plus a constant. */
+export interface Address {
+  readonly base: Value<'i64'>;
+  readonly disp: number;
+}
+
+/** What the lifter knows of the flags set last in this block, to compute conditions without going through ccOp. */
+interface KnownFlags {
+  readonly kind: CcKind;
+  readonly bits: IntBits;
+  readonly dst: Int;
+  readonly src: Int | undefined;
+  /** First operand of SUB (compare), where known. */
+  readonly first: Int | undefined;
+}
+
+/**
+ * Segment check outside flat code: (segment, offset, last byte's distance, write 0/1). Raises #GP(0), or #SS(0) for SS, when the segment is
+ * unusable, the access is not allowed, or the offset is beyond the limit. SDM Vol. 3A 5.3, 5.5.
+ */
+export const CHECK_SEGMENT = routine({
+  name: 'checkSegment',
+  params: ['i32', 'i32', 'i32', 'i32'],
+  result: undefined,
+  reads: 'none',
+  writes: 'none',
+  traps: true,
+  build: (b, [segment, offset, last, write]) => {
+    const at = b.shl(segment as Value<'i32'>, b.i32(2));
+    const limit = b.temp('i32', b.op('state.load32', [at], SEGMENT_LIMIT_OFFSET));
+    const attributes = b.temp('i32', b.op('state.load32', [at], SEGMENT_ATTRIBUTES_OFFSET));
+    const from = b.temp('i64', b.extendU(offset as Value<'i32'>));
+    const to = b.temp('i64', b.add(b.get(from), b.extendU(last as Value<'i32'>)));
+    const bad = b.temp('i32', b.eqz(b.and(b.get(attributes), b.i32(0x80))));
+    const worse = (v: Value<'i32'>): void => b.set(bad, b.or(b.get(bad), v));
+    const bit = (n: number): Value<'i32'> => b.and(b.shrU(b.get(attributes), b.i32(n)), b.i32(1));
+    // Code segments: readable only with bit 1, never writable. Data: writable with bit 1. Type bit 3: code; bit 2 of data: expand-down.
+    b.if(
+      bit(3),
+      () => worse(b.or(write as Value<'i32'>, b.eqz(bit(1)))),
+      () => worse(b.and(write as Value<'i32'>, b.eqz(bit(1)))),
+    );
+    b.if(
+      b.and(b.eqz(bit(3)), bit(2)),
+      () => {
+        const top = b.select(bit(14), b.i64Words(-1, 0), b.i64(0xffff));
+        worse(b.or(b.leU(b.get(from), b.extendU(b.get(limit))), b.gtU(b.get(to), top)));
+      },
+      () => worse(b.gtU(b.get(to), b.extendU(b.get(limit)))),
+    );
+    const isStack = b.eq(segment as Value<'i32'>, b.i32(SS));
+    b.raiseIf(b.and(b.get(bad), isStack), TRAP.SS0);
+    b.raiseIf(b.get(bad), TRAP.GP0);
+    return undefined;
+  },
+});
+
+export class Lift {
+  readonly b: Builder = new Builder();
+  readonly d: Decoded;
+  readonly mode: number;
+  /** Byte offsets, from the block's start, of this instruction and of the next. */
+  at = 0;
+  next = 0;
+  /** Set by the instruction that ends the block. */
+  terminal: Terminal | undefined = undefined;
+  /** Set by an instruction after which interrupts are held off for one more (STI, MOV SS). */
+  shadow = false;
+  private modified: Int | undefined = undefined;
+  #mem: Address | undefined = undefined;
+  #memChecked = 0;
+  #flags: KnownFlags | undefined = undefined;
+
+  constructor(mode: number, decoded: Decoded) {
+    this.mode = mode;
+    this.d = decoded;
+  }
+
+  /** Called by the block loop before each instruction. */
+  begin(at: number, next: number): void {
+    this.at = at;
+    this.next = next;
+    this.b.at = at;
+    this.#mem = undefined;
+  }
+
+  get is64(): boolean {
+    return this.d.codeSize === 64;
+  }
+  get isFlat(): boolean {
+    return (this.mode & MODE.FLAT) !== 0;
+  }
+  /** Width to which addresses of code and new values of pc are cut. */
+  get pcBits(): 16 | 32 | 64 {
+    return this.d.codeSize;
+  }
+
+  // ---- sizes and values
+
+  operand(i: number): Operand {
+    return this.d.row.operands[i] as Operand;
+  }
+  /** Size of integer operand i in bits. */
+  bits(i: number): IntBits {
+    return this.sizeOf(this.operand(i));
+  }
+  sizeOf(o: Operand): IntBits {
+    const { size } = o;
+    if (size === 'v' || size === 'z') return this.d.operandSize;
+    if (size === 'y') return this.d.operandSize === 64 || (this.d.row.vex && this.d.w === 1 && this.is64) ? 64 : 32;
+    if (size === 8 || size === 16 || size === 32 || size === 64) return size;
+    throw new TypeError(`${this.d.row.encoding}: operand of size ${size} is not an integer`);
+  }
+  /** Constant of an operation size. */
+  const(bits: IntBits, value: number): Int {
+    return bits === 64 ? this.b.i64(value) : this.b.i32(bits === 32 ? value : value & ((1 << bits) - 1));
+  }
+  /** Zero-extends or cuts to i64 / i32. */
+  to64(v: Int): Value<'i64'> {
+    return v.type === 'i64' ? (v as Value<'i64'>) : this.b.extendU(v as Value<'i32'>);
+  }
+  to32(v: Int): Value<'i32'> {
+    return v.type === 'i32' ? (v as Value<'i32'>) : this.b.wrap(v as Value<'i64'>);
+  }
+  /** Cuts a value to `bits`, zero-extended, in the type of that size. */
+  cut(v: Int, bits: IntBits): Int {
+    if (bits === 64) return this.to64(v);
+    const low = this.to32(v);
+    return bits === 32 ? low : this.b.and(low, this.b.i32((1 << bits) - 1));
+  }
+  /** Sign-extends a value of `from` bits to `to` bits. */
+  signExtend(v: Int, from: IntBits, to: IntBits): Int {
+    const { b } = this;
+    if (from === to) return v;
+    if (to === 64) {
+      if (from === 32) return b.extendS(this.to32(v));
+      return b.op(from === 8 ? 'i64.extend8_s' : 'i64.extend16_s', [this.to64(v)]);
+    }
+    const wide = from === 8 ? b.op('i32.extend8_s', [this.to32(v)]) : b.op('i32.extend16_s', [this.to32(v)]);
+    return to === 16 ? b.and(wide, b.i32(0xffff)) : wide;
+  }
+  /** As signExtend, but to the full width of the value's type (for signed comparisons). */
+  signedValue(v: Int, bits: IntBits): Int {
+    return bits === 8 || bits === 16 ? this.signExtend(v, bits, 32) : v;
+  }
+  /** Immediate number n as a signed 32-bit number. */
+  imm(n = 0): number {
+    return this.d.immLow[n] as number;
+  }
+  /** Immediate n as a constant of `bits`. */
+  immValue(n: number, bits: IntBits): Int {
+    const low = this.d.immLow[n] as number;
+    return bits === 64 ? this.b.i64Words(low, this.d.immHigh[n] as number) : this.const(bits, low);
+  }
+
+  // ---- registers
+
+  /** True if register number n of an 8-bit operand means AH CH DH BH. */
+  #isHigh(n: number): boolean {
+    return n >= 4 && n < 8 && this.d.rex === 0 && !this.d.row.vex;
+  }
+  reg(n: number, bits: IntBits): Int {
+    const { b } = this;
+    const whole = b.get(GPR[n] as Slot<'i64'>);
+    if (bits === 64) return whole;
+    const low = b.wrap(whole);
+    return bits === 32 ? low : b.and(low, b.i32(bits === 8 ? 0xff : 0xffff));
+  }
+  /** Writes a register: 32 bits clear the upper half, 8 and 16 leave the rest. */
+  setReg(n: number, bits: IntBits, v: Int): void {
+    const { b } = this;
+    const slot = GPR[n] as Slot<'i64'>;
+    if (bits === 64) b.set(slot, this.to64(v));
+    else if (bits === 32) b.set(slot, b.extendU(this.to32(v)));
+    else b.set(slot, b.op(bits === 16 ? 'i64.insert16' : 'i64.insert8', [b.get(slot), this.to64(v)]));
+  }
+  /** Byte register by its encoding (AH..BH included). */
+  reg8(n: number): Int {
+    if (!this.#isHigh(n)) return this.reg(n, 8);
+    const { b } = this;
+    return b.and(b.shrU(b.wrap(b.get(GPR[n - 4] as Slot<'i64'>)), b.i32(8)), b.i32(0xff));
+  }
+  setReg8(n: number, v: Int): void {
+    if (!this.#isHigh(n)) {
+      this.setReg(n, 8, v);
+      return;
+    }
+    const slot = GPR[n - 4] as Slot<'i64'>;
+    this.b.set(slot, this.b.op('i64.insert8h', [this.b.get(slot), this.to64(v)]));
+  }
+
+  // ---- memory addresses
+
+  /** Offset part of the memory operand (what LEA computes), zero-extended from the address size; with `disp` to add where that cannot wrap. */
+  effectiveAddress(): Address {
+    const { b, d } = this;
+    if (d.addressSize === 64) {
+      let base: Value<'i64'> | undefined;
+      let disp = d.displacement;
+      if (d.ripRelative) return { base: b.add(b.get(PC), b.i64(this.next + d.displacement)), disp: 0 };
+      if (d.base >= 0) base = b.get(GPR[d.base] as Slot<'i64'>);
+      if (d.index >= 0) {
+        const index = b.get(GPR[d.index] as Slot<'i64'>);
+        const scaled = d.scale === 0 ? index : b.shl(index, b.i64(d.scale));
+        base = base === undefined ? scaled : b.add(base, scaled);
+      }
+      if (base === undefined) {
+        base = b.i64(disp);
+        disp = 0;
+      }
+      return { base, disp };
+    }
+    let sum: Value<'i32'> | undefined;
+    if (d.ripRelative) sum = b.wrap(b.add(b.get(PC), b.i64(this.next)));
+    else if (d.base >= 0) sum = b.wrap(b.get(GPR[d.base] as Slot<'i64'>));
+    if (d.index >= 0) {
+      const index = b.wrap(b.get(GPR[d.index] as Slot<'i64'>));
+      const scaled = d.scale === 0 ? index : b.shl(index, b.i32(d.scale));
+      sum = sum === undefined ? scaled : b.add(sum, scaled);
+    }
+    if (sum === undefined) sum = b.i32(d.displacement);
+    else if (d.displacement !== 0) sum = b.add(sum, b.i32(d.displacement));
+    if (d.addressSize === 16) sum = b.and(sum, b.i32(0xffff));
+    return { base: b.extendU(sum), disp: 0 };
+  }
+
+  /** Segment of the memory operand: override, or SS for (E)BP/(E)SP based addresses, else DS. */
+  get segment(): number {
+    const { d } = this;
+    if (d.segment >= 0) return d.segment;
+    return d.base === 4 || d.base === 5 ? SS : DS;
+  }
+
+  /** Linear address of `offset` in `segment`, checked for an access of byteCount bytes where the mode needs that. */
+  linear(segment: number, offset: Address, byteCount: number, write: boolean): Address {
+    const { b } = this;
+    if (this.is64) {
+      if (segment < FS) return offset;
+      return { base: b.add(b.get(SEGMENT_BASE[segment] as Slot<'i64'>), offset.base), disp: offset.disp };
+    }
+    if (this.isFlat && segment < FS) return offset;
+    const whole = this.sum(offset);
+    b.call(CHECK_SEGMENT, [b.i32(segment), b.wrap(whole), b.i32(byteCount - 1), b.i32(write ? 1 : 0)]);
+    const sum = b.add(b.wrap(whole), b.wrap(b.get(SEGMENT_BASE[segment] as Slot<'i64'>)));
+    return { base: b.extendU(sum), disp: 0 };
+  }
+
+  /** In flat code: do string operands (DS:RSI unless overridden, ES:RDI) have no segment base? */
+  segmentIsPlain(usesSource: boolean): boolean {
+    return !usesSource || this.d.segment < FS;
+  }
+
+  /** Address as one value. */
+  sum(a: Address): Value<'i64'> {
+    return a.disp === 0 ? a.base : this.b.add(a.base, this.b.i64(a.disp));
+  }
+  /** Address moved by a constant. */
+  offset(a: Address, bytes: number): Address {
+    return { base: a.base, disp: a.disp + bytes };
+  }
+
+  /** Linear address of the ModRM memory operand (computed once an instruction). */
+  memory(byteCount: number, write = false): Address {
+    const key = byteCount * 2 + (write ? 1 : 0);
+    if (this.#mem === undefined || (!this.isFlat && key > this.#memChecked)) {
+      this.#mem = this.linear(this.segment, this.effectiveAddress(), byteCount, write);
+      this.#memChecked = key;
+    }
+    return this.#mem;
+  }
+
+  /** Raises #AC(0) for a misaligned access when alignment checking is on. */
+  #checkAlignment(a: Address, byteCount: number): void {
+    if ((this.mode & MODE.ALIGN) === 0 || byteCount === 1) return;
+    this.b.raiseIf(this.b.and(this.b.wrap(this.sum(a)), this.b.i32(byteCount - 1)), TRAP.AC0);
+  }
+  load(a: Address, bits: IntBits): Int {
+    this.#checkAlignment(a, bits / 8);
+    const op = ({ 8: 'i32.load8_u', 16: 'i32.load16_u', 32: 'i32.load', 64: 'i64.load' } as const)[bits];
+    return this.b.op(op, [a.base], a.disp) as Int;
+  }
+  store(a: Address, bits: IntBits, v: Int): void {
+    this.#checkAlignment(a, bits / 8);
+    if (bits === 64) this.b.op('i64.store', [a.base, this.to64(v)], a.disp);
+    else this.b.op(({ 8: 'i32.store8', 16: 'i32.store16', 32: 'i32.store' } as const)[bits], [a.base, this.to32(v)], a.disp);
+  }
+  /** Faults now if a later store of `bits` to the address would. */
+  probeWrite(a: Address, bits: IntBits): void {
+    this.b.op(({ 8: 'probe_write8', 16: 'probe_write16', 32: 'probe_write32', 64: 'probe_write64' } as const)[bits], [a.base], a.disp);
+  }
+
+  // ---- operands
+
+  get isMemory(): boolean {
+    return this.d.mod !== 3;
+  }
+  /** Reads integer operand i. */
+  read(i: number): Int {
+    const o = this.operand(i);
+    const bits = this.sizeOf(o);
+    switch (o.kind) {
+      case 'E': case 'M': case 'R':
+        if (this.isMemory) return this.load(this.memory(bits / 8), bits);
+        return bits === 8 ? this.reg8(this.d.rm) : this.reg(this.d.rm, bits);
+      case 'G':
+        return bits === 8 ? this.reg8(this.d.reg) : this.reg(this.d.reg, bits);
+      case 'Z':
+        return bits === 8 ? this.reg8(this.d.rm) : this.reg(this.d.rm, bits);
+      case 'B':
+        return this.reg(this.d.vexV, bits);
+      case 'fixed':
+        return this.reg(o.register, bits);
+      case 'one':
+        return this.b.i32(1);
+      case 'I':
+        return this.immValue(this.#immIndex(i), this.#immBits(o));
+      case 'O':
+        return this.load(this.#moffs(bits, false), bits);
+      default:
+        throw new TypeError(`${this.d.row.encoding}: operand ${i} is not an integer operand`);
+    }
+  }
+  /** An immediate's value has the size of the destination: the first operand (so Ib is sign-extended to Ev's size). */
+  #immBits(o: Operand): IntBits {
+    const first = this.operand(0);
+    return o === first || first.kind === 'I' ? this.sizeOf(o) : this.sizeOf(first);
+  }
+  #immIndex(i: number): number {
+    let n = 0;
+    for (let k = 0; k < i; k++) if ('IJOAL'.includes(this.operand(k).kind)) n++;
+    return n;
+  }
+  #moffs(bits: IntBits, write: boolean): Address {
+    const offset = this.b.i64Words(this.imm(0), this.d.immHigh[0] as number);
+    return this.linear(this.d.segment >= 0 ? this.d.segment : DS, { base: offset, disp: 0 }, bits / 8, write);
+  }
+  /** Writes integer operand i. A memory operand may fault: write it before other state changes. */
+  write(i: number, v: Int): void {
+    const o = this.operand(i);
+    const bits = this.sizeOf(o);
+    switch (o.kind) {
+      case 'E': case 'M': case 'R':
+        if (this.isMemory) this.store(this.memory(bits / 8, true), bits, v);
+        else if (bits === 8) this.setReg8(this.d.rm, v);
+        else this.setReg(this.d.rm, bits, v);
+        return;
+      case 'G':
+        if (bits === 8) this.setReg8(this.d.reg, v);
+        else this.setReg(this.d.reg, bits, v);
+        return;
+      case 'Z':
+        if (bits === 8) this.setReg8(this.d.rm, v);
+        else this.setReg(this.d.rm, bits, v);
+        return;
+      case 'B':
+        this.setReg(this.d.vexV, bits, v);
+        return;
+      case 'fixed':
+        this.setReg(o.register, bits, v);
+        return;
+      case 'O':
+        this.store(this.#moffs(bits, true), bits, v);
+        return;
+      default:
+        throw new TypeError(`${this.d.row.encoding}: operand ${i} cannot be written`);
+    }
+  }
+
+  /**
+   * Replaces operand i by f(old) and returns old. With LOCK the memory form is one atomic step: by the named read-modify-write op with
+   * `operand`, or by compare-and-exchange.
+   */
+  modify(i: number, f: (old: Int) => Int, atomic?: { op: 'add' | 'and' | 'or' | 'xor'; operand: Int }): Int {
+    if (!this.isMemory || this.operand(i).kind !== 'E') {
+      const old = this.read(i);
+      this.write(i, (this.modified = f(old)));
+      return old;
+    }
+    const bits = this.bits(i);
+    const a = this.memory(bits / 8, true);
+    if (this.d.lock) {
+      const old = atomic ? this.atomic(a, bits, atomic.op, atomic.operand) : this.atomicReplace(a, bits, f);
+      this.modified = f(old);
+      return old;
+    }
+    const old = this.load(a, bits);
+    this.store(a, bits, (this.modified = f(old)));
+    return old;
+  }
+  /** What the last `modify` wrote (bits above the operand's size undefined). */
+  get modifiedValue(): Int {
+    return this.modified as Int;
+  }
+  #rmwName(bits: IntBits, op: string): OpName {
+    return ({ 8: `i32.rmw8.${op}`, 16: `i32.rmw16.${op}`, 32: `i32.rmw.${op}`, 64: `i64.rmw.${op}` } as Record<IntBits, string>)[bits] as OpName;
+  }
+  /** Atomic read-modify-write; returns the old value. */
+  atomic(a: Address, bits: IntBits, op: 'add' | 'and' | 'or' | 'xor' | 'xchg', operand: Int): Int {
+    this.#checkAlignment(a, bits / 8);
+    const name = this.#rmwName(bits, op) as 'i64.rmw.add';
+    return this.b.op(name, [a.base, (bits === 64 ? this.to64(operand) : this.to32(operand)) as Value<'i64'>], a.disp) as Int;
+  }
+  /** Atomic compare-and-exchange; returns the old value. */
+  compareExchange(a: Address, bits: IntBits, expected: Int, replacement: Int): Int {
+    this.#checkAlignment(a, bits / 8);
+    return this.b.op(this.#rmwName(bits, 'cmpxchg') as 'i64.rmw.cmpxchg', [a.base, expected as Value<'i64'>, replacement as Value<'i64'>], a.disp) as Int;
+  }
+  /** Atomic old -> f(old) by compare-and-exchange; returns old. */
+  atomicReplace(a: Address, bits: IntBits, f: (old: Int) => Int): Int {
+    const { b } = this;
+    const type = bits === 64 ? 'i64' : 'i32';
+    const seen = b.temp(type) as Slot<'i32' | 'i64'>;
+    b.loopWhile(() => {
+      const old = this.load(a, bits);
+      const before = this.compareExchange(a, bits, old, f(old));
+      b.set(seen, before);
+      return b.ne(before, old);
+    });
+    return b.get(seen);
+  }
+
+  // ---- stack
+
+  /** Size of the stack pointer in bits. */
+  get stackBits(): IntBits {
+    return this.is64 ? 64 : this.mode & MODE.STACK32 ? 32 : 16;
+  }
+  /** Linear address `bytes` away from the stack top, for an access of byteCount. */
+  stackAddress(bytes: number, byteCount: number, write: boolean): Address {
+    const { b } = this;
+    const sp = b.get(GPR[RSP] as Slot<'i64'>);
+    if (this.is64) return { base: sp, disp: bytes };
+    const moved = this.cut(b.add(b.wrap(sp), b.i32(bytes)), this.stackBits);
+    return this.linear(SS, { base: this.to64(moved), disp: 0 }, byteCount, write);
+  }
+  /** Moves the stack pointer. */
+  moveStack(bytes: number): void {
+    const bits = this.stackBits;
+    const { b } = this;
+    if (bits === 64) this.setReg(RSP, 64, b.add(b.get(GPR[RSP] as Slot<'i64'>), b.i64(bytes)));
+    else this.setReg(RSP, bits, b.add(b.wrap(b.get(GPR[RSP] as Slot<'i64'>)), b.i32(bytes)));
+  }
+  push(v: Int, bits: IntBits): void {
+    this.store(this.stackAddress(-bits / 8, bits / 8, true), bits, v);
+    this.moveStack(-bits / 8);
+  }
+  /** Value on top of the stack; the stack pointer moves only by `moveStack` afterwards. */
+  top(bits: IntBits, bytes = 0): Int {
+    return this.load(this.stackAddress(bytes, bits / 8, false), bits);
+  }
+
+  // ---- flags
+
+  /** Records what set the arithmetic flags. `first`: first operand of a comparison, where the caller has it. */
+  setFlags(kind: CcKind, bits: IntBits, dst: Int, src?: Int, options: { aux?: Int; first?: Int } = {}): void {
+    const { b } = this;
+    b.set(CC_OP, b.i64(ccOp(kind, bits)));
+    b.set(CC_DST, this.to64(dst));
+    if (src !== undefined) b.set(CC_SRC, this.to64(src));
+    if (options.aux !== undefined) b.set(CC_AUX, this.to64(options.aux));
+    this.#flags = { kind, bits, dst, src, first: options.first };
+  }
+  /** The arithmetic flags as EFLAGS bits. */
+  flagBits(): Value<'i32'> {
+    return this.b.call(COMPUTE_FLAGS) as Value<'i32'>;
+  }
+  /** Sets all arithmetic flags from EFLAGS bits. */
+  setFlagBits(flags: Value<'i32'>): void {
+    this.setFlags(CC.EFLAGS, 64, this.b.i64(0), this.b.extendU(flags));
+  }
+  /** Changes some arithmetic flags: (old & ~mask) | bits. */
+  changeFlags(mask: number, bits: Value<'i32'>): void {
+    const { b } = this;
+    this.setFlagBits(b.or(b.and(this.flagBits(), b.i32(~mask)), bits));
+  }
+  /** Forget what is known: something else has written the flags (a helper). */
+  flagsUnknown(): void {
+    this.#flags = undefined;
+  }
+
+  carry(): Value<'i32'> {
+    return this.condition(2);
+  }
+  /** Condition code 0..15 as 0 or 1. */
+  condition(cc: number): Value<'i32'> {
+    const { b } = this;
+    const value = this.#positive(cc >> 1);
+    return (cc & 1) === 0 ? value : b.eqz(value);
+  }
+  #positive(pair: number): Value<'i32'> {
+    const known = this.#flags === undefined ? undefined : this.#fromKnown(this.#flags, pair);
+    if (known !== undefined) return known;
+    const { b } = this;
+    const f = this.flagBits();
+    const bit = (n: number): Value<'i32'> => b.and(b.shrU(f, b.i32(n)), b.i32(1));
+    switch (pair) {
+      case 0: return bit(11);
+      case 1: return b.and(f, b.i32(1));
+      case 2: return bit(6);
+      case 3: return b.ne(b.and(f, b.i32(EFLAG.CF | EFLAG.ZF)), b.i32(0));
+      case 4: return bit(7);
+      case 5: return bit(2);
+      case 6: return b.xor(bit(7), bit(11));
+      default: return b.or(bit(6), b.xor(bit(7), bit(11)));
+    }
+  }
+  /** A condition straight from the operation that set the flags, where that is shorter than computing the flags. */
+  #fromKnown(k: KnownFlags, pair: number): Value<'i32'> | undefined {
+    const { b } = this;
+    const zero = (): Value<'i32'> => b.eqz(k.bits === 32 || k.bits === 64 ? k.dst : this.cut(k.dst, k.bits));
+    const sign = (): Value<'i32'> => {
+      const v = this.signedValue(k.dst, k.bits);
+      return b.ltS(v, v.type === 'i64' ? b.i64(0) : b.i32(0));
+    };
+    if (k.kind === CC.EFLAGS) return undefined;
+    if (pair === 2) return zero();
+    if (pair === 4) return sign();
+    if (pair === 5) return b.shrU(parityFlag(b, this.to32(k.dst)), b.i32(2));
+    if (k.kind === CC.LOGIC) {
+      if (pair === 0 || pair === 1) return b.i32(0);
+      if (pair === 3) return zero();
+      return pair === 6 ? sign() : b.or(sign(), zero());
+    }
+    if (k.kind === CC.SUB && k.first !== undefined && k.src !== undefined) {
+      const [x, y] = [k.first, k.src];
+      const [sx, sy] = [this.signedValue(x, k.bits), this.signedValue(y, k.bits)];
+      if (pair === 1) return b.ltU(x, y);
+      if (pair === 3) return b.leU(x, y);
+      if (pair === 6) return b.ltS(sx, sy);
+      if (pair === 7) return b.leS(sx, sy);
+      return undefined;
+    }
+    if (k.kind === CC.ADD && pair === 1 && k.src !== undefined) return b.ltU(this.cut(k.dst, k.bits), k.src);
+    if ((k.kind === CC.INC || k.kind === CC.DEC) && pair === 1 && k.src !== undefined) return b.and(this.to32(k.src), b.i32(1));
+    if ((k.kind === CC.BITS || k.kind === CC.SHR) && pair === 1 && k.src !== undefined) return b.and(this.to32(k.src), b.i32(1));
+    return undefined;
+  }
+
+  /** +size or -size in bytes by EFLAGS.DF. */
+  stringStep(byteCount: number): Value<'i64'> {
+    const { b } = this;
+    const df = b.and(b.shrU(b.get(FLAGS), b.i64(10)), b.i64(1));
+    return b.sub(b.i64(byteCount), b.shl(df, b.i64(Math.log2(byteCount) + 1)));
+  }
+
+  // ---- leaving the block
+
+  /** Raises a fault for this instruction, always. */
+  trap(code: number): void {
+    this.terminal = { kind: 'trap', code };
+  }
+  /** Goes to the address `delta` bytes from the block's start. */
+  jumpTo(delta: number): void {
+    this.terminal = { kind: 'jump', delta, poll: false };
+  }
+  /** After a helper that has set pc (and perhaps the mode) itself. */
+  dispatch(): void {
+    this.terminal = { kind: 'dispatch' };
+  }
+  /** Ends the block after this instruction: what follows may be translated differently now. */
+  endBlock(poll = false): void {
+    this.terminal = { kind: 'jump', delta: this.next, poll };
+  }
+  /** Ends the block with interrupts held off for the next instruction (it could not be lifted into the same block). */
+  holdInterrupts(): void {
+    this.b.set(INTERRUPT_SHADOW, this.b.i64(1));
+    this.exit(EXIT.YIELD);
+  }
+  /** Ends the block after this instruction and gives control to the vCPU loop. */
+  exit(reason: number): void {
+    this.terminal = { kind: 'exit', delta: this.next, reason };
+  }
+}

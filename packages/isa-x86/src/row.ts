@@ -1,0 +1,110 @@
+// Instruction rows: encoding in the manual's notation, operands, enabling feature and meaning, adjacent. SDM Vol. 2, chapter 2 and appendix A.
+//
+// Encoding tokens, in any order before the opcode byte:
+//   NP 66 F3 F2   mandatory prefix (NP: none of them); NFx: neither F2 nor F3; without one of these tokens prefixes are modifiers
+//   0F 0F38 0F3A  opcode map;  VEX: VEX-encoded;  W0 W1: REX.W / VEX.W;  L0 L1: VEX.L
+//   !64 64        not in 64-bit code / only in 64-bit code
+// then the opcode byte: `C0`, with `+r` when its low three bits name a register, and
+//   /0../7        ModRM.reg;  mem / reg: ModRM.mod is a memory or the register form;  =C8: the whole ModRM byte
+//   /r            a ModRM byte follows (implied by operands that need one)
+//   d64           operand size is 64 bits by default in 64-bit code (push, pop, near branches); f64: always
+//   lock          LOCK is allowed when the destination is memory
+// Operands: letter of appendix A.2.1 (E G M R I J O S C D Z V W H U L P Q N B X Y A) and size (b w d q v y z x dq p), or a fixed register.
+
+import type { Feature } from './cpu-model.ts';
+import type { Lift } from './lift.ts';
+
+export type OperandKind = 'E' | 'G' | 'M' | 'R' | 'I' | 'J' | 'O' | 'S' | 'C' | 'D' | 'Z' | 'V' | 'W' | 'H' | 'U' | 'L' | 'P' | 'Q' | 'N' | 'B' | 'A' | 'fixed' | 'one';
+/** Size code: bits, or v (16/32/64 by operand size), y (32/64), z (immediate of 16/32 bits, sign-extended), x (128/256 by VEX.L), p (far pointer). */
+export type OperandSize = 8 | 16 | 32 | 64 | 80 | 128 | 256 | 'v' | 'y' | 'z' | 'x' | 'p' | 0;
+
+export interface Operand {
+  readonly kind: OperandKind;
+  readonly size: OperandSize;
+  /** Register number of a fixed operand. */
+  readonly register: number;
+}
+
+export interface Row {
+  readonly encoding: string;
+  readonly mnemonic: string;
+  readonly operands: readonly Operand[];
+  readonly feature: Feature | undefined;
+  readonly lift: (c: Lift) => void;
+  readonly map: 0 | 1 | 2 | 3;
+  readonly vex: boolean;
+  readonly opcode: number;
+  readonly plusRegister: boolean;
+  readonly hasModrm: boolean;
+  /** Masks over: prefix (bit 0 none, 1 66, 2 F3, 3 F2), ModRM.reg, form (bit 0 memory, 1 register), W, L, code size (bit 0 16, 1 32, 2 64). */
+  readonly prefixMask: number;
+  readonly regMask: number;
+  readonly formMask: number;
+  readonly wMask: number;
+  readonly lMask: number;
+  readonly codeMask: number;
+  /** Whole ModRM byte, or -1. */
+  readonly modrm: number;
+  readonly default64: boolean;
+  readonly force64: boolean;
+  readonly lockable: boolean;
+  /** The 66 prefix is part of the opcode and not an operand size. */
+  readonly mandatory66: boolean;
+  readonly specificity: number;
+}
+
+const FIXED: Readonly<Record<string, readonly [number, OperandSize]>> = {
+  AL: [0, 8], CL: [1, 8], AX: [0, 16], DX: [2, 16], eAX: [0, 32], rAX: [0, 'v'], rCX: [1, 'v'], rDX: [2, 'v'],
+};
+const SIZES: Readonly<Record<string, OperandSize>> = { b: 8, w: 16, d: 32, q: 64, t: 80, v: 'v', y: 'y', z: 'z', x: 'x', dq: 128, qq: 256, p: 'p', '': 0 };
+const MODRM_KINDS = 'EGMRSCDVWUPQN';
+
+function parseOperand(text: string): Operand {
+  const fixed = FIXED[text];
+  if (fixed) return { kind: 'fixed', size: fixed[1], register: fixed[0] };
+  if (text === '1') return { kind: 'one', size: 8, register: 0 };
+  const size = SIZES[text.slice(1)];
+  if (size === undefined || !'EGMRIJOSCDZVWHULPQNBA'.includes(text[0] as string)) throw new TypeError(`unknown operand ${text}`);
+  return { kind: text[0] as OperandKind, size, register: 0 };
+}
+
+const PREFIX_MASK: Readonly<Record<string, number>> = { NP: 1, '66': 2, F3: 4, F2: 8, NFx: 3 };
+const MAPS: Readonly<Record<string, 0 | 1 | 2 | 3>> = { '0F': 1, '0F38': 2, '0F3A': 3 };
+
+/** Makes a row. Example: `insn('F3 0F B8 /r', 'popcnt Gv,Ev', 'popcnt', (c) => ...)`. */
+export function insn(encoding: string, text: string, feature: Feature | undefined, lift: (c: Lift) => void): Row {
+  const [mnemonic, operandText = ''] = text.split(' ') as [string, string?];
+  const operands = operandText === '' ? [] : operandText.split(',').map(parseOperand);
+  const row = {
+    encoding, mnemonic, operands, feature, lift,
+    map: 0 as 0 | 1 | 2 | 3, vex: false, opcode: -1, plusRegister: false, hasModrm: operands.some((o) => MODRM_KINDS.includes(o.kind)),
+    prefixMask: 15, regMask: 0xff, formMask: 3, wMask: 3, lMask: 3, codeMask: 7, modrm: -1, default64: false, force64: false, lockable: false, mandatory66: false, specificity: 0,
+  };
+  if (operands.some((o) => o.kind === 'M')) row.formMask = 1;
+  if (operands.some((o) => 'RUN'.includes(o.kind))) row.formMask = 2;
+  const tokens = encoding.split(' ');
+  for (const [i, token] of tokens.entries()) {
+    const before = row.opcode < 0;
+    const isLastByte = !tokens.slice(i + 1).some((t) => /^([0-9A-F]{2}(\+r)?|0F38|0F3A)$/.test(t));
+    if (token === 'VEX') row.vex = true;
+    else if (before && MAPS[token] !== undefined && !isLastByte) row.map = MAPS[token];
+    else if (before && PREFIX_MASK[token] !== undefined && !isLastByte) row.prefixMask = PREFIX_MASK[token];
+    else if (token === 'W0' || token === 'W1') row.wMask = token === 'W0' ? 1 : 2;
+    else if (token === 'L0' || token === 'L1') row.lMask = token === 'L0' ? 1 : 2;
+    else if (token === '!64') row.codeMask = 3;
+    else if (token === '64') row.codeMask = 4;
+    else if (token === 'd64') row.default64 = true;
+    else if (token === 'f64') row.force64 = true;
+    else if (token === 'lock') row.lockable = true;
+    else if (token === '/r') row.hasModrm = true;
+    else if (token === 'mem' || token === 'reg') { row.formMask = token === 'mem' ? 1 : 2; row.hasModrm = true; }
+    else if (token[0] === '/') { row.regMask = 1 << Number(token[1]); row.hasModrm = true; }
+    else if (token[0] === '=') { row.modrm = Number.parseInt(token.slice(1), 16); row.hasModrm = true; }
+    else if (/^[0-9A-F]{2}(\+r)?$/.test(token)) { row.opcode = Number.parseInt(token, 16); row.plusRegister = token.endsWith('+r'); }
+    else throw new TypeError(`unknown token ${token} in encoding ${encoding}`);
+  }
+  row.mandatory66 = row.prefixMask === 2;
+  const bits = (mask: number, width: number): number => (mask === (1 << width) - 1 ? 0 : 1);
+  row.specificity = (row.modrm >= 0 ? 8 : 0) + bits(row.prefixMask, 4) * 4 + bits(row.regMask, 8) * 2 + bits(row.formMask, 2) + bits(row.wMask, 2) + bits(row.lMask, 2) + bits(row.codeMask, 3);
+  return row;
+}

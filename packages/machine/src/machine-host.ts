@@ -1,0 +1,14 @@
+// What a machine needs of the host it runs on. Node and browsers differ only here.
+
+export interface MachineHost {
+  /** Monotonic time, nanoseconds. */
+  nowNs(): number;
+  /** Milliseconds since 1970 UTC. */
+  wallMs(): number;
+  /** Lets the host's events (input, timers) be served, and comes back as soon as they are. */
+  yieldToHost(): Promise<void>;
+  /** Waits, and keeps the program alive; Infinity: until `wake`. One sleeper at a time. */
+  sleep(timeoutMs: number): Promise<void>;
+  /** Ends a `sleep` now; nothing when nobody sleeps. */
+  wake(): void;
+}

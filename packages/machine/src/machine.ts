@@ -1,0 +1,331 @@
+// One machine: board, accelerator and boot image, run cooperatively on the caller's thread.
+//
+//             start()              pause()
+//   created ----------> running <==========> paused
+//      |                   |      resume()      |
+//      |      the guest powers off, resets      |
+//      |      (noReboot), crashes; stop()       |
+//      +-----------------> stopped <------------+
+//                             (final)
+//
+// The loop: due timers, a slice of guest code, what the guest asked of the board; between slices the host's events are served. A halted guest sleeps
+// until its next timer or until an interrupt input goes up. Guest time stands still in every state but running.
+
+import type { AcceleratedVm, Accelerator, Vcpu, VcpuDebug, VcpuExit, VcpuStats } from '@anillo/accel/accelerator';
+import { AnilloError } from '@anillo/base/anillo-error';
+import { GuestClock } from '@anillo/devices/clock/guest-clock';
+import type { CharBackend } from '@anillo/devices/device';
+import type { GuestMemory } from '@anillo/memory/guest-memory';
+import { PcBoard, type PcBoardEvents } from './boards/pc.ts';
+import { planKernel } from './boot/detect.ts';
+import { checkFirmware, planFirmware } from './boot/firmware.ts';
+import { type BootModule, type BootPlan, loadSegments } from './boot/load-plan.ts';
+import type { MachineExit } from './machine-exit.ts';
+import type { MachineHost } from './machine-host.ts';
+
+export interface MachineSpec {
+  /** Exactly one of kernel and bios. */
+  readonly kernel?: { readonly bytes: Uint8Array; readonly name: string };
+  /** One for Linux; any number for multiboot kernels. */
+  readonly initrd?: readonly BootModule[];
+  readonly append?: string;
+  readonly bios?: Uint8Array;
+  /** See machine-memory.ts. */
+  readonly memoryBytes: number;
+  readonly cpuModel: string;
+  /** The CPU model has long mode. */
+  readonly longMode: boolean;
+  readonly tscHz: number;
+  readonly tier: 'jit' | 'interp';
+  /** A guest that resets ends the machine. */
+  readonly noReboot?: boolean;
+  /** COM1, COM2...; undefined: present, nothing attached. */
+  readonly serial: readonly (CharBackend | undefined)[];
+  readonly debugConsole?: CharBackend;
+  readonly debugExit?: { readonly port: number; readonly byteCount: number };
+  readonly testDevice?: boolean;
+}
+
+export type MachineState = 'created' | 'running' | 'paused' | 'stopped';
+
+/** A debugger's hold on the machine. Registers and memory are to be touched only while the machine is paused. */
+export interface MachineDebug {
+  readonly cpu: VcpuDebug;
+  readonly state: MachineState;
+  pause(): Promise<void>;
+  resume(): void;
+  /** One instruction, while paused. */
+  step(): VcpuExit;
+  /** A breakpoint, watchpoint or step paused the machine; also called after `pause`, without an exit. */
+  onPause: ((exit: (VcpuExit & { kind: 'debug' }) | undefined) => void) | undefined;
+}
+
+/** Host time between two looks at the host's events. */
+const SLICE_MS = 4;
+/** Below this a wait is spent looking at the host's events: timers of hosts are no finer. */
+const SHORTEST_SLEEP_MS = 0.5;
+const NS_PER_MS = 1e6;
+
+export class Machine {
+  readonly clock: GuestClock;
+  readonly board: PcBoard;
+  readonly debug: MachineDebug;
+  readonly #spec: MachineSpec;
+  readonly #host: MachineHost;
+  readonly #vm: AcceleratedVm;
+  readonly #vcpu: Vcpu;
+  readonly #plan: BootPlan;
+  readonly #exit = Promise.withResolvers<MachineExit>();
+  #state: MachineState = 'created';
+  /** Decided, not yet carried out by the loop. */
+  #pendingExit: MachineExit | undefined;
+  #resetWanted = false;
+  #pauseWanted = false;
+  #pauseDone = Promise.withResolvers<void>();
+  #resumed = Promise.withResolvers<void>();
+  #inGuest = false;
+  #resets = 0;
+  #disposed = false;
+
+  /** AnilloError for a boot image that does not fit the machine; the guest has not run yet. */
+  constructor(spec: MachineSpec, accelerator: Accelerator, host: MachineHost) {
+    if ((spec.kernel === undefined) === (spec.bios === undefined)) {
+      throw new AnilloError('BAD_OPTION', spec.bios === undefined ? 'There is nothing to boot; give a kernel or a firmware image.' : 'A kernel and a firmware image were given; give one of them.');
+    }
+    if (spec.bios !== undefined) checkFirmware(spec.bios);
+    this.#spec = spec;
+    this.#host = host;
+    this.clock = new GuestClock({ hostNowNs: () => host.nowNs(), hostWallMs: () => host.wallMs() });
+    this.clock.pause();
+    this.clock.onEarlier = () => this.#host.wake();
+    const { memoryBytes, cpuModel, bios, serial, debugConsole, debugExit, testDevice, tscHz } = spec;
+    this.board = new PcBoard({ memoryBytes, cpuModel, clock: this.clock, bios, serial, debugConsole, debugExit, testDevice, tscHz }, this.#events());
+    this.#plan = this.#makePlan();
+    this.#vm = accelerator.createVm({ regions: this.board.regions, cpuModel, ports: this.board, tier: spec.tier });
+    this.board.attach(this.#vm.memory);
+    this.#vcpu = this.#vm.createVcpu(0);
+    this.debug = this.#makeDebug();
+    this.#exit.promise.catch(() => {}); // whoever waits gets it; nobody has to wait
+    this.#boot();
+  }
+
+  #makePlan(): BootPlan {
+    const { kernel, bios, initrd, append, longMode } = this.#spec;
+    if (kernel === undefined) return planFirmware(bios as Uint8Array);
+    const context = { map: this.board.map, longMode, rsdpAddress: this.board.rsdpAddress };
+    return planKernel({ bytes: kernel.bytes, name: kernel.name, modules: initrd ?? [], append: append ?? '' }, context);
+  }
+
+  /** What devices ask for. They ask in the middle of a guest instruction: the wish is noted and the guest leaves soon. The first wish counts. */
+  #events(): PcBoardEvents {
+    const end = (exit: MachineExit): void => {
+      if (!this.#resetWanted) this.#pendingExit ??= exit;
+      this.#wake();
+    };
+    return {
+      powerOff: (status) => end({ reason: 'powered-off', status, detail: 'The guest powered the machine off.' }),
+      panicked: () => end({ reason: 'panicked', status: 1, detail: 'The guest reported that it crashed.' }),
+      debugExit: (status) => end({ reason: 'debug-exit', status, detail: `The guest ended the machine with status ${status}.` }),
+      reset: () => {
+        if (this.#spec.noReboot === true) end({ reason: 'reset', status: 0, detail: 'The guest reset the machine.' });
+        else if (this.#pendingExit === undefined) {
+          this.#resetWanted = true;
+          this.#wake();
+        }
+      },
+      activity: () => {
+        if (!this.#inGuest) this.#host.wake(); // else the vCPU sees it
+      },
+    };
+  }
+
+  /** Makes the loop look again: out of guest code soon, out of sleep now. */
+  #wake(): void {
+    if (this.#inGuest) this.#vcpu.kick();
+    else this.#host.wake();
+  }
+
+  get state(): MachineState {
+    return this.#state;
+  }
+
+  get memory(): GuestMemory {
+    return this.#vm.memory;
+  }
+
+  /** What was loaded, for people. */
+  get bootDescription(): string {
+    return this.#plan.description;
+  }
+
+  /** Times that the guest has reset the machine. */
+  get resetCount(): number {
+    return this.#resets;
+  }
+
+  stats(): VcpuStats {
+    return this.#vcpu.stats();
+  }
+
+  /** Power-on: devices, firmware tables, boot image, CPU. */
+  #boot(): void {
+    this.board.reset();
+    loadSegments(this.#vm.memory, this.#plan.segments);
+    this.#vcpu.reset();
+    if (this.#plan.start.mode !== 'reset') this.#vcpu.setStart(this.#plan.start);
+  }
+
+  /** Starts the guest; comes back at once. */
+  start(): void {
+    if (this.#state !== 'created') throw new AnilloError('STATE', `The machine is ${this.#state}; only a new one can be started, so create another.`);
+    this.#state = 'running';
+    this.clock.resume();
+    this.#run().then(
+      (exit) => this.#exit.resolve(exit),
+      (error) => this.#exit.reject(error),
+    );
+  }
+
+  /** Resolves when the machine has stopped, whatever the reason. Rejects only for a defect of Anillo. */
+  waitForExit(): Promise<MachineExit> {
+    return this.#exit.promise;
+  }
+
+  /** Pulls the plug. Works whatever the guest does. */
+  stop(detail = 'The machine was stopped.'): Promise<MachineExit> {
+    const exit: MachineExit = { reason: 'stopped', status: 0, detail };
+    if (this.#state === 'created') {
+      this.#state = 'stopped';
+      this.#exit.resolve(exit);
+    } else if (this.#state !== 'stopped') {
+      this.#pendingExit ??= exit;
+      this.#resumed.resolve();
+      this.#wake();
+    }
+    return this.#exit.promise;
+  }
+
+  /** Resets the machine from outside: the reset button. */
+  reset(): void {
+    this.#resetWanted = true;
+    this.#wake();
+  }
+
+  /** Resolves when the guest stands still. */
+  pause(): Promise<void> {
+    if (this.#state === 'paused') return Promise.resolve();
+    if (this.#state !== 'running') return Promise.reject(new AnilloError('STATE', `The machine is ${this.#state}; only a running one can be paused.`));
+    this.#pauseWanted = true;
+    this.#wake();
+    return this.#pauseDone.promise;
+  }
+
+  resume(): void {
+    if (this.#state === 'running') {
+      this.#pauseWanted = false;
+      return;
+    }
+    if (this.#state !== 'paused') throw new AnilloError('STATE', `The machine is ${this.#state}; only a paused one can be resumed.`);
+    this.#pauseWanted = false;
+    this.#resumed.resolve();
+  }
+
+  /** Stops the machine and gives its memory back. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop().catch(() => {});
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const device of this.board.devices) device[Symbol.dispose]?.();
+    this.#vm[Symbol.dispose]();
+  }
+
+  #makeDebug(): MachineDebug {
+    const machine = this;
+    return {
+      cpu: this.#vcpu.debug,
+      get state() {
+        return machine.#state;
+      },
+      pause: () => this.pause(),
+      resume: () => this.resume(),
+      step: () => this.#step(),
+      onPause: undefined,
+    };
+  }
+
+  #step(): VcpuExit {
+    if (this.#state !== 'paused') throw new AnilloError('STATE', `The machine is ${this.#state}; only a paused one can be stepped.`);
+    const exit = this.#vcpu.step();
+    if (this.#resetWanted) this.#reboot();
+    if (exit.kind === 'shutdown') this.#tripleFault(exit.state);
+    if (this.#pendingExit !== undefined) this.#resumed.resolve();
+    return exit;
+  }
+
+  async #run(): Promise<MachineExit> {
+    try {
+      let lastYieldNs = this.#host.nowNs();
+      while (this.#pendingExit === undefined) {
+        if (this.#pauseWanted) await this.#stay(undefined);
+        else if (this.#resetWanted) this.#reboot();
+        else {
+          const exit = this.#slice();
+          if (exit.kind === 'debug') await this.#stay(exit);
+          else if (exit.kind === 'shutdown') this.#tripleFault(exit.state);
+          else if (exit.kind === 'halted') await this.#idle();
+          else if (this.#host.nowNs() - lastYieldNs < SLICE_MS * NS_PER_MS) continue;
+          else await this.#host.yieldToHost();
+        }
+        lastYieldNs = this.#host.nowNs();
+      }
+      return this.#pendingExit;
+    } finally {
+      this.#state = 'stopped';
+      if (!this.clock.paused) this.clock.pause();
+      this.#pauseDone.resolve();
+    }
+  }
+
+  /** Due timers, then guest code; the accelerator polls the timers meanwhile. */
+  #slice(): VcpuExit {
+    this.clock.runDue();
+    if (this.#pendingExit !== undefined || this.#resetWanted) return { kind: 'slice' };
+    this.#inGuest = true;
+    try {
+      return this.#vcpu.run(SLICE_MS);
+    } finally {
+      this.#inGuest = false;
+    }
+  }
+
+  /** The guest waits for an interrupt: so do we. */
+  async #idle(): Promise<void> {
+    const waitMs = (this.clock.nextDeadlineNs() - this.clock.nowNs()) / NS_PER_MS;
+    if (waitMs < SHORTEST_SLEEP_MS) await this.#host.yieldToHost();
+    else await this.#host.sleep(Math.round(waitMs));
+  }
+
+  /** Paused, until `resume` or `stop`. */
+  async #stay(exit: (VcpuExit & { kind: 'debug' }) | undefined): Promise<void> {
+    this.clock.pause();
+    this.#state = 'paused';
+    this.#pauseWanted = false;
+    this.#resumed = Promise.withResolvers<void>();
+    this.#pauseDone.resolve();
+    this.debug.onPause?.(exit);
+    await this.#resumed.promise;
+    this.#pauseDone = Promise.withResolvers<void>();
+    this.#state = 'running';
+    this.clock.resume();
+  }
+
+  #reboot(): void {
+    this.#resetWanted = false;
+    this.#resets++;
+    this.#boot();
+  }
+
+  #tripleFault(registers: string): void {
+    this.#pendingExit ??= { reason: 'triple-fault', status: 1, detail: `The guest's CPU shut down (triple fault).\n${registers}` };
+  }
+}

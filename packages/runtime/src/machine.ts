@@ -1,0 +1,162 @@
+// The library: `import { Machine } from 'anillo'`.
+//
+//   await using machine = await Machine.create({ kernel: 'vmlinuz', initrd: 'initrd.gz', append: 'console=ttyS0' });
+//   machine.start();
+//   await machine.serial.waitForOutput('login:');
+//   machine.serial.write('root\n');
+//   const { reason, status } = await machine.waitForExit();
+
+import type { Accelerator, VcpuStats } from '@anillo/accel/accelerator';
+import { AnilloError } from '@anillo/base/anillo-error';
+import type { CharBackend } from '@anillo/devices/device';
+import { createEventLoop } from '@anillo/host-node/event-loop';
+import { hostNowNs, hostWallMs } from '@anillo/host-node/host-clock';
+import { Machine as CoreMachine, type MachineDebug, type MachineSpec, type MachineState } from '@anillo/machine/machine';
+import type { MachineExit } from '@anillo/machine/machine-exit';
+import type { MachineHost } from '@anillo/machine/machine-host';
+import { parseMemory } from '@anillo/machine/machine-memory';
+import { readBootFiles } from './boot-files.ts';
+import { type AcceleratorName, acceleratorTier, chooseCpu, createAccelerator, DEFAULT_CPU } from './registry.ts';
+import { SerialStream } from './serial-stream.ts';
+
+export interface MachineOptions {
+  /** Linux bzImage, ELF with a PVH note, or multiboot image: a path or the bytes. This or `bios`. */
+  readonly kernel?: string | Uint8Array;
+  /** Path or bytes. For a multiboot kernel a path may be several, separated by commas, each with arguments after a space. */
+  readonly initrd?: string | Uint8Array;
+  /** Kernel command line. */
+  readonly append?: string;
+  /** Firmware image at the reset vector: path or bytes. */
+  readonly bios?: string | Uint8Array;
+  /** "512M", "2G", or a number of MiB; 1 MiB to 3584 MiB. Default 512M. */
+  readonly memory?: string | number;
+  /** "i686", "x86-64-v1", "x86-64-v2", "x86-64-v3" (default) or "max"; features may be changed: "x86-64-v3,-avx2". */
+  readonly cpu?: string;
+  /** How guest code is run. Default "auto". */
+  readonly accel?: AcceleratorName;
+  /** A guest that resets ends the machine instead of starting again. */
+  readonly noReboot?: boolean;
+  /** COM1, COM2...: "stream" (COM1 as `machine.serial`), "none" (nothing attached), or a back end of one's own. Default: COM1 as a stream. */
+  readonly serial?: SerialOption | readonly SerialOption[];
+  /** What the guest writes to ports 0xe9 and 0x402. */
+  readonly debugConsole?: CharBackend;
+  /** isa-debug-exit; true: port 0xf4, 4 bytes. */
+  readonly debugExit?: boolean | { readonly port: number; readonly byteCount: number };
+  /** The device that kvm-unit-tests drive. */
+  readonly testDevice?: boolean;
+}
+
+export type SerialOption = 'stream' | 'none' | CharBackend;
+
+const DEFAULT_MEMORY = '512M';
+const DEFAULT_DEBUG_EXIT = { port: 0xf4, byteCount: 4 } as const;
+
+const nodeHost = (): MachineHost => ({ nowNs: hostNowNs, wallMs: hostWallMs, ...createEventLoop() });
+
+export class Machine {
+  /** For a debugger: registers, memory, breakpoints, stepping. Hold the machine (`pause`) first. */
+  readonly debug: MachineDebug;
+  readonly #core: CoreMachine;
+  readonly #serial: SerialStream | undefined;
+
+  private constructor(core: CoreMachine, serial: SerialStream | undefined) {
+    this.#core = core;
+    this.#serial = serial;
+    this.debug = core.debug;
+    core.waitForExit().then(
+      (exit) => serial?.end(exit.detail.split('\n', 1)[0]),
+      () => serial?.end('Anillo failed.'),
+    );
+  }
+
+  /**
+   * Reads the files and sets the machine up; the guest does not run yet. AnilloError BAD_OPTION, BAD_MEMORY, BAD_IMAGE or FILE for what the options got wrong.
+   * `accelerator`: for one of one's own instead of `options.accel`.
+   */
+  static async create(options: MachineOptions, accelerator?: Accelerator): Promise<Machine> {
+    const { accel = 'auto', cpu = DEFAULT_CPU, memory = DEFAULT_MEMORY, serial = 'stream', debugExit } = options;
+    const tier = acceleratorTier(accel);
+    const { text: cpuModel, longMode, tscHz } = chooseCpu(cpu);
+    const memoryBytes = parseMemory(memory);
+    const ports = typeof serial === 'object' && 'length' in serial ? serial : [serial];
+    if (ports.length > 4) throw new AnilloError('BAD_OPTION', `${ports.length} serial ports were asked for and the board has 4; leave some out.`);
+    if (ports.slice(1).includes('stream')) throw new AnilloError('BAD_OPTION', 'Only the first serial port can be "stream"; give the others a back end.');
+    const files = await readBootFiles(options);
+    const stream = ports[0] === 'stream' ? new SerialStream() : undefined;
+    const spec: MachineSpec = {
+      ...files,
+      append: options.append,
+      memoryBytes,
+      cpuModel,
+      longMode,
+      tscHz,
+      tier,
+      noReboot: options.noReboot,
+      serial: ports.map((p) => (p === 'stream' ? stream?.backend : p === 'none' ? undefined : p)),
+      debugConsole: options.debugConsole,
+      debugExit: debugExit === true ? DEFAULT_DEBUG_EXIT : debugExit === false ? undefined : debugExit,
+      testDevice: options.testDevice,
+    };
+    return new Machine(new CoreMachine(spec, accelerator ?? (await createAccelerator()), nodeHost()), stream);
+  }
+
+  /** created, running, paused or stopped. */
+  get state(): MachineState {
+    return this.#core.state;
+  }
+
+  /** COM1. AnilloError STATE if it was given a back end of its own. */
+  get serial(): SerialStream {
+    if (this.#serial === undefined) throw new AnilloError('STATE', 'The first serial port is attached to something else; create the machine with serial: "stream" to use it here.');
+    return this.#serial;
+  }
+
+  /** What was loaded, for people: "Linux 6.1.0-37-amd64 (64-bit entry, 8.3 MiB)". */
+  get bootDescription(): string {
+    return this.#core.bootDescription;
+  }
+
+  /** Starts the guest and comes back at once: it runs whenever the program awaits. */
+  start(): void {
+    this.#core.start();
+  }
+
+  /** Resolves when the machine has stopped, with the reason and a status for the process that stands for it. */
+  waitForExit(): Promise<MachineExit> {
+    return this.#core.waitForExit();
+  }
+
+  /** Pulls the plug; works whatever the guest does. */
+  stop(): Promise<MachineExit> {
+    return this.#core.stop();
+  }
+
+  /** Presses the power button: an operating system with ACPI shuts itself down. */
+  powerButton(): void {
+    this.#core.board.pressPowerButton();
+  }
+
+  /** Presses the reset button. */
+  reset(): void {
+    this.#core.reset();
+  }
+
+  /** Resolves when the guest stands still; so does its time. */
+  pause(): Promise<void> {
+    return this.#core.pause();
+  }
+
+  resume(): void {
+    this.#core.resume();
+  }
+
+  /** Counters of the engine since the start. */
+  stats(): VcpuStats {
+    return this.#core.stats();
+  }
+
+  /** Stops the machine and gives its memory back: `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#core[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,57 @@
+// The one file that names concrete things: accelerators and guest architectures. (The board is the machine package's, until there is a second.)
+
+import type { Accelerator } from '@anillo/accel/accelerator';
+import { AnilloError } from '@anillo/base/anillo-error';
+import { CPU_MODEL_NAMES, type CpuModel, cpuModel, DEFAULT_CPU_MODEL } from '@anillo/isa-x86/cpu-model';
+import { TSC_HZ } from '@anillo/isa-x86/time-stamp-counter';
+
+export const CPU_NAMES: readonly string[] = CPU_MODEL_NAMES;
+export const DEFAULT_CPU = DEFAULT_CPU_MODEL;
+
+const SHORT_NAMES: Readonly<Record<string, string>> = { v1: 'x86-64-v1', v2: 'x86-64-v2', v3: 'x86-64-v3', 'x86-64': 'x86-64-v1' };
+
+/** "NAME", or "NAME,+feature,-feature" (also "feature=on", "feature=off"). AnilloError BAD_OPTION for what is not known. */
+function parseCpu(text: string): CpuModel {
+  const [name, ...changes] = text.split(',');
+  const plus: string[] = [];
+  const minus: string[] = [];
+  for (const change of changes) {
+    const match = /^(?:([+-])(.+)|([^=]+)=(on|off))$/.exec(change);
+    if (match === null) throw new AnilloError('BAD_OPTION', `"${change}" is no change to a CPU model; write +FEATURE or -FEATURE.`);
+    const feature = match[2] ?? match[3];
+    if (match[1] === '+' || match[4] === 'on') plus.push(feature);
+    else minus.push(feature);
+  }
+  return cpuModel(SHORT_NAMES[name] ?? name, plus, minus);
+}
+
+/** What a machine needs to know of a CPU before it runs. */
+export interface CpuChoice {
+  /** For the accelerator, as the user wrote it. */
+  readonly text: string;
+  readonly longMode: boolean;
+  /** TSC ticks in a second of guest time. */
+  readonly tscHz: number;
+}
+
+/** AnilloError BAD_OPTION for a model or feature that is not known. */
+export function chooseCpu(text: string): CpuChoice {
+  return { text, longMode: parseCpu(text).features.has('lm'), tscHz: TSC_HZ };
+}
+
+/** Ways to run guest code: "auto" is the best of the others. */
+export const ACCELERATORS = ['auto', 'jit', 'interp'] as const;
+export type AcceleratorName = (typeof ACCELERATORS)[number];
+
+/** AnilloError BAD_OPTION for a name that is none. */
+export function acceleratorTier(name: string): 'jit' | 'interp' {
+  if (name === 'auto' || name === 'jit') return 'jit';
+  if (name === 'interp') return 'interp';
+  throw new AnilloError('BAD_OPTION', `There is no accelerator "${name}"; choose one of ${ACCELERATORS.join(', ')}.`);
+}
+
+/** Loaded when a machine is made, so that errors in options and files come at once. */
+export async function createAccelerator(): Promise<Accelerator> {
+  const [{ createWasmAccelerator }, { X86 }] = await Promise.all([import('@anillo/accel-wasm/wasm-accelerator'), import('@anillo/isa-x86/frontend')]);
+  return createWasmAccelerator(X86, { cpuConfig: parseCpu });
+}
