@@ -173,6 +173,8 @@ export class BytecodePlan {
         }
       } else if (inst.callee) {
         const { writes } = inst.callee;
+        stamp[PINNED] = round;
+        next[PINNED] = i;
         if (writes === 'all') nextCall = i;
         else if (writes !== 'none') for (const slot of writes) this.#noteWrite(slot, i, round);
       } else if (OPS[inst.op].effect === 'stateStore') {
@@ -217,9 +219,11 @@ export class BytecodePlan {
           break;
         case 'load':
         case 'store':
-        case 'trap':
         case 'call':
           lastBarrier = i;
+          break;
+        case 'trap':
+          if (inst.op === 'raise_if') lastBarrier = i;
           break;
         case 'pure':
           break;

@@ -264,6 +264,7 @@ export class Machine {
 
   async #run(): Promise<MachineExit> {
     try {
+      await this.#host.yieldToHost();
       let lastYieldNs = this.#host.nowNs();
       while (this.#pendingExit === undefined) {
         if (this.#pauseWanted) await this.#stay(undefined);

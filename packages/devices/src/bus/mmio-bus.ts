@@ -6,14 +6,20 @@ import type { AccessBytes, IoRange } from '../device.ts';
 
 export class MmioBus {
   #ranges: IoRange[] = [];
+  /** Few: they are tried first. */
+  #overlays: IoRange[] = [];
   #last: IoRange | undefined;
 
-  /** The ranges in ascending order. */
+  /** The ranges in ascending order, without overlays. */
   get ranges(): readonly IoRange[] {
     return this.#ranges;
   }
 
   add(range: IoRange): void {
+    if (range.overlay === true) {
+      this.#overlays.push(range);
+      return;
+    }
     const end = range.start + range.byteCount;
     const other = this.#ranges.find((r) => range.start < r.start + r.byteCount && r.start < end);
     if (range.byteCount < 1 || other !== undefined) {
@@ -25,10 +31,12 @@ export class MmioBus {
 
   remove(range: IoRange): void {
     this.#ranges = this.#ranges.filter((r) => r !== range);
+    this.#overlays = this.#overlays.filter((r) => r !== range);
     this.#last = undefined;
   }
 
   #find(address: number): IoRange | undefined {
+    for (const overlay of this.#overlays) if (address >= overlay.start && address < overlay.start + overlay.byteCount) return overlay;
     const last = this.#last;
     if (last !== undefined && address >= last.start && address < last.start + last.byteCount) return last;
     let low = 0;

@@ -2,15 +2,15 @@
 // Departures: after reset the boot processor's LINT0 is ExtINT and LINT1 NMI, both unmasked (the virtual wire that firmware would set up), since kernels
 // are also booted without firmware. SMIs are dropped. The timer's input clock is 1 GHz (apic-timer.ts). Delivery status is always idle.
 
-import { struct } from '@anillo/base/struct';
 import type { AccessBytes, Clock, Device, IoRange } from '../device.ts';
 import { DeviceState } from '../device-state.ts';
 import { type ApicBus, BROADCAST, DELIVERY } from './apic-bus.ts';
 import { ApicTimer } from './apic-timer.ts';
+import { LintPins, REMOTE_IRR } from './lint-pins.ts';
+import { APIC_LVT_WRITABLE, APIC_REG as REG, isX2apicReadable, isX2apicWritable, LOCAL_APIC_STATE } from './local-apic-registers.ts';
 
 const VERSION = 0x0105_0014;
 const MASKED = 1 << 16;
-const REMOTE_IRR = 1 << 14;
 const LEVEL = 1 << 15;
 const SOFTWARE_ENABLED = 1 << 8;
 const SUPPRESS_EOI_BROADCAST = 1 << 12;
@@ -21,27 +21,6 @@ const ERROR = { sendIllegalVector: 1 << 5, receiveIllegalVector: 1 << 6, illegal
 const MSR_APIC_BASE = 0x1b;
 const MSR_TSC_DEADLINE = 0x6e0;
 const MSR_X2APIC = 0x800;
-
-/** Register numbers: offset in the page / 16, MSR - 0x800. */
-const REG = {
-  id: 0x02, version: 0x03, tpr: 0x08, apr: 0x09, ppr: 0x0a, eoi: 0x0b, rrd: 0x0c, ldr: 0x0d, dfr: 0x0e, svr: 0x0f, isr: 0x10, tmr: 0x18, irr: 0x20, esr: 0x28,
-  icr: 0x30, icrHigh: 0x31, lvt: 0x32, lint0: 0x35, lint1: 0x36, lvtError: 0x37, initialCount: 0x38, currentCount: 0x39, divide: 0x3e, selfIpi: 0x3f,
-} as const;
-/** Writable bits of the LVT entries from LVT timer on: timer, thermal, performance, LINT0, LINT1, error. */
-const LVT_WRITABLE = [0x700ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff] as const;
-const LVT_READ_ONLY = 0x5000;
-/** x2APIC: bits that may be set in a write (12.12.1.2); others give #GP. */
-const X2_WRITABLE: Readonly<Record<number, number>> = {
-  [REG.tpr]: 0xff, [REG.eoi]: 0, [REG.svr]: 0x13ff, [REG.esr]: 0, [REG.icr]: 0xccfff, [REG.initialCount]: 0xffffffff, [REG.divide]: 0xb, [REG.selfIpi]: 0xff,
-};
-const X2_WRITE_ONLY: ReadonlySet<number> = new Set([REG.eoi, REG.selfIpi]);
-const X2_ABSENT: ReadonlySet<number> = new Set([REG.apr, REG.rrd, REG.dfr, REG.icrHigh]);
-
-const STATE = struct({
-  nextNs: 'f64', baseLow: 'u32', baseHigh: 'u32', xapicId: 'u32', tpr: 'u32', ldr: 'u32', dfr: 'u32', svr: 'u32', esr: 'u32', errors: 'u32', icr: 'u32', icrHigh: 'u32',
-  lvtTimer: 'u32', lvt: ['u32', 6], initialCount: 'u32', divideConfiguration: 'u32', deadlineLow: 'u32', deadlineHigh: 'u32',
-  isr: ['u32', 8], tmr: ['u32', 8], irr: ['u32', 8], lint: ['u8', 2], extInt: 'u8', nmi: 'u8',
-});
 
 export interface LocalApicOptions {
   readonly id: number;
@@ -77,16 +56,17 @@ export class LocalApic implements Device {
   /** Registers of the 4 KiB page. On a bus with several vCPUs the accessing vCPU's own window must be taken. */
   readonly window: IoRange;
   readonly #options: LocalApicOptions;
-  readonly #state: DeviceState<(typeof STATE)['spec']>;
+  readonly #state: DeviceState<(typeof LOCAL_APIC_STATE)['spec']>;
   readonly #bootProcessor: boolean;
   readonly #timer: ApicTimer;
+  readonly #lint: LintPins;
 
   constructor(options: LocalApicOptions) {
     this.name = `lapic${options.id}`;
     this.id = options.id;
     this.#options = options;
     this.#bootProcessor = options.bootProcessor ?? options.id === 0;
-    this.#state = new DeviceState(STATE, options.stateBuffer);
+    this.#state = new DeviceState(LOCAL_APIC_STATE, options.stateBuffer);
     const apic = this;
     this.window = {
       get start() {
@@ -97,6 +77,7 @@ export class LocalApic implements Device {
       read: (offset, byteCount) => this.#readPage(offset, byteCount),
       write: (offset, byteCount, value) => this.#writePage(offset, byteCount, value),
     };
+    this.#lint = new LintPins(this.#state.view, this, () => this.#notify());
     this.#timer = new ApicTimer({
       clock: options.clock,
       cells: this.#state.view,
@@ -330,42 +311,12 @@ export class LocalApic implements Device {
 
   /** LINT0 pin: the 8259's INTR output. */
   setLint0(level: boolean): void {
-    this.#setLint(0, level);
+    this.#lint.set(0, level);
   }
 
   /** LINT1 pin: the board's NMI. */
   setLint1(level: boolean): void {
-    this.#setLint(1, level);
-  }
-
-  #setLint(pin: 0 | 1, level: boolean): void {
-    const s = this.#state.view;
-    const rose = level && s.lint[pin] === 0;
-    s.lint[pin] = level ? 1 : 0;
-    if (!this.enabled) {
-      if (rose && pin === 1) this.raiseNmi();
-      else this.#notify();
-      return;
-    }
-    this.#senseLint(pin, rose);
-  }
-
-  #senseLint(pin: 0 | 1, rose: boolean): void {
-    const s = this.#state.view;
-    const at = REG.lint0 - REG.lvt + pin;
-    const lvt = s.lvt[at];
-    if ((lvt & MASKED) !== 0) return;
-    const mode = (lvt >>> 8) & 7;
-    if (mode === DELIVERY.extInt) {
-      if (pin === 0) this.#notify();
-      else if (rose) this.deliver(mode, 0, false);
-    } else if (mode === DELIVERY.fixed && (lvt & LEVEL) !== 0) {
-      if (s.lint[pin] === 0 || (lvt & REMOTE_IRR) !== 0) return;
-      s.lvt[at] |= REMOTE_IRR;
-      this.#accept(lvt & 0xff, true);
-    } else if (rose) {
-      this.deliver(mode, lvt & 0xff, false);
-    }
+    this.#lint.set(1, level);
   }
 
   #eoi(): void {
@@ -375,12 +326,7 @@ export class LocalApic implements Device {
     const bit = 1 << (vector & 31);
     s.isr[vector >> 5] &= ~bit;
     if ((s.tmr[vector >> 5] & bit) !== 0) {
-      for (const pin of [0, 1] as const) {
-        const at = REG.lint0 - REG.lvt + pin;
-        if ((s.lvt[at] & 0xff) !== vector || (s.lvt[at] & REMOTE_IRR) === 0) continue;
-        s.lvt[at] &= ~REMOTE_IRR;
-        this.#senseLint(pin, false);
-      }
+      this.#lint.endOfInterrupt(vector);
       if ((s.svr & SUPPRESS_EOI_BROADCAST) === 0) this.#options.bus.endOfInterrupt(vector);
     }
     this.#notify();
@@ -449,10 +395,10 @@ export class LocalApic implements Device {
   #writeLvt(reg: number, value: number): void {
     const s = this.#state.view;
     const at = reg - REG.lvt;
-    const next = (value & LVT_WRITABLE[at]) | (this.#softwareEnabled ? 0 : MASKED);
+    const next = (value & APIC_LVT_WRITABLE[at]) | (this.#softwareEnabled ? 0 : MASKED);
     if (at === 0) this.#timer.writeLvt(next);
     else s.lvt[at] = (s.lvt[at] & REMOTE_IRR) | next;
-    if (reg === REG.lint0 || reg === REG.lint1) this.#senseLint(reg === REG.lint0 ? 0 : 1, false);
+    if (reg === REG.lint0 || reg === REG.lint1) this.#lint.sense(reg === REG.lint0 ? 0 : 1, false);
   }
 
   #writeSvr(value: number): void {
@@ -530,13 +476,8 @@ export class LocalApic implements Device {
     if (index === MSR_APIC_BASE) return { low: s.baseLow, high: s.baseHigh };
     if (index === MSR_TSC_DEADLINE) return this.readTscDeadline();
     const reg = index - MSR_X2APIC;
-    if (!this.x2apic || reg < 0 || reg > REG.selfIpi || X2_WRITE_ONLY.has(reg) || !this.#existsInX2(reg)) return undefined;
+    if (!this.x2apic || !isX2apicReadable(reg)) return undefined;
     return { low: this.#readReg(reg) >>> 0, high: reg === REG.icr ? s.icrHigh : 0 };
-  }
-
-  #existsInX2(reg: number): boolean {
-    if (X2_ABSENT.has(reg)) return false;
-    return reg === REG.id || reg === REG.version || (reg >= REG.tpr && reg <= REG.esr) || (reg >= REG.icr && reg <= REG.currentCount) || reg >= REG.divide;
   }
 
   writeRegister(index: number, low: number, high: number): boolean {
@@ -546,12 +487,7 @@ export class LocalApic implements Device {
       return true;
     }
     const reg = index - MSR_X2APIC;
-    if (!this.x2apic || (high !== 0 && reg !== REG.icr)) return false;
-    if (reg >= REG.lvt && reg <= REG.lvtError) {
-      if ((low & ~(LVT_WRITABLE[reg - REG.lvt] | LVT_READ_ONLY)) !== 0) return false;
-    } else if (!(reg in X2_WRITABLE) || (low & ~X2_WRITABLE[reg]) !== 0) {
-      return false;
-    }
+    if (!this.x2apic || !isX2apicWritable(reg, low, high)) return false;
     if (reg === REG.icr) this.#state.view.icrHigh = high;
     if (reg === REG.selfIpi) this.#sendIpi((1 << 18) | (low & 0xff), 0);
     else this.#writeReg(reg, low);

@@ -3,7 +3,7 @@
 
 import type { Builder } from '@anillo/ir/builder';
 import type { Value } from '@anillo/ir/block';
-import type { OpName, Type } from '@anillo/ir/ops';
+import type { Type } from '@anillo/ir/ops';
 import type { V } from './simd-operands.ts';
 
 export type FloatKind = 'ss' | 'sd' | 'ps' | 'pd';

@@ -209,7 +209,7 @@ const registers = [
   x87('DF /1 reg', 'fxch', exchange), // alias
   x87('DD /2 reg', 'fst', storeRegister(0)),
   x87('DD /3 reg', 'fstp', storeRegister(1)),
-  x87('D9 /3 reg', 'fstp', storeRegister(1)), // alias
+  x87('D9 /3 reg', 'fstp', (c) => call(c, 'x87StoreUnchecked', rm(c))), // alias, almost
   x87('DF /2 reg', 'fstp', storeRegister(1)), // alias
   x87('DF /3 reg', 'fstp', storeRegister(1)), // alias
   x87('DD /0 reg', 'ffree', free(0)),
@@ -263,11 +263,10 @@ const control = [
   x87('DF =E0', 'fnstsw', (c) => c.setReg(RAX, 16, stateWord(c, at.fpuStatus))),
   x87('DB =E2', 'fnclex', plain('x87ClearExceptions')),
   x87('DB =E3', 'fninit', plain('x87Initialize')),
-  // 8087 and 80287 instructions that do nothing since: FNENI, FNDISI, FNSETPM, FRSTPM.
+  // 8087 and 80287 instructions that do nothing since.
   x87('DB =E0', 'fneni', nothing),
   x87('DB =E1', 'fndisi', nothing),
   x87('DB =E4', 'fnsetpm', nothing),
-  x87('DB =E5', 'frstpm', nothing),
 ];
 
 export const X87_ROWS: readonly Row[] = [...transfers, ...arithmetic, ...elementary, ...registers, ...control];

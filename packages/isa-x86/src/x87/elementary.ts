@@ -61,9 +61,14 @@ const rest: Remainder = { value: 0n, quotient: 0 };
 const x87Remainder: HelperFunction = (cpu, nearest, where) => {
   if (begin(cpu, where)) return 1;
   if (isEmpty(cpu, 0) || isEmpty(cpu, 1)) {
-    rest.value = stackUnderflow();
-    rest.quotient = 0;
-  } else remainder(env, readStack(cpu, 0, a), readStack(cpu, 1, b), nearest !== 0, rest);
+    const value = stackUnderflow();
+    if (mayWrite()) {
+      writeStack(cpu, 0, value);
+      setC2(cpu, false);
+    }
+    return finish(cpu);
+  }
+  remainder(env, readStack(cpu, 0, a), readStack(cpu, 1, b), nearest !== 0, rest);
   if (!mayWrite()) return finish(cpu);
   writeStack(cpu, 0, rest.value);
   finish(cpu);

@@ -68,6 +68,14 @@ export function finish(cpu: X86Context): 0 {
   return 0;
 }
 
+/** As `finish`, for FCOMI and FCMOVcc, which leave C1 alone unless the stack underflows (as AMD's processors; Intel's FCOMI clears it). */
+export function finishKeepingC1(cpu: X86Context): 0 {
+  const kept = stackFault === 0 ? word(cpu, WORD.fpuStatus) & STATUS.C1 : 0;
+  finish(cpu);
+  setWord(cpu, WORD.fpuStatus, word(cpu, WORD.fpuStatus) | kept);
+  return 0;
+}
+
 export function setConditions(cpu: X86Context, bits: number): void {
   setWord(cpu, WORD.fpuStatus, (word(cpu, WORD.fpuStatus) & ~CONDITIONS) | bits);
 }

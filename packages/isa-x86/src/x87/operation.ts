@@ -8,7 +8,7 @@ import { KIND, Unpacked } from '../softfloat/unpacked.ts';
 import type { HelperFunction, X86Context } from '../helper-map.ts';
 import { EFLAG } from '../state.ts';
 import { setWords, word, WORD } from '../state-words.ts';
-import { begin, env, finish, isEmpty, mayWrite, physical, pop, rawStack, readStack, setConditions, stackUnderflow, STATUS, writeStack } from './fpu.ts';
+import { begin, env, finish, finishKeepingC1, isEmpty, mayWrite, physical, pop, rawStack, readStack, setConditions, stackUnderflow, STATUS, writeStack } from './fpu.ts';
 import { operandBits } from './transfer.ts';
 
 const a = new Unpacked();
@@ -92,7 +92,7 @@ const x87Compare: HelperFunction = (cpu, kind, i, pops, where) => {
   if ((kind & TO_EFLAGS) === 0) setConditions(cpu, CONDITION[order]);
   else setWords(cpu, WORD.x + 4, COMPARE_FLAGS[order], 0);
   if (mayWrite()) for (let n = 0; n < pops; n++) pop(cpu);
-  return finish(cpu);
+  return kind & TO_EFLAGS ? finishKeepingC1(cpu) : finish(cpu);
 };
 
 /** FCHS (1) and FABS (0): any bits, no exception but an empty register. */

@@ -8,7 +8,7 @@ import { fromPackedBcd, toPackedBcd } from '../softfloat/packed-bcd.ts';
 import { Unpacked } from '../softfloat/unpacked.ts';
 import type { HelperFunction, X86Context } from '../helper-map.ts';
 import { setWords, word, WORD } from '../state-words.ts';
-import { begin, env, finish, free, INDEFINITE, isEmpty, mayWrite, physical, pop, push, rawStack, readStack, setTop, stackOverflow, stackUnderflow, writeStack } from './fpu.ts';
+import { begin, env, finish, finishKeepingC1, free, INDEFINITE, isEmpty, mayWrite, physical, pop, push, rawStack, readStack, setTop, stackOverflow, stackUnderflow, writeStack } from './fpu.ts';
 
 /** Kinds of memory operand. TRUNCATE is added for FISTTP, POP where a store pops. */
 export const OPERAND = { M32: 0, M64: 1, M80: 2, I16: 3, I32: 4, I64: 5, BCD: 6 } as const;
@@ -50,7 +50,7 @@ const x87Load: HelperFunction = (cpu, kind, where) => {
 /** FLD ST(i). */
 const x87LoadRegister: HelperFunction = (cpu, i, where) => {
   if (begin(cpu, where)) return 1;
-  const value = !isEmpty(cpu, 7) ? stackOverflow() : isEmpty(cpu, i) ? stackUnderflow() : rawStack(cpu, i);
+  const value = isEmpty(cpu, i) ? stackUnderflow() : isEmpty(cpu, 7) ? rawStack(cpu, i) : stackOverflow();
   if (mayWrite()) push(cpu, value);
   return finish(cpu);
 };
@@ -131,6 +131,14 @@ const x87StoreRegister: HelperFunction = (cpu, i, popAfter, where) => {
   return finish(cpu);
 };
 
+/** D9 D8+i, undocumented: FSTP ST(i) that only pops where ST(0) is empty. */
+const x87StoreUnchecked: HelperFunction = (cpu, i, where) => {
+  if (begin(cpu, where)) return 1;
+  if (!isEmpty(cpu, 0)) writeStack(cpu, i, rawStack(cpu, 0));
+  pop(cpu);
+  return finish(cpu);
+};
+
 const x87Exchange: HelperFunction = (cpu, i, where) => {
   if (begin(cpu, where)) return 1;
   const first = isEmpty(cpu, 0) ? stackUnderflow() : rawStack(cpu, 0);
@@ -149,15 +157,15 @@ const x87ConditionalMove: HelperFunction = (cpu, i, condition, where) => {
     const value = stackUnderflow();
     if (mayWrite()) writeStack(cpu, 0, value);
   } else if (condition) writeStack(cpu, 0, rawStack(cpu, i));
-  return finish(cpu);
+  return finishKeepingC1(cpu);
 };
 
 /** FFREE, and FFREEP, which pops too. */
 const x87Free: HelperFunction = (cpu, i, popAfter, where) => {
   if (begin(cpu, where)) return 1;
   free(cpu, i);
-  if (popAfter) setTop(cpu, physical(cpu, 1));
-  return 0;
+  if (popAfter) pop(cpu);
+  return finish(cpu);
 };
 
 /** FINCSTP, FDECSTP. */
@@ -167,4 +175,4 @@ const x87MoveTop: HelperFunction = (cpu, by, where) => {
   return finish(cpu);
 };
 
-export const TRANSFER = { x87Load, x87LoadRegister, x87LoadConstant, x87Store, x87StoreRegister, x87Exchange, x87ConditionalMove, x87Free, x87MoveTop };
+export const TRANSFER = { x87Load, x87LoadRegister, x87LoadConstant, x87Store, x87StoreRegister, x87StoreUnchecked, x87Exchange, x87ConditionalMove, x87Free, x87MoveTop };

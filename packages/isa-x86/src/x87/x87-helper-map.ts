@@ -14,7 +14,7 @@ export const X87_HELPERS: HelperMap = FUNCTIONS;
 export type X87HelperName = keyof typeof FUNCTIONS;
 
 const ARGUMENTS: Readonly<Record<X87HelperName, number>> = {
-  x87Load: 2, x87LoadRegister: 2, x87LoadConstant: 2, x87Store: 2, x87StoreRegister: 3, x87Exchange: 2, x87ConditionalMove: 3, x87Free: 3, x87MoveTop: 2,
+  x87Load: 2, x87LoadRegister: 2, x87LoadConstant: 2, x87Store: 2, x87StoreRegister: 3, x87StoreUnchecked: 2, x87Exchange: 2, x87ConditionalMove: 3, x87Free: 3, x87MoveTop: 2,
   x87Arithmetic: 5, x87Compare: 4, x87Sign: 2, x87Examine: 1,
   x87Unary: 2, x87Binary: 2, x87Remainder: 2, x87Pair: 2,
   x87StoreEnvironment: 1, x87LoadEnvironment: 1, x87Save: 1, x87Restore: 1, x87Initialize: 0, x87ClearExceptions: 0, x87LoadControl: 0, x87Pending: 0,

@@ -3,7 +3,7 @@ import { accessSync, constants, globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { GIB, MIB, pcMemoryMap } from '../boards/memory-map.ts';
-import { multibootHeader, tinyBzImage, tinyElf } from './boot.test-images.ts';
+import { multibootHeader, tinyBzImage, tinyElf } from './tiny-images.ts';
 import { detectKernel, planKernel } from './detect.ts';
 import { checkFirmware, planFirmware } from './firmware.ts';
 import type { BootContext, BootModule, BootPlan } from './load-plan.ts';

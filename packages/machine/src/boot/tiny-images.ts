@@ -1,6 +1,6 @@
 // Tiny images for the tests of the boot protocols, built in memory.
 
-import { ByteBuilder } from '../byte-builder.ts';
+import { ByteBuilder, utf8 } from '../byte-builder.ts';
 
 export interface TinyBzImage {
   readonly protocol?: number;
@@ -24,10 +24,10 @@ export function tinyBzImage(o: TinyBzImage = {}): Uint8Array {
   data.setUint32(0x1f4, kernelBytes / 16, true);
   data.setUint16(0x1fe, 0xaa55, true);
   file[0x201] = 0x66;
-  file.set(new TextEncoder().encode('HdrS'), 0x202);
+  file.set(utf8('HdrS'), 0x202);
   data.setUint16(0x206, o.protocol ?? 0x20f, true);
   data.setUint16(0x20e, 0x300, true);
-  file.set(new TextEncoder().encode('6.1.0-tiny (someone) #1'), 0x500);
+  file.set(utf8('6.1.0-tiny (someone) #1'), 0x500);
   file[0x211] = 1;
   data.setUint32(0x214, 0x100000, true);
   data.setUint32(0x22c, o.initrdLast ?? 0x7fffffff, true);

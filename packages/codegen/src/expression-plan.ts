@@ -1,0 +1,134 @@
+// Decides, for straight-line IR, which values become part of the expression that uses them and which go into locals.
+// Positions are indices in the inst list; uses at the very end (terminal, result) have position insts.length.
+// A value that is computed inside another's expression is computed at that one's place ("site").
+
+import type { Inst } from '@anillo/ir/block';
+import { OPS, type Effect } from '@anillo/ir/ops';
+import { PC } from '@anillo/ir/vcpu-header';
+import type { Slot } from '@anillo/ir/slot';
+
+export type Placement = 0 | 1 | 2 | 3;
+/** SKIP: dead, or no value. INLINE: inside its one user. AGAIN: written anew at each use (constants, cached slots). LOCAL: computed once. */
+export const PLACE = { SKIP: 0, INLINE: 1, AGAIN: 2, LOCAL: 3 } as const satisfies Record<string, Placement>;
+
+const NEVER = 0x7fffffff;
+
+export class ExpressionPlan {
+  placement = new Uint8Array(256);
+  /** Last position at which the value's local is read. */
+  lastUse = new Int32Array(256);
+  #site = new Int32Array(256);
+  #uses = new Int32Array(256);
+  /** Control region of each position: changes at every control op. */
+  #region = new Int32Array(256);
+  readonly #nextSet = new Map<number | Slot, number>();
+  #nextEffect = NEVER;
+  #nextCall = NEVER;
+  readonly #loops: number[] = [];
+
+  /** `results`: values used after the last inst. Renumbers the insts. */
+  run(insts: readonly Inst[], results: readonly Inst[]): void {
+    const count = insts.length;
+    this.#reserve(count);
+    this.#prepare(insts);
+    this.#nextSet.clear();
+    this.#nextEffect = NEVER;
+    this.#nextCall = NEVER;
+    this.#site[count] = count;
+    for (const result of results) this.#use(result, count);
+    for (let i = count - 1; i >= 0; i--) this.#visit(insts[i], i);
+  }
+
+  #reserve(count: number): void {
+    if (this.#site.length > count) return;
+    const capacity = count * 2;
+    this.placement = new Uint8Array(capacity);
+    this.lastUse = new Int32Array(capacity);
+    this.#site = new Int32Array(capacity);
+    this.#uses = new Int32Array(capacity);
+    this.#region = new Int32Array(capacity);
+  }
+
+  #prepare(insts: readonly Inst[]): void {
+    const open: number[] = [];
+    let region = 0;
+    this.#loops.length = 0;
+    for (let i = 0; i < insts.length; i++) {
+      const inst = insts[i];
+      inst.id = i;
+      this.#uses[i] = 0;
+      this.lastUse[i] = -1;
+      this.placement[i] = PLACE.SKIP;
+      this.#region[i] = region;
+      if (OPS[inst.op].effect !== 'control') continue;
+      region += 1;
+      if (inst.op === 'loop') open.push(i);
+      else if (inst.op === 'loop_while') this.#loops.push(open.pop() as number, i);
+    }
+    this.#region[insts.length] = region;
+  }
+
+  #use(value: Inst, site: number): void {
+    const { id } = value;
+    this.#uses[id] += 1;
+    let end = site;
+    for (let l = 0; l < this.#loops.length; l += 2) {
+      const loopEnd = this.#loops[l + 1];
+      if (this.#loops[l] > id && this.#loops[l] < site && site <= loopEnd && loopEnd > end) end = loopEnd;
+    }
+    if (end > this.lastUse[id]) this.lastUse[id] = end;
+  }
+
+  /** Backward: all uses of `inst` are known. */
+  #visit(inst: Inst, i: number): void {
+    const effect: Effect = inst.op !== 'raise_if' && OPS[inst.op].effect === 'trap' ? 'pure' : OPS[inst.op].effect;
+    const used = this.#uses[i] > 0;
+    const removable = effect === 'pure' || effect === 'get' || effect === 'stateLoad';
+    if (removable && !used) return;
+    this.#site[i] = i;
+    if (inst.type !== undefined && used) this.placement[i] = this.#place(inst, i, effect);
+    if (this.placement[i] === PLACE.INLINE) this.#site[i] = this.lastUse[i];
+    this.#noteEffects(inst, i, effect);
+    for (const arg of inst.args) this.#use(arg, this.#site[i]);
+  }
+
+  #place(inst: Inst, i: number, effect: Effect): Placement {
+    const site = this.lastUse[i];
+    const inlinable = this.#uses[i] === 1 && this.#region[site] === this.#region[i];
+    switch (effect) {
+      case 'pure':
+        if (inst.args.length === 0 && inst.op !== 'v128.const') return PLACE.AGAIN;
+        return inlinable ? PLACE.INLINE : PLACE.LOCAL;
+      case 'get': {
+        const slot = inst.slot as Slot;
+        if (slot.pinned) return inlinable && this.#nextEffect >= site ? PLACE.INLINE : PLACE.LOCAL;
+        return this.#nextWrite(slot) >= site ? PLACE.AGAIN : PLACE.LOCAL;
+      }
+      case 'load':
+      case 'stateLoad':
+        return inlinable && this.#nextEffect >= site ? PLACE.INLINE : PLACE.LOCAL;
+      default:
+        return PLACE.LOCAL;
+    }
+  }
+
+  #nextWrite(slot: Slot): number {
+    const own = this.#nextSet.get(slot.temp ? slot : slot.offset) ?? NEVER;
+    return slot.temp ? own : Math.min(own, this.#nextCall);
+  }
+
+  #noteEffects(inst: Inst, i: number, effect: Effect): void {
+    if (effect === 'pure' || effect === 'get' || effect === 'stateLoad') return;
+    this.#nextEffect = i;
+    if (inst.op === 'set') {
+      const slot = inst.slot as Slot;
+      this.#nextSet.set(slot.temp ? slot : slot.offset, i);
+    }
+    if (inst.callee && inst.callee.writes !== 'none') {
+      if (inst.callee.writes === 'all') this.#nextCall = i;
+      else for (const slot of inst.callee.writes) this.#nextSet.set(slot.offset, i);
+    }
+  }
+}
+
+export const isPc = (slot: Slot): boolean => slot.offset === PC.offset && !slot.temp;

@@ -1,0 +1,74 @@
+// Compiles a front end's routine to a WebAssembly function `(cpu i32, ...params) -> (result, trapped i32)`; the flag only where the routine traps.
+
+import type { Inst, Value } from '@anillo/ir/block';
+import { Builder } from '@anillo/ir/builder';
+import type { Routine } from '@anillo/ir/callee';
+import { OPS, type Type } from '@anillo/ir/ops';
+import { optimizeRoutine } from '@anillo/ir/optimize';
+import { BodyCompiler, type Linkage } from './body-compiler.ts';
+import { FunctionCode } from './function-code.ts';
+import { HEADER, loadHeader32 } from './header-access.ts';
+import type { FunctionType } from './module-writer.ts';
+import { SlotCache } from './slot-cache.ts';
+import { opcodeOf } from './wasm-opcodes.ts';
+
+const CPU = 0;
+const SPLAT = opcodeOf('i64x2.splat');
+const REINTERPRET = { f32: opcodeOf('f32.reinterpret_i32'), f64: opcodeOf('f64.reinterpret_i64') } as const;
+
+export function routineType(r: Routine): FunctionType {
+  const results: Type[] = r.result ? [r.result] : [];
+  return { params: ['i32', ...r.params], results: r.traps ? [...results, 'i32'] : results };
+}
+
+function pushZero(f: FunctionCode, type: Type): void {
+  if (type === 'i32' || type === 'f32') f.i32(0);
+  else f.i64(0, 0);
+  if (type === 'f32' || type === 'f64') f.op(REINTERPRET[type]);
+  if (type === 'v128') f.op(SPLAT);
+}
+
+interface RoutineBody {
+  readonly insts: readonly Inst[];
+  readonly result: Value | undefined;
+  /** Temp slots that stand for the parameters, in order. */
+  readonly params: ReturnType<Builder['temp']>[];
+}
+
+/** Parameters enter as IR temps, set by the caller of `build`'s function: locals 1... */
+function build(r: Routine): RoutineBody {
+  const b = new Builder();
+  const params = r.params.map((type) => b.temp(type));
+  const result = r.build(b, params.map((slot) => b.get(slot)));
+  if ((result?.type ?? undefined) !== r.result) throw new TypeError(`routine ${r.name} gives ${result?.type ?? 'nothing'}, not ${r.result ?? 'nothing'}`);
+  return { ...optimizeRoutine(b.insts, result), params };
+}
+
+export function compileRoutine(r: Routine, linkage: Linkage, atomics: boolean): FunctionCode {
+  const { insts, result, params } = build(r);
+  const f = new FunctionCode(1 + params.length);
+  const cache = new SlotCache(f, CPU);
+  let reachesMemory = false;
+  for (const inst of insts) {
+    if (inst.slot && !inst.slot.pinned && !inst.slot.temp) cache.add(inst.slot, inst.op === 'set');
+    reachesMemory ||= OPS[inst.op].effect === 'load' || OPS[inst.op].effect === 'store';
+  }
+  cache.load('all');
+  const tlb = reachesMemory ? f.local('i32') : undefined;
+  if (tlb !== undefined) {
+    loadHeader32(f, CPU, HEADER.tlb);
+    f.set(tlb);
+  }
+  const fault = f.block();
+  const body = new BodyCompiler({ f, cpu: CPU, cache, linkage, atomics, tlb, fault, atOf: undefined, pushPc: undefined }, params.map((slot, i) => [slot, 1 + i]));
+  body.write(insts, result ? [result] : []);
+  cache.store('all');
+  if (result) body.pushValue(result);
+  if (r.traps) f.i32(0);
+  f.return();
+  f.end();
+  cache.store('all');
+  if (r.result) pushZero(f, r.result);
+  if (r.traps) f.i32(1);
+  return f;
+}
