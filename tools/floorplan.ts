@@ -35,7 +35,8 @@ function checkPackageImport(room: Room, file: string, specifier: string, isTest:
   const name = specifier.startsWith('@') ? segments.slice(0, 2).join('/') : segments[0];
   const target = roomOfPackage.get(name);
   if (target === undefined) {
-    if (!room.libraries.includes(name) && !isTest) breaches.push(`${file}: imports '${specifier}', a library that the table does not grant`);
+    if (!room.libraries.includes(name) && !isTest)
+      breaches.push(`${file}: imports '${specifier}', a library that the table does not grant`);
     return;
   }
   if (target === room) breaches.push(`${file}: imports its own package as '${specifier}'; use a relative path`);

@@ -57,6 +57,7 @@ export class CaseBuilder {
   at: number;
   #gprTouched = 0;
   #gprWritten = 0;
+  #gprAssigned = 0;
   #vectorTouched = 0;
 
   constructor(random: Random, pools: DataPools, options: BuilderOptions) {
@@ -125,7 +126,7 @@ export class CaseBuilder {
     if (random.chance(60)) fsw &= ~0x3800;
     setU16(this.state, IMAGE.fcw, fcw);
     setU16(this.state, IMAGE.fsw, fsw);
-    this.state[IMAGE.ftw] = random.chance(70) ? 0xff : random.below(256);
+    this.state[IMAGE.ftw] = random.pick([0xff, 0xff, 0xff, 0, random.below(256), random.below(256), 0xfc, 0x3f]);
   }
 
   gpr(i: number): bigint {
@@ -140,6 +141,7 @@ export class CaseBuilder {
   assign(i: number, value: bigint): boolean {
     if ((this.#gprTouched >> i) & 1) return false;
     this.#write(i, value);
+    this.#gprAssigned |= 1 << i;
     return true;
   }
 
@@ -158,19 +160,24 @@ export class CaseBuilder {
 
   /** An operand: it may be written. In sparse cases it gets a value here. */
   operand(i: number): void {
-    if (this.sparse && this.free(i) && i !== 4) this.#write(i, hostileInteger(this.random));
+    const chosen = ((this.#gprTouched | this.#gprAssigned) >> i) & 1;
+    if (this.sparse && !chosen && i !== 4) this.#write(i, hostileInteger(this.random));
     this.#gprTouched |= 1 << i;
     this.#gprWritten |= 1 << i;
   }
 
-  vectorOperand(i: number, element: Element, wide: boolean): void {
-    if (((this.#vectorTouched >> i) & 1) === 0) {
-      if (this.sparse || (element !== this.element && this.random.chance(80))) {
-        fillHostile(this.random, element, this.state, IMAGE.xmm + 16 * i, 16);
-        if (wide) fillHostile(this.random, element, this.state, IMAGE.ymmHigh + 16 * i, 16);
-      }
+  /** A vector operand of `element`s; 'kept' where its value has been written already. */
+  vectorOperand(i: number, element: Element | 'kept', wide: boolean): void {
+    if (this.vectorFree(i) && element !== 'kept' && (this.sparse || (element !== this.element && this.random.chance(80)))) {
+      fillHostile(this.random, element, this.state, this.vectorOffset(i, false), 16);
+      if (wide) fillHostile(this.random, element, this.state, this.vectorOffset(i, true), 16);
     }
     this.#vectorTouched |= 1 << i;
+  }
+
+  /** Where a vector register's lower or upper half lies in the state. */
+  vectorOffset(i: number, upper: boolean): number {
+    return (upper ? IMAGE.ymmHigh : IMAGE.xmm) + 16 * i;
   }
 
   vectorFree(i: number): boolean {

@@ -28,7 +28,6 @@ export interface Encoding {
 }
 
 const VECTOR_KINDS = 'VHWUL';
-const REX_FREE = -1;
 
 export function elementOf(operand: Operand): Element {
   switch (operand.type.replace(/^\/\d/, '')) {
@@ -61,11 +60,12 @@ function operandBytes(operand: Operand, size: number, wide: boolean): number {
 
 function chooseSize(builder: CaseBuilder, row: Row): 8 | 16 | 32 | 64 {
   const has = (letter: string): boolean => row.operands.some((o) => o.type === letter && o.kind !== 'I');
-  const v = has('v') || row.options.has('ov') || row.operands.some((o) => o.type === 'z' && o.kind !== 'I');
+  if (row.options.has('f64')) return builder.random.chance(15) ? 16 : builder.mode;
+  const v = has('v') || row.options.has('ov');
   const random = builder.random;
   if (v) return builder.mode === 64 ? random.pick([16, 32, 32, 64, 64]) : random.pick([16, 32, 32]);
   if (has('y')) return builder.mode === 64 ? random.pick([32, 64]) : 32;
-  return has('b') || row.options.has('byte') || row.operands[0]?.type === 'b' ? 8 : 32;
+  return row.operands[0]?.type === 'b' ? 8 : 32;
 }
 
 const chooseWide = (builder: CaseBuilder, row: Row): boolean => {
@@ -125,7 +125,7 @@ function placeGather(builder: CaseBuilder, encoding: Encoding, operand: Operand)
       for (let b = 0; b < step; b++) builder.state[at + i + b] = b < 4 ? value >> (8 * b) : value < 0 ? 0xff : 0;
     }
   }
-  builder.vectorOperand(index, 'int', false, true);
+  builder.vectorOperand(index, 'kept', false);
   encoding.memory = {
     modrm: 0x44,
     sib: (scale << 6) | ((index & 7) << 3) | (base & 7),
@@ -222,7 +222,7 @@ const MAP_BYTES = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]];
 function assemble(builder: CaseBuilder, encoding: Encoding, rexWanted: boolean): number[] {
   const { row, memory } = encoding;
   const random = builder.random;
-  const general64 = encoding.size === 64 && builder.mode === 64;
+  const general64 = encoding.size === 64 && !row.options.has('f64');
   const wig = row.vex && !row.options.has('w0') && !row.options.has('w1') && !row.operands.some((o) => o.type === 'y');
   const w = row.options.has('w1') || general64 ? 1 : wig && !builder.sparse && !row.options.has('lengths') && random.chance(10) ? 1 : 0;
   const r = encoding.reg >> 3;
@@ -258,7 +258,7 @@ function appendOperandBytes(builder: CaseBuilder, encoding: Encoding, bytes: num
   }
   if (memory !== undefined) {
     const end = builder.at + bytes.length + memory.displacementBytes + encoding.immediate.length;
-    pushLittle(bytes, memory.ripTarget === undefined ? memory.displacement : memory.ripTarget - (memory.addressSize ? end : end), memory.displacementBytes);
+    pushLittle(bytes, memory.ripTarget === undefined ? memory.displacement : memory.ripTarget - end, memory.displacementBytes);
   }
   bytes.push(...encoding.immediate);
 }
@@ -272,6 +272,15 @@ function effect(builder: CaseBuilder, encoding: Encoding): FlagEffect | undefine
 }
 
 export function encodeRow(builder: CaseBuilder, row: Row): boolean {
+  const { vectorsOnFault, tolerance } = builder.undefined;
+  const ranges = builder.undefined.memory.length;
+  if (tryRow(builder, row)) return true;
+  Object.assign(builder.undefined, { vectorsOnFault, tolerance });
+  builder.undefined.memory.length = ranges;
+  return false;
+}
+
+function tryRow(builder: CaseBuilder, row: Row): boolean {
   if ((row.flags.read & builder.undefinedFlags('flags')) !== 0 || (row.fsw.read & builder.undefinedFlags('fsw')) !== 0) return false;
   const random = builder.random;
   const lock = row.options.has('lock') && random.chance(12);
@@ -285,7 +294,7 @@ export function encodeRow(builder: CaseBuilder, row: Row): boolean {
     vvvv: -1,
     memory: undefined,
     memoryBytes: 0,
-    opcodeRegister: REX_FREE,
+    opcodeRegister: -1,
     immediate: [],
     moffs: undefined,
   };

@@ -1,5 +1,5 @@
 // Runs cases on the host CPU itself: koffi maps an arena, and the machine code of host-trampoline.s in it forks a child that runs a whole
-// batch at each command. The child has the low 4 GiB to itself and no V8 signal handler, can read and write its pipes only (seccomp), and a case that
+// batch at each command. The child has the low 4 GiB to itself and no V8 signal handler, can only read, write and exit (seccomp), and a case that
 // kills it or never ends is reported as 'died' and stepped over by a new child.
 
 import type { Executor } from './executor.ts';
@@ -120,7 +120,7 @@ async function nativeCalls(): Promise<NativeCalls> {
   const poll = libc.func('int poll(void *entries, unsigned long count, int timeoutMs)');
   const kill = libc.func('int kill(int pid, int signal)');
   const waitpid = libc.func('int waitpid(int pid, int *status, int options)');
-  const entry = koffi.proto('int anilloTrampoline()');
+  const entry = koffi.proto('int ()');
   const need = (ok: boolean, what: string): void => {
     if (!ok) throw new Error(`${what} failed with errno ${koffi.errno()}; the host executor needs it, run without the differential tests.`);
   };

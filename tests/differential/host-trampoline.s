@@ -88,7 +88,7 @@ child:
   mov edi, CODE_BASE
   mov esi, 0x2000
   mov edx, 5                    # R-X
-  mov r10d, 0x11                # MAP_SHARED|MAP_FIXED
+  mov r10d, 0x8011              # MAP_SHARED|MAP_FIXED|MAP_POPULATE: bit P of an error code must not depend on earlier cases
   mov r8d, [rip + codeFile]
   xor r9d, r9d
   mov eax, 9
@@ -98,7 +98,7 @@ child:
   mov edi, THUNK_BASE
   mov esi, 0x1000
   mov edx, 5
-  mov r10d, 0x11
+  mov r10d, 0x8011
   mov r8d, [rip + codeFile]
   mov r9d, 0x2000
   mov eax, 9
@@ -108,7 +108,7 @@ child:
   mov edi, DATA_BASE
   mov esi, 0x2000
   mov edx, 3
-  mov r10d, 0x32                # MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED
+  mov r10d, 0x8032              # MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED|MAP_POPULATE
   mov r8d, -1
   xor r9d, r9d
   mov eax, 9
@@ -118,7 +118,7 @@ child:
   mov edi, READ_ONLY_BASE
   mov esi, 0x1000
   mov edx, 1
-  mov r10d, 0x11
+  mov r10d, 0x8011
   mov r8d, [rip + codeFile]
   mov r9d, 0x3000
   mov eax, 9
@@ -170,7 +170,7 @@ skip_signal:
   syscall
   check
   step 12
-  mov eax, 157                  # prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT): a stray SYSCALL in a case kills the child
+  mov eax, 157                  # prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT): a stray SYSCALL other than read, write and exit kills the child
   mov edi, 22
   mov esi, 1
   xor edx, edx

@@ -176,7 +176,7 @@ export function hostileAddress(random: Random, bytes: number, align: number, can
   const down = (at: number): bigint => BigInt(aligned ? at - (at % align) : at);
   const straddle = (edge: number): bigint => down(edge - random.between(1, Math.max(1, bytes - 1)));
   const kind = canFault ? random.below(100) : random.below(78);
-  if (kind < 35) return BigInt(DATA_BASE + random.below((DATA_BYTES - bytes) / 16) * 16);
+  if (kind < 35) return down(DATA_BASE + random.below((DATA_BYTES - bytes) / 16) * 16);
   if (kind < 70) return down(DATA_BASE + random.below(DATA_BYTES - bytes + 1));
   if (kind < 78) return straddle(DATA_BASE + PAGE_BYTES);
   if (kind < 83) return straddle(DATA_BASE + DATA_BYTES);

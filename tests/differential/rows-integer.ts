@@ -139,6 +139,18 @@ bound 62 Gv,M8 i64
 into ce i64 r=o
 `;
 
+const STACK = `
+push 50+r Zv f64 imp=sp
+pop 58+r Zv f64 imp=sp
+push 68 Iz f64 imp=sp
+push 6a Ib f64 imp=sp
+push ff/6 Ev f64 imp=sp
+pop 8f/0 Ev f64 imp=sp
+pushf 9c f64 imp=sp r=oszapc
+pusha 60 ov i64 imp=sp
+popa 61 ov i64 imp=ax+cx+dx+bx+sp+bp+si+di
+`;
+
 const FAULTING = `
 ud2 0f.0b
 ud1 0f.b9 Gd,Rd
@@ -176,6 +188,7 @@ shrx vex.f2.0f38.f7 Gy,Ey,By
 export const INTEGER_ROWS: readonly Row[] = [
   ...parseRows('base', ['base'], `${arithmetic()}\n${conditional()}\n${BASE}`),
   ...parseRows('shift', ['base'], shifts()),
+  ...parseRows('stack', ['base'], STACK),
   ...parseRows('fault', ['base'], FAULTING),
   ...parseRows('cx16', ['cx16'], 'cmpxchg16b 0f.c7/1 Mdq lock o64 w1 al imp=ax+dx+bx+cx m=z cmpxchg'),
   ...parseRows('popcnt', ['popcnt'], 'popcnt f3.0f.b8 Gv,Ev m=oszapc'),

@@ -221,6 +221,7 @@ export class WasmVcpu implements Vcpu {
     if (view.trapped !== 0) {
       this.#count('trap');
       view.trapped = 0;
+      if ((globalThis as any).DBG) (globalThis as any).DBG('trap', view, this.#p);
       return this.#p.cpu.deliver() ? undefined : this.#shutdown();
     }
     view.pc += BigInt(view.trapAt);

@@ -9,6 +9,7 @@ import type { Emitter } from './emitter.ts';
 import { ExpressionPlan, isPc, PLACE } from './expression-plan.ts';
 import type { FunctionCode, Label, Local } from './function-code.ts';
 import { HEADER, loadHeader32, storeHeader32 } from './header-access.ts';
+import { MEMORY_OPS } from './memory-op.ts';
 import { ScratchLocals } from './scratch-locals.ts';
 import { emitSlotLoad, emitSlotStore } from './slot-access.ts';
 import type { SlotCache } from './slot-cache.ts';
@@ -45,6 +46,9 @@ export interface BodyFrame {
   /** Pushes the block's pc; undefined in a routine, where pc is a slot like others. */
   pushPc: (() => void) | undefined;
 }
+
+/** Does code for the op need the TLB's address? */
+export const usesTlb = (op: OpName): boolean => MEMORY_OPS.has(op) || op === 'tlb.read' || op === 'tlb.write';
 
 export class BodyCompiler implements Emitter {
   readonly f: FunctionCode;

@@ -3,7 +3,7 @@
 
 import { OPS, type OpName, type Type } from '@anillo/ir/ops';
 import type { Emitter } from './emitter.ts';
-import { emitMemory } from './memory-emit.ts';
+import { emitMemory, emitTlbLookup } from './memory-emit.ts';
 import { MEMORY_OPS } from './memory-op.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
@@ -13,7 +13,7 @@ export type EmittedOp = {
 }[OpName];
 /** Ops that are not one WebAssembly instruction of the same name without immediate. */
 type Composite =
-  | 'i32.const' | 'i64.const' | 'f64.const' | 'v128.const' | 'i8x16.shuffle' | 'raise_if' | 'memory.copy' | 'memory.fill'
+  | 'i32.const' | 'i64.const' | 'f64.const' | 'v128.const' | 'i8x16.shuffle' | 'raise_if' | 'memory.copy' | 'memory.fill' | 'tlb.read' | 'tlb.write'
   | `${Type}.select` | `${'i32' | 'i64'}.bswap` | `i64.mulhi_${'s' | 'u'}` | 'i64.insert8' | 'i64.insert8h' | 'i64.insert16'
   | `${'i32' | 'i64'}.ram_${'load' | 'store'}` | Extract<EmittedOp, `state.${string}`>;
 
@@ -210,6 +210,8 @@ const COMPOSITE: Readonly<Record<Composite, Emit>> = {
   'i64.insert16': insert(0xffff, 0),
   'i32.ram_load': ram('i32.load'), 'i64.ram_load': ram('i64.load'),
   'i32.ram_store': ram('i32.store'), 'i64.ram_store': ram('i64.store'),
+  'tlb.read': (e) => emitTlbLookup(e, 'tagRead'),
+  'tlb.write': (e) => emitTlbLookup(e, 'tagWrite'),
   'memory.copy': (e) => {
     e.f.op(opcodeOf('memory.copy'));
     e.f.code.u8(0);

@@ -30,8 +30,8 @@ export interface SiteLocals {
   readonly operands: readonly Local[];
 }
 
-/** Takes the address off the stack into a local, the TLB entry's address into another; leaves "misses" on the stack. */
-export function emitCheck(e: Emitter, op: MemoryOp, at: SiteLocals): void {
+/** Address on the stack -> the tag at byte `tag` of its TLB entry. */
+function emitTag(e: Emitter, at: SiteLocals, tag: number): void {
   const { f } = e;
   f.tee(at.va);
   f.op(O.wrap);
@@ -42,7 +42,29 @@ export function emitCheck(e: Emitter, op: MemoryOp, at: SiteLocals): void {
   e.pushTlb();
   f.op(O.add);
   f.tee(at.entry);
-  f.memory(O.load64, op.kind === 'load' ? TlbEntry.offset.tagRead : TlbEntry.offset.tagWrite);
+  f.memory(O.load64, tag);
+}
+
+/** tlb.read, tlb.write: address on the stack -> byte offset in the machine's memory, or -1. */
+export function emitTlbLookup(e: Emitter, tag: 'tagRead' | 'tagWrite'): void {
+  const { f } = e;
+  const at: SiteLocals = { va: e.scratch('i64', 0), entry: e.scratch('i32', 0), operands: [] };
+  emitTag(e, at, TlbEntry.offset[tag]);
+  f.get(at.va);
+  f.i64(PAGE_MASK, -1);
+  f.op(O.and64);
+  f.op(O.ne64);
+  f.if('i32');
+  f.i32(-1);
+  f.else();
+  emitHostAddress(e, at);
+  f.end();
+}
+
+/** Takes the address off the stack into a local, the TLB entry's address into another; leaves "misses" on the stack. */
+export function emitCheck(e: Emitter, op: MemoryOp, at: SiteLocals): void {
+  const { f } = e;
+  emitTag(e, at, op.kind === 'load' ? TlbEntry.offset.tagRead : TlbEntry.offset.tagWrite);
   f.get(at.va);
   const lastByte = (1 << op.sizeLog2) - 1;
   const aligned = e.atomics && op.kind === 'rmw';

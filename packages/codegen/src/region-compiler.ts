@@ -1,12 +1,20 @@
 // Regions -> one WebAssembly module. A region is a piece of the guest's control flow graph compiled as one function, guest state in locals.
 
 import type { Block } from '@anillo/ir/block';
+import type { Callee } from '@anillo/ir/callee';
+import type { OpName } from '@anillo/ir/ops';
+import type { Linkage } from './body-compiler.ts';
+import { MEMORY_OPS } from './memory-op.ts';
+import { ModuleWriter, type FunctionType } from './module-writer.ts';
+import { RegionWriter } from './region-writer.ts';
+import { routineType } from './routine-compiler.ts';
+import { slowName, slowType } from './slow-functions.ts';
 
 export interface RegionBlock {
   readonly block: Block;
-  /** Byte distance of the block's start from the region's pc base; 0 or more. No two blocks of a region have the same. */
+  /** Byte distance of the block's start from the region's pc base; 0 or more, below 1 MiB. No two blocks of a region have the same. */
   readonly offset: number;
-  /** May the function be entered here from outside? */
+  /** May the function be entered here from outside? At least one block may. */
   readonly entry: boolean;
 }
 
@@ -28,6 +36,48 @@ export interface CompiledRegions {
   readonly entries: readonly Int32Array[];
 }
 
-export function compileRegions(_regions: readonly Region[], _context: CompileContext): CompiledRegions {
-  throw new Error('in work');
+export const COMPILED_TYPE: FunctionType = { params: ['i32', 'i32'], results: ['i32'] };
+export const TRAP_TYPE: FunctionType = { params: ['i32', 'i32', 'i32'], results: [] };
+export const helperType = (argCount: number): FunctionType => ({ params: Array.from({ length: argCount }, () => 'i32' as const), results: ['i32'] });
+/** Name under which the runtime module exports a routine to compiled modules. */
+export const routineExport = (name: string): string => `routine.${name}`;
+
+export function compileRegions(regions: readonly Region[], context: CompileContext): CompiledRegions {
+  const module = new ModuleWriter();
+  module.importMemory(context.sharedMaximumPages);
+  const linkage = importWhatIsUsed(module, regions);
+  const entries: Int32Array[] = [];
+  const functions = regions.map((_, i) => module.declare(COMPILED_TYPE, `f${i}`));
+  regions.forEach((region, i) => {
+    const writer = new RegionWriter(region, linkage, context.sharedMaximumPages !== undefined);
+    module.define(functions[i], writer.write());
+    entries.push(writer.entries());
+  });
+  return { bytes: module.finish(), entries };
+}
+
+function importCallee(module: ModuleWriter, callee: Callee): number {
+  return callee.kind === 'routine'
+    ? module.importFunction('runtime', routineExport(callee.name), routineType(callee))
+    : module.importFunction('helper', callee.name, helperType(callee.argCount));
+}
+
+/** Imports must come before functions, so they are collected first. */
+function importWhatIsUsed(module: ModuleWriter, regions: readonly Region[]): Linkage {
+  const slow = new Map<OpName, number>();
+  const callees = new Map<Callee, number>();
+  const trap = module.importFunction('runtime', 'trap', TRAP_TYPE);
+  for (const region of regions) {
+    for (const { block } of region) {
+      for (const inst of block.insts) {
+        if (inst.callee) {
+          if (!callees.has(inst.callee)) callees.set(inst.callee, importCallee(module, inst.callee));
+        } else if (!slow.has(inst.op)) {
+          const memory = MEMORY_OPS.get(inst.op);
+          if (memory) slow.set(inst.op, module.importFunction('runtime', slowName(inst.op), slowType(memory)));
+        }
+      }
+    }
+  }
+  return { trap, slow: (op) => slow.get(op) as number, callee: (callee) => callees.get(callee) as number };
 }

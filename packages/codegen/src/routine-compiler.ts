@@ -3,9 +3,9 @@
 import type { Inst, Value } from '@anillo/ir/block';
 import { Builder } from '@anillo/ir/builder';
 import type { Routine } from '@anillo/ir/callee';
-import { OPS, type Type } from '@anillo/ir/ops';
+import type { Type } from '@anillo/ir/ops';
 import { optimizeRoutine } from '@anillo/ir/optimize';
-import { BodyCompiler, type Linkage } from './body-compiler.ts';
+import { BodyCompiler, usesTlb, type Linkage } from './body-compiler.ts';
 import { FunctionCode } from './function-code.ts';
 import { HEADER, loadHeader32 } from './header-access.ts';
 import type { FunctionType } from './module-writer.ts';
@@ -51,7 +51,7 @@ export function compileRoutine(r: Routine, linkage: Linkage, atomics: boolean): 
   let reachesMemory = false;
   for (const inst of insts) {
     if (inst.slot && !inst.slot.pinned && !inst.slot.temp) cache.add(inst.slot, inst.op === 'set');
-    reachesMemory ||= OPS[inst.op].effect === 'load' || OPS[inst.op].effect === 'store';
+    reachesMemory ||= usesTlb(inst.op);
   }
   cache.load('all');
   const tlb = reachesMemory ? f.local('i32') : undefined;

@@ -21,14 +21,25 @@
 //   POLL    header.pending is not 0 at a `poll` jump or a `dispatch` terminal; pc is the next block's
 //   others  the reason of an `exit` terminal, also stored in exitReason
 
-import type { Routine } from '@anillo/ir/callee';
+import type { Callee, Routine } from '@anillo/ir/callee';
+import type { OpName } from '@anillo/ir/ops';
+import type { Linkage } from './body-compiler.ts';
+import { FunctionCode } from './function-code.ts';
+import { HEADER, storeHeader32 } from './header-access.ts';
+import { writeGuard, writeInterpreter, writeLookup } from './interpreter.ts';
+import { calleeArmOfRoutine, calleeArmsOfHelper, type CalleeArm } from './interpreter-arms.ts';
+import { ModuleWriter, type FunctionType } from './module-writer.ts';
+import { COMPILED_TYPE, helperType, routineExport, TRAP_TYPE } from './region-compiler.ts';
+import { compileRoutine, routineType } from './routine-compiler.ts';
+import { defineSlowFunctions } from './slow-functions.ts';
+import { opcodeOf } from './wasm-opcodes.ts';
 
 export interface RuntimeOptions {
   readonly routines: readonly Routine[];
   readonly helpers: readonly { readonly name: string; readonly argCount: number }[];
   /** Address of the BLOCK_BUCKETS u32 chain heads. */
   readonly bucketsAt: number;
-  /** Of the imported memory: set when it is shared (then read-modify-writes are WebAssembly atomics where aligned). */
+  /** Set when the imported memory is shared, to its maximum (then read-modify-writes are WebAssembly atomics where aligned). */
   readonly sharedMaximumPages?: number;
 }
 
@@ -38,6 +49,75 @@ export interface Runtime {
   readonly opcodes: ReadonlyMap<string, number>;
 }
 
-export function buildRuntime(_options: RuntimeOptions): Runtime {
-  throw new Error('in work');
+const VCPU_TO_I32: FunctionType = { params: ['i32'], results: ['i32'] };
+const MEMORY_MISS_TYPE: FunctionType = { params: ['i32', 'i32', 'i32'], results: ['i32'] };
+const GUARD_TYPE: FunctionType = { params: ['i32', 'i32'], results: ['i32'] };
+
+export function buildRuntime(options: RuntimeOptions): Runtime {
+  const module = new ModuleWriter();
+  const atomics = options.sharedMaximumPages !== undefined;
+  module.importMemory(options.sharedMaximumPages);
+  module.importTable();
+  const memoryMiss = module.importFunction('host', 'memory_miss', MEMORY_MISS_TYPE);
+  const helpers = new Map(options.helpers.map((h) => [h.name, module.importFunction('helper', h.name, helperType(h.argCount))]));
+  const slow = defineSlowFunctions(module, memoryMiss);
+  const trap = module.declare(TRAP_TYPE, 'trap');
+  module.define(trap, writeTrap());
+  const routines = defineRoutines(module, options.routines, { slow, helpers, trap, atomics });
+  const lookup = module.declare(VCPU_TO_I32, 'lookup');
+  module.define(lookup, writeLookup(options.bucketsAt));
+  const guard = module.declare(GUARD_TYPE);
+  module.define(guard, writeGuard());
+  const callees: CalleeArm[] = [
+    ...options.routines.map((r) => calleeArmOfRoutine(r, routines.get(r.name) as number)),
+    ...options.helpers.flatMap((h) => calleeArmsOfHelper(h.name, h.argCount, helpers.get(h.name) as number)),
+  ];
+  const run = module.declare(VCPU_TO_I32, 'run');
+  const { body, opcodes } = writeInterpreter({ callees, slow, atomics, lookup, guard, compiledType: module.typeIndex(COMPILED_TYPE) });
+  module.define(run, body);
+  return { bytes: module.finish(), opcodes };
+}
+
+interface RoutineContext {
+  readonly slow: ReadonlyMap<OpName, number>;
+  readonly helpers: ReadonlyMap<string, number>;
+  readonly trap: number;
+  readonly atomics: boolean;
+}
+
+function defineRoutines(module: ModuleWriter, routines: readonly Routine[], context: RoutineContext): ReadonlyMap<string, number> {
+  const index = new Map(routines.map((r) => [r.name, module.declare(routineType(r), routineExport(r.name))]));
+  const linkage: Linkage = {
+    trap: context.trap,
+    slow: (op) => context.slow.get(op) as number,
+    callee: (callee: Callee) => {
+      const found = callee.kind === 'routine' ? index.get(callee.name) : context.helpers.get(callee.name);
+      if (found === undefined) throw new TypeError(`a routine calls ${callee.kind} ${callee.name}, which was not given to buildRuntime`);
+      return found;
+    },
+  };
+  for (const r of routines) {
+    const at = index.get(r.name) as number;
+    module.define(at, compileRoutine(r, linkage, context.atomics));
+    module.define(module.declare({ params: ['i32', ...r.params], results: r.result ? [r.result] : [] }, r.name), writeHostDoor(r, at));
+  }
+  return index;
+}
+
+/** The routine as the host calls it: without the trap flag. */
+function writeHostDoor(r: Routine, routine: number): FunctionCode {
+  const f = new FunctionCode(1 + r.params.length);
+  for (let i = 0; i <= r.params.length; i++) f.get(i);
+  f.call(routine);
+  if (r.traps) f.op(opcodeOf('drop'));
+  return f;
+}
+
+/** trap(cpu, at, code). */
+function writeTrap(): FunctionCode {
+  const f = new FunctionCode(3);
+  storeHeader32(f, 0, HEADER.trapAt, () => f.get(1));
+  storeHeader32(f, 0, HEADER.trapCode, () => f.get(2));
+  storeHeader32(f, 0, HEADER.trapped, () => f.i32(1));
+  return f;
 }

@@ -151,7 +151,7 @@ class SlowFunction {
 
   #writeProbe(): void {
     const f = this.#f;
-    this.#miss(ACCESS_KIND.WRITE | ACCESS_KIND.PROBE);
+    this.#miss(ACCESS_KIND.PROBE);
     f.i32(MISS_RESULT.LEAVE);
     f.op(O.eq);
     f.if();

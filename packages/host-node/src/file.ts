@@ -24,7 +24,8 @@ export function fileErrorReason(error: unknown): string {
 
 /** Whole content. `what` names the file's part in the sentence ("kernel"). AnilloError FILE when it is missing, unreadable, no file, or empty. */
 export async function readHostFile(path: string, what: string): Promise<Uint8Array> {
-  const fail = (reason: string, cause?: unknown): AnilloError => new AnilloError('FILE', `The ${what} ${path === '' ? '""' : path} ${reason}.`, { cause });
+  const fail = (reason: string, cause?: unknown): AnilloError =>
+    new AnilloError('FILE', `The ${what} ${path === '' ? '""' : path} ${reason}.`, { cause });
   try {
     const found = await stat(path);
     if (found.isDirectory()) throw fail(REASONS.EISDIR);

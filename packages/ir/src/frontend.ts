@@ -80,6 +80,9 @@ export interface InterruptPort {
   writeRegister(index: number, low: number, high: number): boolean;
   getTaskPriority(): number;
   setTaskPriority(priority: number): void;
+  /** Where the architecture has non-maskable interrupts: is one waiting, and taking it. */
+  readonly nmiPending?: boolean;
+  takeNmi?(): boolean;
 }
 
 /** Reasons with which control comes back to the vCPU loop. Front ends' `exit` terminals use those from HALT on. */

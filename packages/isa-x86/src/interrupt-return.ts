@@ -2,7 +2,7 @@
 
 import { getEflags, setEflags } from './eflags.ts';
 import { raise, type HelperMap, type X86Context } from './helper-map.ts';
-import { CR4, cplOf, MODE, syncMode } from './mode.ts';
+import { CR4, cplOf, syncMode } from './mode.ts';
 import { dropInnerSegments, in64BitCode, inLongMode, isProtected, isV86, newDescriptor, readTss, segmentAttributes, segmentLimit, setFromDescriptor, setRealSegment, setV86Segment } from './segments.ts';
 import { setStackPointer } from './stack-frame.ts';
 import { ARITHMETIC_FLAGS, CS, DS, EFLAG, ES, FS, GS, RSP, SS, VECTOR } from './state.ts';
@@ -22,11 +22,6 @@ function changeFlags(cpu: X86Context, image: number, mask: number): void {
   let flags = (getEflags(cpu) & ~mask) | (image & mask);
   if ((word(cpu, WORD.dr + 14) & 0xff) === 0) flags &= ~EFLAG.RF;
   setEflags(cpu, flags);
-}
-
-/** Interrupts may have become deliverable. */
-export function pollInterrupts(cpu: X86Context): void {
-  if (word(cpu, WORD.pending) !== 0 && (word(cpu, WORD.flags) & EFLAG.IF) !== 0) cpu.ports.requestExit();
 }
 
 function iretReal(cpu: X86Context, size: 2 | 4): number {
@@ -115,7 +110,6 @@ function iret(cpu: X86Context, bits: number, nextDelta: number): number {
   const outcome = isProtected(cpu) ? iretProtected(cpu, size, nextDelta) : iretReal(cpu, size as 2 | 4);
   if (outcome !== 0) return outcome;
   syncMode(cpu);
-  if ((word(cpu, WORD.mode) & MODE.V86) === 0 || (word(cpu, WORD.flags) & EFLAG.IF) !== 0) pollInterrupts(cpu);
   return 0;
 }
 

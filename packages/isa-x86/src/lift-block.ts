@@ -6,6 +6,7 @@ import type { CodeSource } from '@anillo/ir/frontend';
 import { Decoder, emptyDecoded, type Decoded, type DecodeOutcome, type OpcodeTable } from './decode.ts';
 import { Lift } from './lift.ts';
 import { MODE } from './mode.ts';
+import { CHECK_BREAKPOINT } from './single-step.ts';
 import { checkUsable } from './usable.ts';
 import { TRAP } from './state.ts';
 
@@ -53,6 +54,7 @@ export class BlockLifter {
       }
       const next = at + d.byteCount;
       c.begin(at, next);
+      if ((mode & MODE.BREAK) !== 0) c.b.call(CHECK_BREAKPOINT);
       if (outcome !== 'ok') {
         c.trap(outcome === 'too-long' ? TRAP.GP0 : TRAP.UD);
       } else if (d.rep !== 0 && count > 0 && isString(d)) {

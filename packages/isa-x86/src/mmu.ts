@@ -25,6 +25,9 @@ export const PAGE_FAULT = { PRESENT: 1, WRITE: 2, USER: 4, RESERVED: 8, FETCH: 1
 
 const GRANT_ALL = (1 << ACCESS.READ) | (1 << ACCESS.WRITE) | (1 << ACCESS.EXECUTE);
 
+/** TLB class of a debugger's look: every present page can be read, and no entry is marked. */
+const DEBUGGER = -1;
+
 /** A word of guest-physical memory for the page walk. */
 function readPhysicalWord(cpu: X86Context, address: number): number {
   const at = cpu.ports.ramAt(address, 4, false);
@@ -50,6 +53,7 @@ export function walk(cpu: X86Context, linear: number, access: Access, privilege:
   if ((cr0 & CR0.PG) === 0) {
     into.gpa = linear >>> 0;
     into.grants = GRANT_ALL;
+    into.isLarge = false;
     return -1;
   }
   if ((word(cpu, WORD.efer) & EFER.LMA) !== 0) return walk4Level(cpu, linear, access, privilege, into);
@@ -74,6 +78,7 @@ function rightsOf(cpu: X86Context, rights: number, noExecute: boolean, privilege
   const user = (rights & USER) !== 0;
   const cr4 = word(cpu, WORD.cr4);
   let grants: number = GRANT_ALL;
+  if (privilege === DEBUGGER) return grants;
   if (noExecute) grants &= ~(1 << ACCESS.EXECUTE);
   if (privilege === TLB_CLASS.USER) {
     if (!user) return 0;
@@ -89,12 +94,13 @@ function rightsOf(cpu: X86Context, rights: number, noExecute: boolean, privilege
 }
 
 /** Checks the rights of the page found, marks its entry accessed and dirty, and fills `into`. */
-function finish(cpu: X86Context, access: Access, privilege: number, rights: number, noExecute: boolean, leafAt: number, leaf: number, gpa: number, into: Translation): number {
+function finish(cpu: X86Context, access: Access, privilege: number, rights: number, noExecute: boolean, leafAt: number, leaf: number, gpa: number, isLarge: boolean, into: Translation): number {
   const grants = rightsOf(cpu, rights, noExecute, privilege);
   if ((grants & (1 << access)) === 0) return faultCode(cpu, access, privilege, PAGE_FAULT.PRESENT);
   const bits = access === ACCESS.WRITE ? ACCESSED | DIRTY : ACCESSED;
-  setEntryBits(cpu, leafAt, leaf, bits);
+  if (privilege !== DEBUGGER) setEntryBits(cpu, leafAt, leaf, bits);
   into.gpa = gpa;
+  into.isLarge = isLarge;
   into.grants = ((leaf | bits) & DIRTY) !== 0 ? grants : grants & ~(1 << ACCESS.WRITE);
   return -1;
 }
@@ -119,14 +125,14 @@ function walk4Level(cpu: X86Context, linear: number, access: Access, privilege: 
   if ((low3 & LARGE) !== 0) {
     if (!cpu.model.features.has('pdpe1gb') || (low3 & 0x3fff_e000) !== 0) return faultCode(cpu, access, privilege, reserved);
     const gpa = (high3 & PHYSICAL_HIGH) * 0x1_0000_0000 + ((low3 & 0xc000_0000) >>> 0) + (low & 0x3fff_ffff);
-    const outcome = finish(cpu, access, privilege, low4 & low3, ((high4 | high3) & NO_EXECUTE) !== 0, at3, low3, gpa, into);
-    if (outcome < 0) setEntryBits(cpu, at4, low4, ACCESSED);
+    const outcome = finish(cpu, access, privilege, low4 & low3, ((high4 | high3) & NO_EXECUTE) !== 0, at3, low3, gpa, true, into);
+    if (outcome < 0 && privilege !== DEBUGGER) setEntryBits(cpu, at4, low4, ACCESSED);
     return outcome;
   }
 
   const at2 = frameOf(low3, high3) + ((low >>> 21) & 0x1ff) * 8;
   const outcome = walkDirectory(cpu, low, access, privilege, at2, reservedHigh, low4 & low3, high4 | high3, into);
-  if (outcome < 0) {
+  if (outcome < 0 && privilege !== DEBUGGER) {
     setEntryBits(cpu, at4, low4, ACCESSED);
     setEntryBits(cpu, at3, low3, ACCESSED);
   }
@@ -143,7 +149,7 @@ function walkDirectory(cpu: X86Context, low: number, access: Access, privilege: 
   if ((low2 & LARGE) !== 0) {
     if ((low2 & 0x001f_e000) !== 0) return faultCode(cpu, access, privilege, reserved);
     const gpa = (high2 & PHYSICAL_HIGH) * 0x1_0000_0000 + ((low2 & 0xffe0_0000) >>> 0) + (low & 0x001f_ffff);
-    return finish(cpu, access, privilege, rights & low2, ((upperHigh | high2) & NO_EXECUTE) !== 0, at2, low2, gpa, into);
+    return finish(cpu, access, privilege, rights & low2, ((upperHigh | high2) & NO_EXECUTE) !== 0, at2, low2, gpa, true, into);
   }
   const at1 = frameOf(low2, high2) + ((low >>> 12) & 0x1ff) * 8;
   const low1 = readPhysicalWord(cpu, at1);
@@ -151,8 +157,8 @@ function walkDirectory(cpu: X86Context, low: number, access: Access, privilege: 
   const high1 = readPhysicalWord(cpu, at1 + 4);
   if ((high1 & reservedHigh) !== 0) return faultCode(cpu, access, privilege, reserved);
   const gpa = frameOf(low1, high1) + (low & 0xfff);
-  const outcome = finish(cpu, access, privilege, rights & low2 & low1, ((upperHigh | high2 | high1) & NO_EXECUTE) !== 0, at1, low1, gpa, into);
-  if (outcome < 0) setEntryBits(cpu, at2, low2, ACCESSED);
+  const outcome = finish(cpu, access, privilege, rights & low2 & low1, ((upperHigh | high2 | high1) & NO_EXECUTE) !== 0, at1, low1, gpa, false, into);
+  if (outcome < 0 && privilege !== DEBUGGER) setEntryBits(cpu, at2, low2, ACCESSED);
   return outcome;
 }
 
@@ -175,13 +181,13 @@ function walk32Bit(cpu: X86Context, low: number, access: Access, privilege: numb
     const pse36 = cpu.model.features.has('pse36');
     if ((entry2 & (pse36 ? 0x0020_0000 : 0x003f_e000)) !== 0) return faultCode(cpu, access, privilege, PAGE_FAULT.PRESENT | PAGE_FAULT.RESERVED);
     const gpa = ((entry2 >>> 13) & 0xff) * 0x1_0000_0000 + ((entry2 & 0xffc0_0000) >>> 0) + (low & 0x003f_ffff);
-    return finish(cpu, access, privilege, entry2, false, at2, entry2, gpa, into);
+    return finish(cpu, access, privilege, entry2, false, at2, entry2, gpa, true, into);
   }
   const at1 = ((entry2 & 0xffff_f000) >>> 0) + ((low >>> 12) & 0x3ff) * 4;
   const entry1 = readPhysicalWord(cpu, at1);
   if ((entry1 & PRESENT) === 0) return notPresent(cpu, access, privilege);
-  const outcome = finish(cpu, access, privilege, entry2 & entry1, false, at1, entry1, ((entry1 & 0xffff_f000) >>> 0) + (low & 0xfff), into);
-  if (outcome < 0) setEntryBits(cpu, at2, entry2, ACCESSED);
+  const outcome = finish(cpu, access, privilege, entry2 & entry1, false, at1, entry1, ((entry1 & 0xffff_f000) >>> 0) + (low & 0xfff), false, into);
+  if (outcome < 0 && privilege !== DEBUGGER) setEntryBits(cpu, at2, entry2, ACCESSED);
   return outcome;
 }
 
@@ -203,6 +209,13 @@ export function translate(cpu: X86Context, access: Access, into: Translation): b
   if (fault < 0) return true;
   raisePageFault(cpu, linear, fault);
   return false;
+}
+
+/** As translate, for a debugger: any privilege, nothing recorded, no entry marked. */
+export function probeTranslation(cpu: X86Context, access: Access, into: Translation): boolean {
+  const long = (word(cpu, WORD.efer) & EFER.LMA) !== 0;
+  const linear = long ? signedField(cpu, WORD.accessAddress) : word(cpu, WORD.accessAddress);
+  return (!long || isCanonical(linear)) && walk(cpu, linear, access, DEBUGGER, into) < 0;
 }
 
 /**

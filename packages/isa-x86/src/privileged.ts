@@ -3,11 +3,10 @@
 
 import { getEflags, setEflags } from './eflags.ts';
 import { raise, type HelperMap, type X86Context } from './helper-map.ts';
-import { ATTRIBUTE, CR0, CR4, cplOf, syncMode } from "./mode.ts';
+import { ATTRIBUTE, CR0, CR4, cplOf, syncMode } from './mode.ts';
 import { in64BitCode, inspectDescriptor, isCode, isConforming, isProtected, isUserDescriptor, isV86, descriptorDpl, descriptorLimit, loadLdtr, loadSegment, loadTr, newDescriptor, inLongMode, readTss, segmentAttributes, segmentLimit, segmentSelector, systemType } from './segments.ts';
 import { ARITHMETIC_FLAGS, EFLAG, FS, GS, RAX, RCX, RDX, TR, VECTOR } from './state.ts';
 import { isCanonical, setSignedField, setWord, setWords, signedField, word, WORD } from './state-words.ts';
-import { pollInterrupts } from './interrupt-return.ts';
 import { storeTsc } from './time-stamp-counter.ts';
 
 const gp = (cpu: X86Context): 1 => raise(cpu, VECTOR.GP, 0);
@@ -75,7 +74,6 @@ function popf(cpu: X86Context, bits: number): number {
   }
   setEflags(cpu, ((old & ~mask) | (image & mask)) & ~EFLAG.RF);
   syncMode(cpu);
-  pollInterrupts(cpu);
   return 0;
 }
 

@@ -4,7 +4,7 @@
 //   NP 66 F3 F2   mandatory prefix (NP: none of them); NFx: neither F2 nor F3; without one of these tokens prefixes are modifiers
 //   0F 0F38 0F3A  opcode map;  VEX: VEX-encoded;  W0 W1: REX.W / VEX.W;  L0 L1: VEX.L
 //   !64 64        not in 64-bit code / only in 64-bit code
-// then the opcode byte: `C0`, with `+r` when its low three bits name a register, and
+// (64 before the opcode byte only), then the opcode byte: `C0`, with `+r` when its low three bits name a register, and
 //   /0../7        ModRM.reg;  mem / reg: ModRM.mod is a memory or the register form;  =C8: the whole ModRM byte
 //   /r            a ModRM byte follows (implied by operands that need one)
 //   d64           operand size is 64 bits by default in 64-bit code (push, pop, near branches); f64: always
@@ -92,7 +92,7 @@ export function insn(encoding: string, text: string, feature: Feature | undefine
     else if (token === 'W0' || token === 'W1') row.wMask = token === 'W0' ? 1 : 2;
     else if (token === 'L0' || token === 'L1') row.lMask = token === 'L0' ? 1 : 2;
     else if (token === '!64') row.codeMask = 3;
-    else if (token === '64') row.codeMask = 4;
+    else if (token === '64' && before && !isLastByte) row.codeMask = 4;
     else if (token === 'd64') row.default64 = true;
     else if (token === 'f64') row.force64 = true;
     else if (token === 'lock') row.lockable = true;
@@ -103,6 +103,7 @@ export function insn(encoding: string, text: string, feature: Feature | undefine
     else if (/^[0-9A-F]{2}(\+r)?$/.test(token)) { row.opcode = Number.parseInt(token, 16); row.plusRegister = token.endsWith('+r'); }
     else throw new TypeError(`unknown token ${token} in encoding ${encoding}`);
   }
+  if (row.opcode < 0) throw new TypeError(`no opcode byte in encoding ${encoding}`);
   row.mandatory66 = row.prefixMask === 2;
   const bits = (mask: number, width: number): number => (mask === (1 << width) - 1 ? 0 : 1);
   row.specificity = (row.modrm >= 0 ? 8 : 0) + bits(row.prefixMask, 4) * 4 + bits(row.regMask, 8) * 2 + bits(row.formMask, 2) + bits(row.wMask, 2) + bits(row.lMask, 2) + bits(row.codeMask, 3);

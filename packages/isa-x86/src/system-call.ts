@@ -7,7 +7,6 @@ import { CR0, cplOf, EFER, syncMode } from './mode.ts';
 import { in64BitCode, inLongMode, setSegment } from './segments.ts';
 import { CS, EFLAG, RCX, RDX, RSP, SS, VECTOR } from './state.ts';
 import { highWord, isCanonical, setSignedField, setWords, signedField, signedWords, word, WORD } from './state-words.ts';
-import { pollInterrupts } from './interrupt-return.ts';
 import { cutPc } from './trap.ts';
 
 const CODE64 = 0xa09b;
@@ -46,7 +45,6 @@ function sysret(cpu: X86Context, bits: number): number {
   setFlat(cpu, CS, (bits === 64 ? selector + 16 : selector) | 3, (bits === 64 ? CODE64 : CODE32) | DPL3);
   setFlat(cpu, SS, (selector + 8) | 3, DATA | DPL3);
   syncMode(cpu);
-  pollInterrupts(cpu);
   return 0;
 }
 
@@ -76,7 +74,6 @@ function sysexit(cpu: X86Context, bits: number): number {
   setFlat(cpu, CS, (selector + (wide ? 32 : 16)) | 3, (wide ? CODE64 : CODE32) | DPL3);
   setFlat(cpu, SS, (selector + (wide ? 40 : 24)) | 3, DATA | DPL3);
   syncMode(cpu);
-  pollInterrupts(cpu);
   return 0;
 }
 

@@ -6,7 +6,18 @@ import { parseMemory } from './machine-memory.ts';
 const MIB = 1024 * 1024;
 
 test('sizes are read as people write them', () => {
-  for (const [text, mib] of [['512M', 512], ['1G', 1024], ['1.5g', 1536], ['64', 64], [128, 128], ['2048K', 2], ['256 MiB', 256], ['512mb', 512], ['3584M', 3584], ['1M', 1]] as const) {
+  for (const [text, mib] of [
+    ['512M', 512],
+    ['1G', 1024],
+    ['1.5g', 1536],
+    ['64', 64],
+    [128, 128],
+    ['2048K', 2],
+    ['256 MiB', 256],
+    ['512mb', 512],
+    ['3584M', 3584],
+    ['1M', 1],
+  ] as const) {
     assert.equal(parseMemory(text), mib * MIB, String(text));
   }
 });

@@ -65,6 +65,16 @@ test('a guest that switches itself off ends the machine with status 0', async ()
   assert.equal(m.state, 'stopped');
 });
 
+test('a guest that halts right after it switched itself off, or reset, is not waited for', { timeout: 5000 }, async () => {
+  const m = machine((guest) => {
+    if (guest.resetCount === 1) guest.ports.writePort(0xcf9, 1, 6);
+    else powerOff(guest);
+    return HALTED;
+  });
+  m.start();
+  assert.equal((await m.waitForExit()).reason, 'powered-off');
+});
+
 test('a request makes the guest leave at once', async () => {
   let kicked = false;
   const m = machine((guest) => {
@@ -137,7 +147,9 @@ test('debug exit and panic', async () => {
   assert.equal((await panic.waitForExit()).reason, 'panicked');
 });
 
-test('stop works while the guest runs for ever, while it halts for ever, while paused, and before the start', { timeout: 5000 }, async () => {
+test('stop works while the guest runs for ever, while it halts for ever, while paused, and before the start', {
+  timeout: 5000,
+}, async () => {
   for (const forever of [SLICE, HALTED]) {
     const m = machine(() => forever);
     m.start();
@@ -151,7 +163,10 @@ test('stop works while the guest runs for ever, while it halts for ever, while p
   assert.equal(paused.state, 'stopped');
   const fresh = machine(() => SLICE);
   await fresh.stop();
-  assert.throws(() => fresh.start(), (e) => e instanceof AnilloError && e.code === 'STATE');
+  assert.throws(
+    () => fresh.start(),
+    (e) => e instanceof AnilloError && e.code === 'STATE',
+  );
 });
 
 test('a halted guest sleeps until its timer, and is woken by it', { timeout: 5000 }, async () => {
@@ -161,7 +176,17 @@ test('a halted guest sleeps until its timer, and is woken by it', { timeout: 500
       const { ports } = guest;
       if (guest.sliceCount === 1) {
         // The 8254's counter 0 fires after 1193 * 20 ticks, that is 20 ms, and the 8259 lets IRQ 0 through.
-        for (const [port, value] of [[0x20, 0x11], [0x21, 0x20], [0x21, 0x04], [0x21, 0x01], [0x21, 0xfe], [0x43, 0x30], [0x40, 23860 & 0xff], [0x40, 23860 >> 8]]) ports.writePort(port, 1, value);
+        for (const [port, value] of [
+          [0x20, 0x11],
+          [0x21, 0x20],
+          [0x21, 0x04],
+          [0x21, 0x01],
+          [0x21, 0xfe],
+          [0x43, 0x30],
+          [0x40, 23860 & 0xff],
+          [0x40, 23860 >> 8],
+        ])
+          ports.writePort(port, 1, value);
         return HALTED;
       }
       ports.poll();
@@ -178,29 +203,42 @@ test('a halted guest sleeps until its timer, and is woken by it', { timeout: 500
   assert.ok(on.sleeps.length >= 1 && on.sleeps.length < 10, String(on.sleeps));
 });
 
+test('a timer that is armed while the guest sleeps is kept', { timeout: 5000 }, async () => {
+  const m = machine(() => HALTED);
+  m.start();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await new Promise<void>((fired) => m.clock.createTimer(fired).arm(m.clock.nowNs() + 5e6));
+  await m.stop();
+});
+
 test('input wakes a halted guest at once', { timeout: 5000 }, async () => {
-  const typed = [...Buffer.from('q')];
-  const backend: CharBackend = {
+  let arrived = 0;
+  const keyboard: CharBackend = {
     write: () => true,
     onDrain: undefined,
     get available() {
-      return typed.length;
+      return arrived;
     },
-    read: () => typed.shift() ?? -1,
+    read: () => {
+      arrived--;
+      return 0x71;
+    },
     onInput: undefined,
-  };
-  const waiting: CharBackend = { ...backend, onInput: undefined };
-  let arrived = 0;
-  Object.defineProperty(waiting, 'available', { get: () => arrived });
-  waiting.read = () => {
-    arrived--;
-    return 0x71;
   };
   const m = machine(
     (guest) => {
       const { ports } = guest;
       if (guest.sliceCount === 1) {
-        for (const [port, value] of [[0x20, 0x11], [0x21, 0x20], [0x21, 0x04], [0x21, 0x01], [0x21, 0xef], [0x3fc, 0x08], [0x3f9, 0x01]]) ports.writePort(port, 1, value);
+        for (const [port, value] of [
+          [0x20, 0x11],
+          [0x21, 0x20],
+          [0x21, 0x04],
+          [0x21, 0x01],
+          [0x21, 0xef],
+          [0x3fc, 0x08],
+          [0x3f9, 0x01],
+        ])
+          ports.writePort(port, 1, value);
         return HALTED;
       }
       if (!ports.interrupts(0).isPending()) return HALTED;
@@ -208,12 +246,12 @@ test('input wakes a halted guest at once', { timeout: 5000 }, async () => {
       assert.equal(ports.readPort(0x3f8, 1), 0x71);
       return powerOff(guest);
     },
-    { serial: [waiting] },
+    { serial: [keyboard] },
   );
   m.start();
   setTimeout(() => {
     arrived = 1;
-    waiting.onInput?.();
+    keyboard.onInput?.();
   }, 20);
   assert.equal((await m.waitForExit()).reason, 'powered-off');
 });
@@ -235,6 +273,37 @@ test('guest time stands still while paused; the event loop is served while the g
   m.resume();
   await new Promise((resolve) => setTimeout(resolve, 20));
   assert.ok(slices > count);
+  await m.stop();
+});
+
+test('a held start pauses before the first instruction', { timeout: 5000 }, async () => {
+  let ran = false;
+  const m = machine((guest) => {
+    ran = true;
+    return powerOff(guest);
+  });
+  const held = new Promise((resolve) => {
+    m.debug.onPause = resolve;
+  });
+  m.start({ held: true });
+  assert.equal(await held, undefined);
+  assert.deepEqual([m.state, ran], ['paused', false]);
+  m.resume();
+  assert.equal((await m.waitForExit()).reason, 'powered-off');
+});
+
+test('pauses and resumptions in one turn', { timeout: 5000 }, async () => {
+  const m = machine(() => HALTED);
+  m.start();
+  const calledOff = m.pause();
+  m.resume();
+  await calledOff;
+  assert.equal(m.state, 'running');
+  await m.pause();
+  m.resume();
+  await m.pause();
+  assert.equal(m.state, 'paused');
+  m.resume();
   await m.stop();
 });
 
@@ -268,7 +337,10 @@ test('a defect in the engine reaches who waits, and nobody else', async () => {
 
 test('there must be exactly one thing to boot', () => {
   const says = (more: Partial<MachineSpec>, expected: RegExp): void => {
-    assert.throws(() => machine(() => SLICE, more), (e) => e instanceof AnilloError && expected.test(e.message));
+    assert.throws(
+      () => machine(() => SLICE, more),
+      (e) => e instanceof AnilloError && expected.test(e.message),
+    );
   };
   says({ kernel: undefined }, /nothing to boot/);
   says({ bios: new Uint8Array(0x20000) }, /one of them/);

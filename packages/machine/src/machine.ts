@@ -90,7 +90,12 @@ export class Machine {
   /** AnilloError for a boot image that does not fit the machine; the guest has not run yet. */
   constructor(spec: MachineSpec, accelerator: Accelerator, host: MachineHost) {
     if ((spec.kernel === undefined) === (spec.bios === undefined)) {
-      throw new AnilloError('BAD_OPTION', spec.bios === undefined ? 'There is nothing to boot; give a kernel or a firmware image.' : 'A kernel and a firmware image were given; give one of them.');
+      throw new AnilloError(
+        'BAD_OPTION',
+        spec.bios === undefined
+          ? 'There is nothing to boot; give a kernel or a firmware image.'
+          : 'A kernel and a firmware image were given; give one of them.',
+      );
     }
     if (spec.bios !== undefined) checkFirmware(spec.bios);
     this.#spec = spec;
@@ -99,7 +104,10 @@ export class Machine {
     this.clock.pause();
     this.clock.onEarlier = () => this.#host.wake();
     const { memoryBytes, cpuModel, bios, serial, debugConsole, debugExit, testDevice, tscHz } = spec;
-    this.board = new PcBoard({ memoryBytes, cpuModel, clock: this.clock, bios, serial, debugConsole, debugExit, testDevice, tscHz }, this.#events());
+    this.board = new PcBoard(
+      { memoryBytes, cpuModel, clock: this.clock, bios, serial, debugConsole, debugExit, testDevice, tscHz },
+      this.#events(),
+    );
     this.#plan = this.#makePlan();
     this.#vm = accelerator.createVm({ regions: this.board.regions, cpuModel, ports: this.board, tier: spec.tier });
     this.board.attach(this.#vm.memory);
@@ -175,10 +183,12 @@ export class Machine {
     if (this.#plan.start.mode !== 'reset') this.#vcpu.setStart(this.#plan.start);
   }
 
-  /** Starts the guest; comes back at once. */
-  start(): void {
-    if (this.#state !== 'created') throw new AnilloError('STATE', `The machine is ${this.#state}; only a new one can be started, so create another.`);
+  /** Starts the guest; comes back at once. `held`: it is paused before its first instruction, for a debugger. */
+  start(options: { readonly held?: boolean } = {}): void {
+    if (this.#state !== 'created')
+      throw new AnilloError('STATE', `The machine is ${this.#state}; only a new one can be started, so create another.`);
     this.#state = 'running';
+    this.#pauseWanted = options.held === true;
     this.clock.resume();
     this.#run().then(
       (exit) => this.#exit.resolve(exit),
@@ -214,19 +224,23 @@ export class Machine {
   /** Resolves when the guest stands still. */
   pause(): Promise<void> {
     if (this.#state === 'paused') return Promise.resolve();
-    if (this.#state !== 'running') return Promise.reject(new AnilloError('STATE', `The machine is ${this.#state}; only a running one can be paused.`));
+    if (this.#state !== 'running')
+      return Promise.reject(new AnilloError('STATE', `The machine is ${this.#state}; only a running one can be paused.`));
     this.#pauseWanted = true;
     this.#wake();
     return this.#pauseDone.promise;
   }
 
   resume(): void {
-    if (this.#state === 'running') {
-      this.#pauseWanted = false;
-      return;
+    if (this.#state !== 'paused' && this.#state !== 'running') {
+      throw new AnilloError('STATE', `The machine is ${this.#state}; only a paused one can be resumed.`);
     }
-    if (this.#state !== 'paused') throw new AnilloError('STATE', `The machine is ${this.#state}; only a paused one can be resumed.`);
     this.#pauseWanted = false;
+    this.#pauseDone.resolve(); // whoever asked for a pause that is now called off
+    this.#pauseDone = Promise.withResolvers<void>();
+    if (this.#state === 'running') return;
+    this.#state = 'running';
+    this.clock.resume();
     this.#resumed.resolve();
   }
 
@@ -299,8 +313,9 @@ export class Machine {
     }
   }
 
-  /** The guest waits for an interrupt: so do we. */
+  /** The guest waits for an interrupt: so do we, unless it asked for something before it halted. */
   async #idle(): Promise<void> {
+    if (this.#pendingExit !== undefined || this.#resetWanted || this.#pauseWanted) return;
     const waitMs = (this.clock.nextDeadlineNs() - this.clock.nowNs()) / NS_PER_MS;
     if (waitMs < SHORTEST_SLEEP_MS) await this.#host.yieldToHost();
     else await this.#host.sleep(Math.round(waitMs));
@@ -315,9 +330,6 @@ export class Machine {
     this.#pauseDone.resolve();
     this.debug.onPause?.(exit);
     await this.#resumed.promise;
-    this.#pauseDone = Promise.withResolvers<void>();
-    this.#state = 'running';
-    this.clock.resume();
   }
 
   #reboot(): void {

@@ -1,6 +1,16 @@
 // An accelerator without a CPU, for tests: its "guest" is a function that is called for each slice and uses the board as a CPU would.
 
-import type { AcceleratedVm, Accelerator, BoardPorts, CpuStart, Vcpu, VcpuDebug, VcpuExit, VcpuStats, VmConfig } from '@anillo/accel/accelerator';
+import type {
+  AcceleratedVm,
+  Accelerator,
+  BoardPorts,
+  CpuStart,
+  Vcpu,
+  VcpuDebug,
+  VcpuExit,
+  VcpuStats,
+  VmConfig,
+} from '@anillo/accel/accelerator';
 import { gpa } from '@anillo/base/gpa';
 import type { GuestMemory, MemoryRegion } from '@anillo/memory/guest-memory';
 import { RegionMemory } from '@anillo/memory/region-memory';
@@ -37,7 +47,14 @@ class ScriptedVcpu implements Vcpu {
   readonly id = 0;
   readonly debug = NO_DEBUG;
   readonly #script: Script;
-  readonly #guest: { ports: BoardPorts; memory: GuestMemory; start: CpuStart | undefined; sliceCount: number; resetCount: number; kicked: boolean };
+  readonly #guest: {
+    ports: BoardPorts;
+    memory: GuestMemory;
+    start: CpuStart | undefined;
+    sliceCount: number;
+    resetCount: number;
+    kicked: boolean;
+  };
 
   constructor(script: Script, ports: BoardPorts, memory: GuestMemory) {
     this.#script = script;
@@ -97,4 +114,7 @@ class ScriptedVm implements AcceleratedVm {
   [Symbol.dispose](): void {}
 }
 
-export const scriptedAccelerator = (script: Script): Accelerator => ({ name: 'scripted', createVm: (config) => new ScriptedVm(script, config) });
+export const scriptedAccelerator = (script: Script): Accelerator => ({
+  name: 'scripted',
+  createVm: (config) => new ScriptedVm(script, config),
+});

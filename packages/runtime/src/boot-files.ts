@@ -41,5 +41,9 @@ export async function readBootFiles(sources: BootSources): Promise<BootFiles> {
   if (kernel === undefined) return { initrd: await readInitrd(initrd, false), bios: biosBytes };
   const bytes = typeof kernel === 'string' ? await readHostFile(kernel, 'kernel') : kernel;
   const multiboot = detectKernel(bytes) === 'multiboot';
-  return { kernel: { bytes, name: typeof kernel === 'string' ? kernel : 'kernel' }, initrd: await readInitrd(initrd, multiboot), bios: biosBytes };
+  return {
+    kernel: { bytes, name: typeof kernel === 'string' ? kernel : 'kernel' },
+    initrd: await readInitrd(initrd, multiboot),
+    bios: biosBytes,
+  };
 }

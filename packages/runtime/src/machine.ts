@@ -79,8 +79,10 @@ export class Machine {
     const { text: cpuModel, longMode, tscHz } = chooseCpu(cpu);
     const memoryBytes = parseMemory(memory);
     const ports = typeof serial === 'object' && 'length' in serial ? serial : [serial];
-    if (ports.length > 4) throw new AnilloError('BAD_OPTION', `${ports.length} serial ports were asked for and the board has 4; leave some out.`);
-    if (ports.slice(1).includes('stream')) throw new AnilloError('BAD_OPTION', 'Only the first serial port can be "stream"; give the others a back end.');
+    if (ports.length > 4)
+      throw new AnilloError('BAD_OPTION', `${ports.length} serial ports were asked for and the board has 4; leave some out.`);
+    if (ports.slice(1).includes('stream'))
+      throw new AnilloError('BAD_OPTION', 'Only the first serial port can be "stream"; give the others a back end.');
     const files = await readBootFiles(options);
     const stream = ports[0] === 'stream' ? new SerialStream() : undefined;
     const spec: MachineSpec = {
@@ -107,7 +109,11 @@ export class Machine {
 
   /** COM1. AnilloError STATE if it was given a back end of its own. */
   get serial(): SerialStream {
-    if (this.#serial === undefined) throw new AnilloError('STATE', 'The first serial port is attached to something else; create the machine with serial: "stream" to use it here.');
+    if (this.#serial === undefined)
+      throw new AnilloError(
+        'STATE',
+        'The first serial port is attached to something else; create the machine with serial: "stream" to use it here.',
+      );
     return this.#serial;
   }
 
@@ -116,9 +122,9 @@ export class Machine {
     return this.#core.bootDescription;
   }
 
-  /** Starts the guest and comes back at once: it runs whenever the program awaits. */
-  start(): void {
-    this.#core.start();
+  /** Starts the guest and comes back at once: it runs whenever the program awaits. `held`: paused before its first instruction, for a debugger. */
+  start(options: { readonly held?: boolean } = {}): void {
+    this.#core.start(options);
   }
 
   /** Resolves when the machine has stopped, with the reason and a status for the process that stands for it. */

@@ -52,6 +52,9 @@ export function acceleratorTier(name: string): 'jit' | 'interp' {
 
 /** Loaded when a machine is made, so that errors in options and files come at once. */
 export async function createAccelerator(): Promise<Accelerator> {
-  const [{ createWasmAccelerator }, { X86 }] = await Promise.all([import('@anillo/accel-wasm/wasm-accelerator'), import('@anillo/isa-x86/frontend')]);
+  const [{ createWasmAccelerator }, { X86 }] = await Promise.all([
+    import('@anillo/accel-wasm/wasm-accelerator'),
+    import('@anillo/isa-x86/frontend'),
+  ]);
   return createWasmAccelerator(X86, { cpuConfig: parseCpu });
 }

@@ -113,7 +113,10 @@ export class SerialStream {
   waitForOutput(wanted: string | RegExp, options: WaitOptions = {}): Promise<string> {
     const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
     const { promise, resolve, reject } = Promise.withResolvers<string>();
-    const timer = timeoutMs === Number.POSITIVE_INFINITY ? undefined : setTimeout(() => waiter.failed(this.#failure(wanted, `within ${timeoutMs} ms`)), timeoutMs);
+    const timer =
+      timeoutMs === Number.POSITIVE_INFINITY
+        ? undefined
+        : setTimeout(() => waiter.failed(this.#failure(wanted, `within ${timeoutMs} ms`)), timeoutMs);
     const settle = (): void => {
       clearTimeout(timer);
       this.#waiters.delete(waiter);
@@ -148,7 +151,10 @@ export class SerialStream {
 
   #failure(wanted: string | RegExp, when: string): AnilloError {
     const tail = this.#text.slice(-TAIL_CHARS);
-    return new AnilloError('STATE', `The guest did not print ${typeof wanted === 'string' ? JSON.stringify(wanted) : String(wanted)} ${when}; its last output is ${JSON.stringify(tail)}.`);
+    return new AnilloError(
+      'STATE',
+      `The guest did not print ${typeof wanted === 'string' ? JSON.stringify(wanted) : String(wanted)} ${when}; its last output is ${JSON.stringify(tail)}.`,
+    );
   }
 
   #receive(byte: number): boolean {

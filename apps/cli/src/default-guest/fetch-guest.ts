@@ -54,7 +54,11 @@ function listApplets(workFolder: string, busybox: Uint8Array): readonly string[]
   return result.status === 0 ? result.stdout.split('\n').filter(Boolean) : [];
 }
 
-async function download(apt: PrivateApt, metaPackage: string, say: (line: string) => void): Promise<{ version: string; kernelDeb: string; busyboxDeb: string }> {
+async function download(
+  apt: PrivateApt,
+  metaPackage: string,
+  say: (line: string) => void,
+): Promise<{ version: string; kernelDeb: string; busyboxDeb: string }> {
   say("reading Debian's package lists");
   const update = await apt.update();
   const meta = await apt.show(metaPackage);
@@ -62,7 +66,10 @@ async function download(apt: PrivateApt, metaPackage: string, say: (line: string
   if (meta === undefined || kernel === undefined) {
     throw update.complete
       ? new AnilloError('UNSUPPORTED', `This system's package sources have no ${metaPackage}; add Debian's, or pass --kernel and --initrd.`)
-      : new AnilloError('NETWORK', 'The default guest is not in the cache and the package sources cannot be reached; connect to the network, or pass --kernel.');
+      : new AnilloError(
+          'NETWORK',
+          'The default guest is not in the cache and the package sources cannot be reached; connect to the network, or pass --kernel.',
+        );
   }
   say(`fetching ${kernel} ${meta.version}`);
   const kernelDeb = await apt.download(kernel);
@@ -71,7 +78,11 @@ async function download(apt: PrivateApt, metaPackage: string, say: (line: string
   return { version: `${kernel.slice('linux-image-'.length)}_${meta.version.replaceAll(':', '.')}`, kernelDeb, busyboxDeb };
 }
 
-async function fetchIntoCache(cache: GuestCache, flavour: GuestFlavourName, onProgress: (line: string, percent?: number) => void): Promise<CachedGuest> {
+async function fetchIntoCache(
+  cache: GuestCache,
+  flavour: GuestFlavourName,
+  onProgress: (line: string, percent?: number) => void,
+): Promise<CachedGuest> {
   const workFolder = cache.createWorkFolder();
   try {
     checkRoom(workFolder);
@@ -109,10 +120,16 @@ function writeInitrd(guest: CachedGuest): string {
 function explain(error: unknown, folder: string): unknown {
   const code = (error as NodeJS.ErrnoException).code;
   if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new AnilloError('FILE', `The disk that holds ${folder} has too little room; free 200 MB there or set XDG_CACHE_HOME to another disk.`, { cause: error });
+    return new AnilloError(
+      'FILE',
+      `The disk that holds ${folder} has too little room; free 200 MB there or set XDG_CACHE_HOME to another disk.`,
+      { cause: error },
+    );
   }
   if (code === 'EACCES' || code === 'EROFS' || code === 'EPERM' || code === 'ENOTDIR') {
-    return new AnilloError('FILE', `The cache folder ${folder} cannot be written; set XDG_CACHE_HOME to a folder of yours.`, { cause: error });
+    return new AnilloError('FILE', `The cache folder ${folder} cannot be written; set XDG_CACHE_HOME to a folder of yours.`, {
+      cause: error,
+    });
   }
   return error;
 }

@@ -80,7 +80,8 @@ export class GuestCache {
     mkdirSync(this.folder, { recursive: true });
     for (const name of readdirSync(this.folder)) {
       const path = join(this.folder, name);
-      if (name.startsWith(WORK_PREFIX) && Date.now() - statSync(path).mtimeMs > STALE_WORK_MS) rmSync(path, { recursive: true, force: true });
+      if (name.startsWith(WORK_PREFIX) && Date.now() - statSync(path).mtimeMs > STALE_WORK_MS)
+        rmSync(path, { recursive: true, force: true });
     }
     return mkdtempSync(join(this.folder, WORK_PREFIX));
   }
@@ -89,7 +90,11 @@ export class GuestCache {
     const staging = join(workFolder, 'guest');
     const target = join(this.folder, version);
     mkdirSync(staging);
-    const contents = { kernel: parts.kernel, busybox: parts.busybox, applets: Buffer.from(parts.applets.map((line) => `${line}\n`).join('')) };
+    const contents = {
+      kernel: parts.kernel,
+      busybox: parts.busybox,
+      applets: Buffer.from(parts.applets.map((line) => `${line}\n`).join('')),
+    };
     let sums = '';
     for (const name of PARTS) {
       writeFileSync(join(staging, name), contents[name], { flush: true });

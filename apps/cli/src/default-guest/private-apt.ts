@@ -57,10 +57,12 @@ export class PrivateApt {
 
   /** `folder` exists and is empty; the caller removes it. */
   constructor(folder: string, architecture: 'amd64' | 'i386', onPercent: (percent: number) => void) {
-    if (/["\\\n]/.test(folder)) throw new AnilloError('FILE', `The cache folder ${folder} has a quote or backslash in its name; set XDG_CACHE_HOME to another.`);
+    if (/["\\\n]/.test(folder))
+      throw new AnilloError('FILE', `The cache folder ${folder} has a quote or backslash in its name; set XDG_CACHE_HOME to another.`);
     this.#folder = folder;
     this.#onPercent = onPercent;
-    for (const part of ['state/lists/partial', 'cache/archives/partial', 'log', 'packages']) mkdirSync(join(folder, part), { recursive: true });
+    for (const part of ['state/lists/partial', 'cache/archives/partial', 'log', 'packages'])
+      mkdirSync(join(folder, part), { recursive: true });
     writeFileSync(join(folder, 'status'), '');
     writeFileSync(join(folder, 'apt.conf'), configuration(folder, architecture));
   }
@@ -79,7 +81,7 @@ export class PrivateApt {
         fail(new AnilloError('NETWORK', `${program} has done nothing for ${SILENCE_MS / 1000} seconds; try again, or pass --kernel.`));
       }, SILENCE_MS);
       [child.stdout, child.stderr].forEach((stream, index) => {
-        stream.setEncoding('utf8').on('data', (text: string) => {
+        stream?.setEncoding('utf8').on('data', (text: string) => {
           output[index] += text;
         });
       });

@@ -5,7 +5,7 @@
 import { struct } from '@anillo/base/struct';
 import type { BoardControl, Device, IoRange, IrqLine } from '../device.ts';
 import { DeviceState } from '../device-state.ts';
-import { ByteQueue } from './byte-queue.ts';
+import { ByteQueue } from '../byte-queue.ts';
 import { Ps2Keyboard } from './ps2-keyboard.ts';
 import { Ps2Mouse } from './ps2-mouse.ts';
 import { toSet1 } from './scancode-translation.ts';

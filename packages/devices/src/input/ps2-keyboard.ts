@@ -2,7 +2,7 @@
 
 import { struct } from '@anillo/base/struct';
 import { DeviceState } from '../device-state.ts';
-import { ByteQueue } from './byte-queue.ts';
+import { ByteQueue } from '../byte-queue.ts';
 import { toSet1 } from './scancode-translation.ts';
 
 const ACK = 0xfa;

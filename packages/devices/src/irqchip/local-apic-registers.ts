@@ -26,6 +26,14 @@ export const LOCAL_APIC_STATE = struct({
 
 export type LocalApicCells = View<(typeof LOCAL_APIC_STATE)['spec']>;
 
+/** Registers that read as their cell. */
+export const APIC_PLAIN: Readonly<
+  Record<number, 'tpr' | 'dfr' | 'svr' | 'esr' | 'icr' | 'icrHigh' | 'lvtTimer' | 'initialCount' | 'divideConfiguration' | undefined>
+> = {
+  [APIC_REG.tpr]: 'tpr', [APIC_REG.dfr]: 'dfr', [APIC_REG.svr]: 'svr', [APIC_REG.esr]: 'esr', [APIC_REG.icr]: 'icr', [APIC_REG.icrHigh]: 'icrHigh',
+  [APIC_REG.lvt]: 'lvtTimer', [APIC_REG.initialCount]: 'initialCount', [APIC_REG.divide]: 'divideConfiguration',
+};
+
 function existsInX2apic(reg: number): boolean {
   if (X2_ABSENT.has(reg)) return false;
   if (reg === APIC_REG.id || reg === APIC_REG.version || (reg >= APIC_REG.tpr && reg <= APIC_REG.esr)) return true;
@@ -42,4 +50,17 @@ export function isX2apicWritable(reg: number, low: number, high: number): boolea
   if (high !== 0 && reg !== APIC_REG.icr) return false;
   if (reg >= APIC_REG.lvt && reg <= APIC_REG.lvtError) return (low & ~(APIC_LVT_WRITABLE[reg - APIC_REG.lvt] | LVT_READ_ONLY)) === 0;
   return reg in X2_WRITABLE && (low & ~X2_WRITABLE[reg]) === 0;
+}
+
+/** MSR 0x1b: x2APIC and global enable. */
+export const BASE_EXTD = 1 << 10;
+export const BASE_ENABLED = 1 << 11;
+const BASE_RESERVED = 0x2ff;
+
+/** Whether MSR 0x1b may be written (12.12.5): no reserved bit, and of the modes disabled <-> xAPIC, xAPIC -> x2APIC, x2APIC -> disabled. */
+export function isLegalApicBase(fromMode: number, low: number, high: number, physicalAddressBits: number): boolean {
+  if ((low & BASE_RESERVED) !== 0 || high >>> 0 >= 2 ** (physicalAddressBits - 32)) return false;
+  const toMode = low & (BASE_ENABLED | BASE_EXTD);
+  if (toMode === fromMode || toMode === 0) return true;
+  return toMode === BASE_ENABLED ? fromMode === 0 : toMode === (BASE_ENABLED | BASE_EXTD) && fromMode === BASE_ENABLED;
 }

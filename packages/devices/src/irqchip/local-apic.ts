@@ -6,8 +6,9 @@ import type { AccessBytes, Clock, Device, IoRange } from '../device.ts';
 import { DeviceState } from '../device-state.ts';
 import { type ApicBus, BROADCAST, DELIVERY } from './apic-bus.ts';
 import { ApicTimer } from './apic-timer.ts';
+import type { InterruptController } from './interrupt-controller.ts';
 import { LintPins, REMOTE_IRR } from './lint-pins.ts';
-import { APIC_LVT_WRITABLE, APIC_REG as REG, isX2apicReadable, isX2apicWritable, LOCAL_APIC_STATE } from './local-apic-registers.ts';
+import { APIC_LVT_WRITABLE, APIC_PLAIN, APIC_REG as REG, BASE_ENABLED, BASE_EXTD, isLegalApicBase, isX2apicReadable, isX2apicWritable, LOCAL_APIC_STATE } from './local-apic-registers.ts';
 
 const VERSION = 0x0105_0014;
 const MASKED = 1 << 16;
@@ -15,8 +16,6 @@ const LEVEL = 1 << 15;
 const SOFTWARE_ENABLED = 1 << 8;
 const SUPPRESS_EOI_BROADCAST = 1 << 12;
 const BASE_BSP = 1 << 8;
-const BASE_EXTD = 1 << 10;
-const BASE_ENABLED = 1 << 11;
 const ERROR = { sendIllegalVector: 1 << 5, receiveIllegalVector: 1 << 6, illegalRegister: 1 << 7 } as const;
 const MSR_APIC_BASE = 0x1b;
 const MSR_TSC_DEADLINE = 0x6e0;
@@ -43,7 +42,7 @@ function highest(words: Uint32Array): number {
   return -1;
 }
 
-export class LocalApic implements Device {
+export class LocalApic implements Device, InterruptController {
   readonly name: string;
   readonly id: number;
   onChange: (() => void) | undefined = undefined;
@@ -157,8 +156,6 @@ export class LocalApic implements Device {
     this.onChange?.();
   }
 
-  // --- What the vCPU asks ---
-
   get nmiPending(): boolean {
     return this.#state.view.nmi !== 0;
   }
@@ -230,8 +227,6 @@ export class LocalApic implements Device {
   #notify(): void {
     if (this.isPending()) this.onChange?.();
   }
-
-  // --- What arrives ---
 
   /** Whether a message for `destination` is for this APIC (12.6.2). */
   matches(destination: number, logical: boolean): boolean {
@@ -344,44 +339,26 @@ export class LocalApic implements Device {
     this.#options.bus.send(command & ~LEVEL, destination >>> 0, this);
   }
 
-  // --- Registers ---
-
   #readReg(reg: number): number {
     const s = this.#state.view;
     if (reg >= REG.isr && reg < REG.tmr) return s.isr[reg - REG.isr];
     if (reg >= REG.tmr && reg < REG.irr) return s.tmr[reg - REG.tmr];
     if (reg >= REG.irr && reg < REG.esr) return s.irr[reg - REG.irr];
     if (reg > REG.lvt && reg <= REG.lvtError) return s.lvt[reg - REG.lvt];
+    const plain = APIC_PLAIN[reg];
+    if (plain !== undefined) return s[plain];
     switch (reg) {
       case REG.id:
         return this.x2apic ? this.id : (s.xapicId << 24) >>> 0;
       case REG.version:
         return VERSION;
-      case REG.tpr:
-        return s.tpr;
       case REG.apr:
       case REG.ppr:
         return this.#ppr();
       case REG.ldr:
         return this.x2apic ? this.#x2apicLdr() : s.ldr;
-      case REG.dfr:
-        return s.dfr;
-      case REG.svr:
-        return s.svr;
-      case REG.esr:
-        return s.esr;
-      case REG.icr:
-        return s.icr;
-      case REG.icrHigh:
-        return s.icrHigh;
-      case REG.lvt:
-        return s.lvtTimer;
-      case REG.initialCount:
-        return s.initialCount;
       case REG.currentCount:
         return this.#timer.readCurrentCount();
-      case REG.divide:
-        return s.divideConfiguration;
       case REG.eoi:
       case REG.rrd:
       case REG.selfIpi:
@@ -494,19 +471,14 @@ export class LocalApic implements Device {
     return true;
   }
 
-  /** 12.12.5: allowed are disabled <-> xAPIC, xAPIC -> x2APIC, x2APIC -> disabled. */
   #writeBase(low: number, high: number): boolean {
     const s = this.#state.view;
-    const bits = this.#options.physicalAddressBits ?? 40;
-    if ((low & 0x2ff) !== 0 || (high >>> 0) >= 2 ** (bits - 32)) return false;
     const from = s.baseLow & (BASE_ENABLED | BASE_EXTD);
-    const to = low & (BASE_ENABLED | BASE_EXTD);
-    if (to === BASE_EXTD || (to !== 0 && to !== from && (from & BASE_EXTD) !== 0)) return false;
-    if (from === 0 && (to & BASE_EXTD) !== 0) return false;
+    if (!isLegalApicBase(from, low, high, this.#options.physicalAddressBits ?? 40)) return false;
     const windowBefore = this.windowBase;
     s.baseLow = ((low & ~BASE_BSP) | (s.baseLow & BASE_BSP)) >>> 0;
     s.baseHigh = high;
-    if (to === 0 && from !== 0) this.#resetRegisters();
+    if (from !== 0 && !this.enabled) this.#resetRegisters();
     if (this.windowBase !== windowBefore) this.onWindowChange?.(this.windowBase);
     this.#notify();
     return true;

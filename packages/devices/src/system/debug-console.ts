@@ -5,7 +5,7 @@ import { struct } from '@anillo/base/struct';
 import type { CharBackend, Device, IoRange } from '../device.ts';
 import { declareDevice } from '../device-declaration.ts';
 import { DeviceState } from '../device-state.ts';
-import { ByteQueue } from '../input/byte-queue.ts';
+import { ByteQueue } from '../byte-queue.ts';
 
 const SIGNATURE = 0xe9;
 const DEFAULT_PORTS = [0xe9, 0x402] as const;

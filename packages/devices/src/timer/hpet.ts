@@ -301,7 +301,7 @@ export class Hpet implements Device {
     const s = this.#state.view;
     const bits = BigInt(value);
     const isPeriodic = (s.timerConfig[n] & TN.periodic) !== 0;
-    const setsComparator = !isPeriodic || (s.timerConfig[n] & TN.setValue) !== 0 || isSetValueHigh;
+    const setsComparator = !isPeriodic || (s.timerConfig[n] & TN.setValue) !== 0 || (isSetValueHigh && register === 0x0c);
     if (register === 0x00) {
       s.timerConfig[n] = value & TN_WRITABLE;
       if ((value & TN.level) === 0) s.interruptStatus &= ~(1 << n);

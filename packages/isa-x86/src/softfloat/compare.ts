@@ -26,7 +26,7 @@ function order(a: Unpacked, b: Unpacked): Order {
   if (a.kind === KIND.ZERO) return b.sign ? ORDER.GREATER : ORDER.LESS;
   if (b.kind === KIND.ZERO || a.sign !== b.sign) return a.sign ? ORDER.LESS : ORDER.GREATER;
   const magnitude = compareMagnitude(a, b);
-  return (a.sign ? -magnitude : magnitude) as Order;
+  return (a.sign ? 0 - magnitude : magnitude) as Order;
 }
 
 function compareMagnitude(a: Unpacked, b: Unpacked): number {

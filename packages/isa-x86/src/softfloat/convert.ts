@@ -10,14 +10,14 @@ const work = new Unpacked();
 
 /**
  * Converts to another format. A denormal operand raises DE except where it comes from the extended format (FST) or from half precision (VCVTPH2PS).
- * Half precision ignores DAZ and FTZ as the instructions do: callers unpack with `unpackHalf` and FTZ does not apply to F16 results.
+ * FLD's result is valid even where DE is unmasked: processors load it all the same. Half precision ignores DAZ and FTZ as the instructions do: callers unpack with `unpackHalf` and FTZ does not apply to F16 results.
  */
 export function convert(env: FloatEnv, from: Format, to: Format, a: Unpacked): bigint {
   env.roundedUp = false;
   if (a.kind >= KIND.QNAN) return propagateNan(env, to, a, a) as bigint;
   if (a.kind === KIND.INFINITY) return packInfinity(to, a.sign);
   if (a.kind === KIND.ZERO) return packZero(to, a.sign);
-  if (a.denormal && !from.x87 && from !== F16 && env.raise(FLAG.DE)) return 0n;
+  if (a.denormal && !from.x87 && from !== F16 && env.raise(FLAG.DE) && !to.x87) return 0n;
   if (from.x87) return store(env, to, a);
   if (to !== F16 || !env.ftz) return pack(env, to, a, to.precision);
   env.ftz = false;

@@ -11,25 +11,32 @@ const work = new Unpacked();
 
 export interface Remainder {
   value: bigint;
-  /** Low three bits of the quotient; -1: the reduction is incomplete (C2). */
+  /** Low three bits of the quotient, INCOMPLETE (C2) or NO_QUOTIENT (the value is a NaN or of no use). */
   quotient: number;
 }
+
+export const INCOMPLETE = -1;
+export const NO_QUOTIENT = -2;
 
 /** Fills `into` with a rem b. */
 export function remainder(env: FloatEnv, a: Unpacked, b: Unpacked, nearest: boolean, into: Remainder): void {
   env.roundedUp = false;
-  into.quotient = 0;
+  into.quotient = NO_QUOTIENT;
   const nan = propagateNan(env, EXT, a, b);
   if (nan !== undefined) into.value = nan;
   else if (a.kind === KIND.INFINITY || b.kind === KIND.ZERO) into.value = invalid(env, EXT);
   else if (raiseDenormal(env, a, b)) into.value = 0n;
-  else if (a.kind === KIND.ZERO) into.value = packZero(EXT, a.sign);
-  else if (b.kind === KIND.INFINITY) into.value = pack(env, EXT, a, EXT.precision);
   else reduce(env, a, b, nearest, into);
 }
 
+/** `a` is finite or zero, `b` infinite or finite. */
 function reduce(env: FloatEnv, a: Unpacked, b: Unpacked, nearest: boolean, into: Remainder): void {
-  const distance = a.exponent + bitLength(a.significand) - b.exponent - bitLength(b.significand);
+  into.quotient = 0;
+  if (a.kind === KIND.ZERO) {
+    into.value = packZero(EXT, a.sign);
+    return;
+  }
+  const distance = b.kind === KIND.INFINITY ? -2 : a.exponent + bitLength(a.significand) - b.exponent - bitLength(b.significand);
   if (distance < -1) {
     into.value = pack(env, EXT, a, EXT.precision);
     return;
@@ -50,6 +57,6 @@ function reduce(env: FloatEnv, a: Unpacked, b: Unpacked, nearest: boolean, into:
       sign ^= 1;
     }
   }
-  into.quotient = left ? -1 : Number(quotient & 7n);
+  into.quotient = left ? INCOMPLETE : Number(quotient & 7n);
   into.value = rest === 0n ? packZero(EXT, a.sign) : pack(env, EXT, work.setFinite(sign, exponent + left, rest), EXT.precision);
 }

@@ -6,7 +6,7 @@ import { convert, fromInteger, roundToIntegral, toInteger, unpackHalf } from './
 import { FloatEnv } from './float-env.ts';
 import { EXT, F16, F32, F64, type Format } from './format.ts';
 import { extract, scale } from './scale.ts';
-import { remainder } from './remainder.ts';
+import { INCOMPLETE, NO_QUOTIENT, remainder } from './remainder.ts';
 import { Unpacked } from './unpacked.ts';
 import { fromPackedBcd, toPackedBcd } from './packed-bcd.ts';
 
@@ -91,7 +91,7 @@ function divided(e: FloatEnv, x: Unpacked, y: Unpacked, nearest: boolean): bigin
   const out = { value: 0n, quotient: 0 };
   remainder(e, x, y, nearest, out);
   const q = out.quotient;
-  conditions = q < 0 ? C2 : ((q & 4) << 6) | ((q & 2) << 13) | ((q & 1) << 9);
+  conditions = q === NO_QUOTIENT ? 0 : q === INCOMPLETE ? C2 : ((q & 4) << 6) | ((q & 2) << 13) | ((q & 1) << 9);
   return out.value;
 }
 
@@ -160,7 +160,7 @@ function x87(name: string, memory: bigint): bigint | undefined {
     return undefined;
   }
   const result = MEMORY[name] ? MEMORY[name](memory) : (ST[name] as (typeof ST)[string])(env, a, b);
-  if ((env.unmasked() & 7) !== 0) {
+  if ((env.unmasked() & (name.startsWith('fld') ? 1 : 7)) !== 0) {
     second = undefined;
     if (!name.includes('com')) conditions = 0;
     return undefined;

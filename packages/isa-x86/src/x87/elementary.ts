@@ -5,7 +5,7 @@ import { squareRoot } from '../softfloat/arithmetic.ts';
 import { roundToIntegral } from '../softfloat/convert.ts';
 import type { FloatEnv } from '../softfloat/float-env.ts';
 import { EXT } from '../softfloat/format.ts';
-import { remainder, type Remainder } from '../softfloat/remainder.ts';
+import { INCOMPLETE, NO_QUOTIENT, remainder, type Remainder } from '../softfloat/remainder.ts';
 import { extract, type Extracted, scale } from '../softfloat/scale.ts';
 import { arcTangent, cosine, logarithm, logarithmPlusOne, powerMinusOne, sine, tangent } from '../softfloat/transcendental.ts';
 import { Unpacked } from '../softfloat/unpacked.ts';
@@ -61,20 +61,16 @@ const rest: Remainder = { value: 0n, quotient: 0 };
 const x87Remainder: HelperFunction = (cpu, nearest, where) => {
   if (begin(cpu, where)) return 1;
   if (isEmpty(cpu, 0) || isEmpty(cpu, 1)) {
-    const value = stackUnderflow();
-    if (mayWrite()) {
-      writeStack(cpu, 0, value);
-      setC2(cpu, false);
-    }
-    return finish(cpu);
-  }
-  remainder(env, readStack(cpu, 0, a), readStack(cpu, 1, b), nearest !== 0, rest);
-  if (!mayWrite()) return finish(cpu);
-  writeStack(cpu, 0, rest.value);
+    rest.value = stackUnderflow();
+    rest.quotient = NO_QUOTIENT;
+  } else remainder(env, readStack(cpu, 0, a), readStack(cpu, 1, b), nearest !== 0, rest);
+  if (mayWrite()) writeStack(cpu, 0, rest.value);
   finish(cpu);
   const q = rest.quotient;
+  if (q === NO_QUOTIENT || !mayWrite()) setC2(cpu, false);
+  else if (q === INCOMPLETE) setConditions(cpu, STATUS.C2);
   // Of the quotient: bit 2 in C0, bit 1 in C3, bit 0 in C1.
-  setConditions(cpu, q < 0 ? STATUS.C2 : ((q & 4) << 6) | ((q & 2) << 13) | ((q & 1) << 9));
+  else setConditions(cpu, ((q & 4) << 6) | ((q & 2) << 13) | ((q & 1) << 9));
   return 0;
 };
 

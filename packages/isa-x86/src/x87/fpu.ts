@@ -4,6 +4,7 @@
 
 import { FLAG, FloatEnv, PRE_COMPUTATION } from '../softfloat/float-env.ts';
 import type { Unpacked } from '../softfloat/unpacked.ts';
+import { isNormal, wideOutcome, type Wide } from './simple-case.ts';
 import { raise, type X86Context } from '../helper-map.ts';
 import { CR0 } from '../mode.ts';
 import { CS, VECTOR } from '../state.ts';
@@ -111,6 +112,44 @@ export function setTop(cpu: X86Context, top: number): void {
 export function readStack(cpu: X86Context, i: number, into: Unpacked): Unpacked {
   const n = physical(cpu, i);
   return into.setExtended(cpu.view.fpuExponent[n], cpu.view.fpuMantissa[n]);
+}
+
+/** Do the controls allow the simple case? */
+export const isSimpleControl = (): boolean => env.rounding === 0 && env.precision === 64;
+
+/** ST(i) for the simple case. False: not normal. */
+export function readWide(cpu: X86Context, i: number, into: Wide): boolean {
+  const n = physical(cpu, i);
+  const at = (cpu.ports.state >> 2) + WORD.fpuMantissa + 2 * n;
+  const exponent = word(cpu, WORD.fpuExponent + n);
+  into.sign = (exponent >> 15) & 1;
+  into.exponent = exponent & 0x7fff;
+  into.high = cpu.words[at + 1];
+  into.low = cpu.words[at];
+  return isNormal(into.high, into.exponent);
+}
+
+export function writeWide(cpu: X86Context, i: number, from: Wide): void {
+  const n = physical(cpu, i);
+  setWords(cpu, WORD.fpuMantissa + 2 * n, from.low, from.high);
+  setWord(cpu, WORD.fpuExponent + n, (from.sign << 15) | from.exponent);
+  setWord(cpu, WORD.fpuTags, word(cpu, WORD.fpuTags) | (1 << n));
+}
+
+/** Flags of the simple case's last rounding. */
+export function recordWideOutcome(): void {
+  if (wideOutcome === 0) return;
+  env.flags |= FLAG.PE;
+  env.roundedUp = wideOutcome === 2;
+}
+
+/** Copies the bits of physical register `from` to ST(i). */
+export function copyRegister(cpu: X86Context, from: number, i: number): void {
+  const n = physical(cpu, i);
+  const at = WORD.fpuMantissa + 2 * from;
+  setWords(cpu, WORD.fpuMantissa + 2 * n, word(cpu, at), word(cpu, at + 1));
+  setWord(cpu, WORD.fpuExponent + n, word(cpu, WORD.fpuExponent + from));
+  setWord(cpu, WORD.fpuTags, word(cpu, WORD.fpuTags) | (1 << n));
 }
 
 /** The 80 bits of ST(i). */

@@ -33,6 +33,9 @@ export function bareContext(): X86Context {
     words: new Uint32Array(buffer),
     bytes: new Uint8Array(buffer),
     data: new DataView(buffer),
+    id: 0,
+    random: () => 0,
+    wallClockMs: () => 0,
   };
 }
 

@@ -7,8 +7,12 @@ import { EXT, F32, F64 } from '../softfloat/format.ts';
 import { fromPackedBcd, toPackedBcd } from '../softfloat/packed-bcd.ts';
 import { Unpacked } from '../softfloat/unpacked.ts';
 import type { HelperFunction, X86Context } from '../helper-map.ts';
-import { setWords, word, WORD } from '../state-words.ts';
-import { begin, env, finish, finishKeepingC1, free, INDEFINITE, isEmpty, mayWrite, physical, pop, push, rawStack, readStack, setTop, stackOverflow, stackUnderflow, writeStack } from './fpu.ts';
+import { setWord, setWords, word, WORD } from '../state-words.ts';
+import {
+  begin, copyRegister, env, finish, finishKeepingC1, free, INDEFINITE, isEmpty, isSimpleControl, mayWrite, physical, pop, push, rawStack, readStack, readWide, recordWideOutcome,
+  setTop, stackOverflow, stackUnderflow, writeStack, writeWide,
+} from './fpu.ts';
+import { narrow64, narrowHigh, narrowLow, newWide, widen32, widen64, widenInteger } from './simple-case.ts';
 
 /** Kinds of memory operand. TRUNCATE is added for FISTTP, POP where a store pops. */
 export const OPERAND = { M32: 0, M64: 1, M80: 2, I16: 3, I32: 4, I64: 5, BCD: 6 } as const;
@@ -39,17 +43,39 @@ function converted(cpu: X86Context, kind: number): bigint {
   }
 }
 
+const wide = newWide();
+
+function isSimpleLoad(cpu: X86Context, kind: number): boolean {
+  const low = word(cpu, WORD.x);
+  if (kind === OPERAND.M64) return widen64(low, word(cpu, WORD.x + 1), wide);
+  if (kind === OPERAND.M32) return widen32(low, wide);
+  if (kind === OPERAND.I32) return widenInteger(low | 0, wide);
+  return kind === OPERAND.I16 && widenInteger((low << 16) >> 16, wide);
+}
+
 /** FLD, FILD, FBLD from memory. */
 const x87Load: HelperFunction = (cpu, kind, where) => {
   if (begin(cpu, where)) return 1;
+  if (isEmpty(cpu, 7) && isSimpleLoad(cpu, kind)) {
+    setTop(cpu, physical(cpu, 7));
+    writeWide(cpu, 0, wide);
+    return finish(cpu);
+  }
   const value = isEmpty(cpu, 7) ? converted(cpu, kind) : stackOverflow();
-  if (mayWrite()) push(cpu, value);
+  // A denormal is loaded even where DE is unmasked.
+  if ((env.unmasked() & FLAG.IE) === 0) push(cpu, value);
   return finish(cpu);
 };
 
 /** FLD ST(i). */
 const x87LoadRegister: HelperFunction = (cpu, i, where) => {
   if (begin(cpu, where)) return 1;
+  if (!isEmpty(cpu, i) && isEmpty(cpu, 7)) {
+    const from = physical(cpu, i);
+    setTop(cpu, physical(cpu, 7));
+    copyRegister(cpu, from, 0);
+    return finish(cpu);
+  }
   const value = isEmpty(cpu, i) ? stackUnderflow() : isEmpty(cpu, 7) ? rawStack(cpu, i) : stackOverflow();
   if (mayWrite()) push(cpu, value);
   return finish(cpu);
@@ -110,6 +136,13 @@ function indefinite(kind: number): bigint {
 /** FST, FSTP, FIST, FISTP, FISTTP, FBSTP to memory; the write itself is lifted code's. */
 const x87Store: HelperFunction = (cpu, kind, where) => {
   if (begin(cpu, where)) return 1;
+  if ((kind & 7) === OPERAND.M64 && isSimpleControl() && !isEmpty(cpu, 0) && readWide(cpu, 0, wide) && narrow64(wide)) {
+    recordWideOutcome();
+    setWords(cpu, WORD.x, narrowLow, narrowHigh);
+    setWords(cpu, WORD.x + 4, 1, 0);
+    if ((kind & POP) !== 0) pop(cpu);
+    return finish(cpu);
+  }
   const bits = stored(cpu, kind & 7, (kind & TRUNCATE) !== 0);
   // A floating-point format that overflows or underflows unmasked is not stored either.
   const write = mayWrite() && ((kind & 7) > OPERAND.M64 || (env.unmasked() & (FLAG.OE | FLAG.UE)) === 0);
@@ -120,27 +153,37 @@ const x87Store: HelperFunction = (cpu, kind, where) => {
   return finish(cpu);
 };
 
+function writeMasked(cpu: X86Context, i: number, value: bigint): void {
+  if (mayWrite()) writeStack(cpu, i, value);
+}
+
 /** FST ST(i), FSTP ST(i). */
 const x87StoreRegister: HelperFunction = (cpu, i, popAfter, where) => {
   if (begin(cpu, where)) return 1;
-  const value = isEmpty(cpu, 0) ? stackUnderflow() : rawStack(cpu, 0);
-  if (mayWrite()) {
-    writeStack(cpu, i, value);
-    if (popAfter) pop(cpu);
-  }
+  if (isEmpty(cpu, 0)) writeMasked(cpu, i, stackUnderflow());
+  else copyRegister(cpu, physical(cpu, 0), i);
+  if (popAfter && mayWrite()) pop(cpu);
   return finish(cpu);
 };
 
 /** D9 D8+i, undocumented: FSTP ST(i) that only pops where ST(0) is empty. */
 const x87StoreUnchecked: HelperFunction = (cpu, i, where) => {
   if (begin(cpu, where)) return 1;
-  if (!isEmpty(cpu, 0)) writeStack(cpu, i, rawStack(cpu, 0));
+  if (!isEmpty(cpu, 0)) copyRegister(cpu, physical(cpu, 0), i);
   pop(cpu);
   return finish(cpu);
 };
 
 const x87Exchange: HelperFunction = (cpu, i, where) => {
   if (begin(cpu, where)) return 1;
+  if (!isEmpty(cpu, 0) && !isEmpty(cpu, i)) {
+    const [from, to] = [physical(cpu, 0), physical(cpu, i)];
+    const [low, high, exponent] = [word(cpu, WORD.fpuMantissa + 2 * to), word(cpu, WORD.fpuMantissa + 2 * to + 1), word(cpu, WORD.fpuExponent + to)];
+    copyRegister(cpu, from, i);
+    setWords(cpu, WORD.fpuMantissa + 2 * from, low, high);
+    setWord(cpu, WORD.fpuExponent + from, exponent);
+    return finish(cpu);
+  }
   const first = isEmpty(cpu, 0) ? stackUnderflow() : rawStack(cpu, 0);
   const second = isEmpty(cpu, i) ? stackUnderflow() : rawStack(cpu, i);
   if (mayWrite()) {
@@ -153,10 +196,8 @@ const x87Exchange: HelperFunction = (cpu, i, where) => {
 /** FCMOVcc: the condition is not 0 where ST(i) is to be copied. */
 const x87ConditionalMove: HelperFunction = (cpu, i, condition, where) => {
   if (begin(cpu, where)) return 1;
-  if (isEmpty(cpu, 0) || isEmpty(cpu, i)) {
-    const value = stackUnderflow();
-    if (mayWrite()) writeStack(cpu, 0, value);
-  } else if (condition) writeStack(cpu, 0, rawStack(cpu, i));
+  if (isEmpty(cpu, 0) || isEmpty(cpu, i)) writeMasked(cpu, 0, stackUnderflow());
+  else if (condition) copyRegister(cpu, physical(cpu, i), 0);
   return finishKeepingC1(cpu);
 };
 

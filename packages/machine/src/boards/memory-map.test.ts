@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { E820, FOUR_GIB, KIB, MIB, pcMemoryMap } from './memory-map.ts';
 
-for (const [mib, romKib] of [[1, 0], [16, 256], [512, 0], [3072, 0], [3584, 4096]] as const) {
+for (const [mib, romKib] of [
+  [1, 0],
+  [16, 256],
+  [512, 0],
+  [3072, 0],
+  [3584, 4096],
+] as const) {
   test(`the map of ${mib} MiB is in order and without overlaps`, () => {
     const map = pcMemoryMap(mib * MIB, romKib * KIB);
     for (const list of [map.regions, map.e820]) {

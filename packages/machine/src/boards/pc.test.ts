@@ -14,11 +14,23 @@ function board(memoryMib = 4) {
     log.push(status === undefined ? what : `${what} ${status}`);
   };
   const pc = new PcBoard(
-    { memoryBytes: memoryMib * MIB, cpuModel: 'x86-64-v3', clock, serial: [undefined, undefined], debugExit: { port: 0xf4, byteCount: 4 }, testDevice: true, tscHz: 1e9 },
+    {
+      memoryBytes: memoryMib * MIB,
+      cpuModel: 'x86-64-v3',
+      clock,
+      serial: [undefined, undefined],
+      debugExit: { port: 0xf4, byteCount: 4 },
+      testDevice: true,
+      tscHz: 1e9,
+    },
     { powerOff: note('off'), reset: note('reset'), panicked: note('panic'), debugExit: note('exit'), activity: () => {} },
   );
   let offset = 0;
-  const regions = pc.regions.map((r) => ({ ...r, start: gpa(r.start), offset: (offset += r.byteCount) - r.byteCount }));
+  const regions = pc.regions.map((r) => {
+    const region = { ...r, start: gpa(r.start), offset };
+    offset += r.byteCount;
+    return region;
+  });
   const memory = new RegionMemory(new ArrayBuffer(offset), regions);
   pc.attach(memory);
   pc.reset();
@@ -50,7 +62,17 @@ test('nobody answers: ones', () => {
 test('IRQ 0 reaches the CPU through the 8259, and pin 2 of the I/O APIC', () => {
   const { pc, advance } = board();
   // Counter 0 first: the mode word itself makes an edge, which the 8259's initialization forgets.
-  for (const [port, value] of [[0x43, 0x34], [0x40, 0x9c], [0x40, 0x2e], [0x20, 0x11], [0x21, 0x30], [0x21, 0x04], [0x21, 0x01], [0x21, 0xfe]]) pc.writePort(port, 1, value);
+  for (const [port, value] of [
+    [0x43, 0x34],
+    [0x40, 0x9c],
+    [0x40, 0x2e],
+    [0x20, 0x11],
+    [0x21, 0x30],
+    [0x21, 0x04],
+    [0x21, 0x01],
+    [0x21, 0xfe],
+  ])
+    pc.writePort(port, 1, value);
   const apic = pc.interrupts(0);
   assert.equal(apic.isPending(), false);
   advance(10.1e6);
@@ -59,7 +81,10 @@ test('IRQ 0 reaches the CPU through the 8259, and pin 2 of the I/O APIC', () => 
   // Now the I/O APIC: mask the 8259, enable the local APIC, vector 0x41 at pin 2.
   pc.writePort(0x21, 1, 0xff);
   pc.writeMmio(0xfee000f0, 4, 0x1ff);
-  for (const [register, value] of [[0x14, 0x41], [0x15, 0]]) {
+  for (const [register, value] of [
+    [0x14, 0x41],
+    [0x15, 0],
+  ]) {
     pc.writeMmio(0xfec00000, 4, register);
     pc.writeMmio(0xfec00010, 4, value);
   }
@@ -89,16 +114,24 @@ test('a snapshot of every device can be taken and given back', () => {
   assert.equal(new Set(names).size, names.length);
   const saved = pc.devices.map((d) => d.save());
   pc.writePort(0x3ff, 1, 0x5a);
-  pc.devices.forEach((d, i) => d.restore(saved[i]));
+  for (const [i, device] of pc.devices.entries()) device.restore(saved[i]);
   assert.notEqual(pc.readPort(0x3ff, 1), 0x5a);
 });
 
-test('the tables that fw_cfg offers are the board\'s', () => {
+test("the tables that fw_cfg offers are the board's", () => {
   const { pc } = board();
   pc.writePort(0x510, 2, 0x19);
   const read = (count: number): number[] => Array.from({ length: count }, () => pc.readPort(0x511, 1));
   const [a, b, c, d] = read(4);
   const count = ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
   const names = Array.from({ length: count }, () => Buffer.from(read(64).slice(8)).toString('latin1').replace(/\0.*$/s, ''));
-  for (const name of ['etc/e820', 'etc/acpi/tables', 'etc/acpi/rsdp', 'etc/table-loader', 'etc/smbios/smbios-tables', 'etc/smbios/smbios-anchor']) assert.ok(names.includes(name), name);
+  for (const name of [
+    'etc/e820',
+    'etc/acpi/tables',
+    'etc/acpi/rsdp',
+    'etc/table-loader',
+    'etc/smbios/smbios-tables',
+    'etc/smbios/smbios-anchor',
+  ])
+    assert.ok(names.includes(name), name);
 });

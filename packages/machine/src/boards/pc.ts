@@ -87,7 +87,13 @@ export class PcBoard implements BoardPorts {
     const bus = new LocalApicBus();
     const pic = this.#add(new I8259());
     this.#localApic = this.#add(
-      new LocalApic({ id: 0, clock, bus, acknowledgePic: () => pic.acknowledge(), tscToNs: (low, high) => ((high * 0x1_0000_0000 + (low >>> 0)) * 1e9) / tscHz }),
+      new LocalApic({
+        id: 0,
+        clock,
+        bus,
+        acknowledgePic: () => pic.acknowledge(),
+        tscToNs: (low, high) => ((high * 0x1_0000_0000 + (low >>> 0)) * 1e9) / tscHz,
+      }),
     );
     const ioApic = this.#add(new IoApic({ bus, id: IO_APIC_ID, base: PC_MEMORY.IOAPIC }));
     bus.attach(this.#localApic);
@@ -130,7 +136,13 @@ export class PcBoard implements BoardPorts {
   attach(memory: GuestMemory): void {
     this.#memory = memory;
     const fwCfg = new FwCfg({ memory });
-    fillFwCfg(fwCfg, { map: this.map, cpuCount: 1, acpi: this.#tables.acpi, smbios: this.#tables.smbios, consolePort: this.#serialPorts[0]?.port });
+    fillFwCfg(fwCfg, {
+      map: this.map,
+      cpuCount: 1,
+      acpi: this.#tables.acpi,
+      smbios: this.#tables.smbios,
+      consolePort: this.#serialPorts[0]?.port,
+    });
     this.#add(fwCfg);
     this.#cmos.setMemorySize(this.map.lowEnd, this.map.highBytes);
   }
@@ -168,7 +180,11 @@ export class PcBoard implements BoardPorts {
     const events = this.#events;
     this.#add(new PvPanic({ control: events, port: PC_PORTS.PANIC }));
     if (debugExit !== undefined) {
-      const control: BoardControl = { powerOff: (status) => events.debugExit(status), reset: () => events.reset(), panicked: () => events.panicked() };
+      const control: BoardControl = {
+        powerOff: (status) => events.debugExit(status),
+        reset: () => events.reset(),
+        panicked: () => events.panicked(),
+      };
       this.#add(new IsaDebugExit({ control, iobase: debugExit.port, iosize: debugExit.byteCount }));
     }
     if (testDevice === true) this.#add(new PcTestdev({ irq }));
@@ -206,7 +222,9 @@ export class PcBoard implements BoardPorts {
 
   readMmio(address: number, byteCount: AccessBytes): number {
     const into = address - this.#localApicBase;
-    return this.#localApicBase >= 0 && into >= 0 && into + byteCount <= 0x1000 ? this.#localApic.window.read(into, byteCount) : this.#mmio.read(address, byteCount);
+    return this.#localApicBase >= 0 && into >= 0 && into + byteCount <= 0x1000
+      ? this.#localApic.window.read(into, byteCount)
+      : this.#mmio.read(address, byteCount);
   }
 
   writeMmio(address: number, byteCount: AccessBytes, value: number): void {

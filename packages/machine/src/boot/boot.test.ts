@@ -9,7 +9,10 @@ import { checkFirmware, planFirmware } from './firmware.ts';
 import type { BootContext, BootModule, BootPlan } from './load-plan.ts';
 
 const context = (mib = 512, longMode = true): BootContext => ({ map: pcMemoryMap(mib * MIB, 0), longMode, rsdpAddress: 0xf0000 });
-const plan = (bytes: Uint8Array, o: { modules?: BootModule[]; append?: string; mib?: number; longMode?: boolean; name?: string } = {}): BootPlan =>
+const plan = (
+  bytes: Uint8Array,
+  o: { modules?: BootModule[]; append?: string; mib?: number; longMode?: boolean; name?: string } = {},
+): BootPlan =>
   planKernel({ bytes, name: o.name ?? 'vmlinuz', modules: o.modules ?? [], append: o.append ?? '' }, context(o.mib, o.longMode));
 
 /** Memory as the plan leaves it. */
@@ -24,11 +27,15 @@ function readPlanned(p: BootPlan, address: number, byteCount: number): Uint8Arra
   return out;
 }
 const view = (p: BootPlan, address: number, byteCount: number): DataView => new DataView(readPlanned(p, address, byteCount).buffer);
-const text = (p: BootPlan, address: number): string => Buffer.from(readPlanned(p, address, 256)).toString('latin1').split('\0')[0];
+const text = (p: BootPlan, address: number): string =>
+  Buffer.from(readPlanned(p, address, 256))
+    .toString('latin1')
+    .split('\0')[0];
 
 function assertNoOverlap(p: BootPlan): void {
   const sorted = [...p.segments].sort((a, b) => a.address - b.address);
-  for (let i = 1; i < sorted.length; i++) assert.ok(sorted[i - 1].address + sorted[i - 1].byteCount <= sorted[i].address, `segment at ${sorted[i].address.toString(16)}`);
+  for (let i = 1; i < sorted.length; i++)
+    assert.ok(sorted[i - 1].address + sorted[i - 1].byteCount <= sorted[i].address, `segment at ${sorted[i].address.toString(16)}`);
 }
 
 const throws = (code: string, says: RegExp, run: () => unknown): void => {
@@ -65,7 +72,14 @@ test('bzImage, 64-bit entry: zero page, initrd, command line, page tables', () =
   const { e820 } = context().map;
   assert.equal(page.getUint8(0x1e8), e820.length);
   e820.forEach((e, i) => {
-    assert.deepEqual([Number(page.getBigUint64(0x2d0 + 20 * i, true)), Number(page.getBigUint64(0x2d8 + 20 * i, true)), page.getUint32(0x2e0 + 20 * i, true)], [e.start, e.byteCount, e.type]);
+    assert.deepEqual(
+      [
+        Number(page.getBigUint64(0x2d0 + 20 * i, true)),
+        Number(page.getBigUint64(0x2d8 + 20 * i, true)),
+        page.getUint32(0x2e0 + 20 * i, true),
+      ],
+      [e.start, e.byteCount, e.type],
+    );
   });
   // The page tables map the first and the last 2 MiB of 4 GiB to themselves.
   for (const linear of [0, 0x1000200, 0xffe00000]) {
@@ -84,7 +98,11 @@ test('bzImage, 64-bit entry: zero page, initrd, command line, page tables', () =
 });
 
 test('bzImage, 32-bit kernel: protected mode, initrd below its limit', () => {
-  const p = plan(tinyBzImage({ is64: false, initrdLast: 0x37ffffff }), { longMode: false, mib: 2048, modules: [{ bytes: new Uint8Array(100), commandLine: '' }] });
+  const p = plan(tinyBzImage({ is64: false, initrdLast: 0x37ffffff }), {
+    longMode: false,
+    mib: 2048,
+    modules: [{ bytes: new Uint8Array(100), commandLine: '' }],
+  });
   assert.equal(p.start.mode, 'protected32');
   assert.equal(p.start.pc, 0x1000000);
   assert.equal(p.start.cr3, undefined);
@@ -102,7 +120,9 @@ test('bzImage of old protocols: no relocation, short command line', () => {
 test('bzImage: what does not fit or does not run here', () => {
   throws('BAD_MEMORY', /at least 17 MiB.*has 16 MiB/, () => plan(tinyBzImage(), { mib: 16 }));
   throws('BAD_MEMORY', /has 1 MiB/, () => plan(tinyBzImage(), { mib: 1 }));
-  throws('BAD_IMAGE', /initrd \(20 MiB\) does not fit into 32 MiB/, () => plan(tinyBzImage(), { mib: 32, modules: [{ bytes: new Uint8Array(20 * MIB), commandLine: '' }] }));
+  throws('BAD_IMAGE', /initrd \(20 MiB\) does not fit into 32 MiB/, () =>
+    plan(tinyBzImage(), { mib: 32, modules: [{ bytes: new Uint8Array(20 * MIB), commandLine: '' }] }),
+  );
   throws('BAD_IMAGE', /64-bit and the CPU model is not/, () => plan(tinyBzImage(), { longMode: false }));
   throws('BAD_IMAGE', /truncated/, () => plan(tinyBzImage().subarray(0, 3000)));
   throws('BAD_IMAGE', /truncated/, () => plan(tinyBzImage().subarray(0, 0x210)));
@@ -138,7 +158,11 @@ test('multiboot ELF: argv, modules, memory map', () => {
     { bytes: Uint8Array.of(1, 2, 3), commandLine: 'env one=1' },
     { bytes: Uint8Array.of(4), commandLine: 'two' },
   ];
-  const p = plan(tinyElf({ bits: 32, entry: 0x400010, segments: [{ address: 0x400000, bytes: code }] }), { name: '/x/test.flat', append: 'arg 1', modules });
+  const p = plan(tinyElf({ bits: 32, entry: 0x400010, segments: [{ address: 0x400000, bytes: code }] }), {
+    name: '/x/test.flat',
+    append: 'arg 1',
+    modules,
+  });
   assertNoOverlap(p);
   assert.deepEqual([p.start.pc, p.start.registers.rax], [0x400010, 0x2badb002]);
   const info = view(p, p.start.registers.rbx, 120);
@@ -186,6 +210,11 @@ test('ELF files that cannot be booted', () => {
   throws('BAD_MEMORY', /0xa0000/, () => plan(pvh({ segments: [{ address: 0xa0000, bytes: new Uint8Array(9) }] })));
   throws('BAD_MEMORY', /link it/, () => plan(pvh({ segments: [{ address: 2 ** 40, bytes: new Uint8Array(9) }] })));
   throws('BAD_IMAGE', /64-bit and the CPU model is not/, () => plan(pvh({}), { longMode: false }));
+  const code = new Uint8Array(64);
+  code.set(multibootHeader(0));
+  const multiboot = tinyElf({ bits: 32, entry: 0x400000, segments: [{ address: 0x400000, bytes: code }] });
+  assert.equal(plan(multiboot).start.pc, 0x400000);
+  throws('BAD_IMAGE', /truncated/, () => plan(multiboot.subarray(0, multiboot.length - 1)));
   const whole = pvh({});
   for (let length = 5; length < whole.length; length++) assert.throws(() => plan(whole.subarray(0, length)), AnilloError, String(length));
 });
@@ -211,7 +240,11 @@ test('no file makes the detector fail in another way', () => {
     seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
     return seed >>> 8;
   };
-  for (const original of [tinyBzImage(), tinyElf({ pvhEntry: 1 }), tinyElf({ bits: 32, segments: [{ address: 0x100000, bytes: multibootHeader(0) }] })]) {
+  for (const original of [
+    tinyBzImage(),
+    tinyElf({ pvhEntry: 1 }),
+    tinyElf({ bits: 32, segments: [{ address: 0x100000, bytes: multibootHeader(0) }] }),
+  ]) {
     for (let round = 0; round < 3000; round++) {
       const file = original.slice(0, random() % 4 === 0 ? random() % original.length : original.length);
       for (let i = 0; i < 3; i++) file[random() % Math.min(file.length, 0x280)] = random();

@@ -31,7 +31,8 @@ export function identityPageTables(base: number): Uint8Array {
   data.setUint32(0, (base + PAGE) | PRESENT_WRITABLE, true);
   for (let gib = 0; gib < 4; gib++) {
     data.setUint32(PAGE + 8 * gib, (base + PAGE * (2 + gib)) | PRESENT_WRITABLE, true);
-    for (let i = 0; i < 512; i++) data.setUint32(PAGE * (2 + gib) + 8 * i, (gib * 0x4000_0000 + i * 0x20_0000) | LARGE | PRESENT_WRITABLE, true);
+    for (let i = 0; i < 512; i++)
+      data.setUint32(PAGE * (2 + gib) + 8 * i, (gib * 0x4000_0000 + i * 0x20_0000) | LARGE | PRESENT_WRITABLE, true);
   }
   return bytes;
 }

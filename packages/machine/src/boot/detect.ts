@@ -22,8 +22,16 @@ const MISTAKES: readonly { readonly at: number; readonly bytes: readonly number[
   { at: 0, bytes: [0x28, 0xb5, 0x2f, 0xfd], is: 'is zstd-compressed; unpack it with unzstd first' },
   { at: 0, bytes: [0x42, 0x5a, 0x68], is: 'is bzip2-compressed; unpack it with bunzip2 first' },
   { at: 0, bytes: [0x04, 0x22, 0x4d, 0x18], is: 'is lz4-compressed; unpack it with unlz4 first' },
-  { at: 0, bytes: [0x30, 0x37, 0x30, 0x37, 0x30], is: 'is a cpio archive, that is an initrd; give it with --initrd and the vmlinuz with --kernel' },
-  { at: 0, bytes: [0x21, 0x3c, 0x61, 0x72, 0x63, 0x68, 0x3e], is: 'is a Debian package or archive; take the vmlinuz out of it (dpkg-deb -x)' },
+  {
+    at: 0,
+    bytes: [0x30, 0x37, 0x30, 0x37, 0x30],
+    is: 'is a cpio archive, that is an initrd; give it with --initrd and the vmlinuz with --kernel',
+  },
+  {
+    at: 0,
+    bytes: [0x21, 0x3c, 0x61, 0x72, 0x63, 0x68, 0x3e],
+    is: 'is a Debian package or archive; take the vmlinuz out of it (dpkg-deb -x)',
+  },
   { at: 0, bytes: [0x51, 0x46, 0x49, 0xfb], is: 'is a qcow2 disk image, not a kernel' },
   { at: 0x8001, bytes: [0x43, 0x44, 0x30, 0x30, 0x31], is: 'is a CD image; give the vmlinuz on it' },
   { at: 0, bytes: [0x4d, 0x5a], is: 'is an EFI program without the Linux boot header; give a vmlinuz (bzImage)' },
@@ -37,12 +45,19 @@ function mistake(file: Uint8Array): string {
 
 /** AnilloError BAD_IMAGE, with what the file seems to be, for what no boot protocol takes. */
 export function detectKernel(file: Uint8Array): KernelKind {
-  if (file.length === 0) throw new AnilloError('BAD_IMAGE', 'The kernel file is empty; give a Linux bzImage (vmlinuz), an ELF with a PVH note or a multiboot image.');
+  if (file.length === 0)
+    throw new AnilloError(
+      'BAD_IMAGE',
+      'The kernel file is empty; give a Linux bzImage (vmlinuz), an ELF with a PVH note or a multiboot image.',
+    );
   if (isBzImage(file)) return 'bzimage';
   if (findMultibootHeader(file) !== undefined) return 'multiboot';
   if (!isElf(file)) throw new AnilloError('BAD_IMAGE', `The kernel ${mistake(file)}.`);
   if (pvhEntry(readElf(file, 'kernel')) !== undefined) return 'pvh';
-  throw new AnilloError('BAD_IMAGE', 'The kernel is an x86 ELF file without a PVH note or multiboot header; give the vmlinuz (bzImage), or build Linux with CONFIG_PVH=y.');
+  throw new AnilloError(
+    'BAD_IMAGE',
+    'The kernel is an x86 ELF file without a PVH note or multiboot header; give the vmlinuz (bzImage), or build Linux with CONFIG_PVH=y.',
+  );
 }
 
 export interface KernelSource {
@@ -57,9 +72,11 @@ export interface KernelSource {
 export function planKernel(source: KernelSource, context: BootContext): BootPlan {
   const kind = detectKernel(source.bytes);
   if (kind === 'multiboot') return planMultiboot(source.bytes, source.name, source.modules, source.append, context);
-  if (source.modules.length > 1) throw new AnilloError('BAD_OPTION', 'This kernel takes one initrd and several were given; join the archives into one file.');
+  if (source.modules.length > 1)
+    throw new AnilloError('BAD_OPTION', 'This kernel takes one initrd and several were given; join the archives into one file.');
   const [initrd] = source.modules;
-  if (initrd !== undefined && initrd.bytes.length === 0) throw new AnilloError('BAD_IMAGE', 'The initrd is empty; give a cpio archive, or leave it out.');
+  if (initrd !== undefined && initrd.bytes.length === 0)
+    throw new AnilloError('BAD_IMAGE', 'The initrd is empty; give a cpio archive, or leave it out.');
   if (kind === 'bzimage') return planBzImage(source.bytes, initrd, source.append, context);
   return planPvh(readElf(source.bytes, 'kernel'), initrd, source.append, context);
 }

@@ -5,7 +5,17 @@ import { AnilloError } from '@anillo/base/anillo-error';
 export const ELF_MACHINE = { I386: 3, X86_64: 62 } as const;
 
 const MACHINE_NAMES: Readonly<Record<number, string>> = {
-  2: 'SPARC', 8: 'MIPS', 20: 'PowerPC', 21: 'PowerPC 64', 22: 's390', 40: '32-bit ARM', 43: 'SPARC 64', 50: 'Itanium', 183: 'AArch64', 243: 'RISC-V', 258: 'LoongArch',
+  2: 'SPARC',
+  8: 'MIPS',
+  20: 'PowerPC',
+  21: 'PowerPC 64',
+  22: 's390',
+  40: '32-bit ARM',
+  43: 'SPARC 64',
+  50: 'Itanium',
+  183: 'AArch64',
+  243: 'RISC-V',
+  258: 'LoongArch',
 };
 
 export interface ElfSegment {
@@ -33,7 +43,8 @@ export interface Elf {
 const PT_LOAD = 1;
 const PT_NOTE = 4;
 
-export const isElf = (file: Uint8Array): boolean => file.length >= 4 && file[0] === 0x7f && file[1] === 0x45 && file[2] === 0x4c && file[3] === 0x46;
+export const isElf = (file: Uint8Array): boolean =>
+  file.length >= 4 && file[0] === 0x7f && file[1] === 0x45 && file[2] === 0x4c && file[3] === 0x46;
 
 const bad = (message: string): AnilloError => new AnilloError('BAD_IMAGE', message);
 
@@ -59,7 +70,12 @@ function readHeader(data: DataView, bits: 32 | 64): { entry: number; tableAt: nu
   const wide = (at: number): number => Number(data.getBigUint64(at, true));
   return bits === 64
     ? { entry: wide(24), tableAt: wide(32), entryBytes: data.getUint16(54, true), count: data.getUint16(56, true) }
-    : { entry: data.getUint32(24, true), tableAt: data.getUint32(28, true), entryBytes: data.getUint16(42, true), count: data.getUint16(44, true) };
+    : {
+        entry: data.getUint32(24, true),
+        tableAt: data.getUint32(28, true),
+        entryBytes: data.getUint16(42, true),
+        count: data.getUint16(44, true),
+      };
 }
 
 function readProgramHeader(data: DataView, at: number, bits: 32 | 64) {
@@ -73,7 +89,8 @@ function readProgramHeader(data: DataView, at: number, bits: 32 | 64) {
 /** Reads an x86 executable; AnilloError BAD_IMAGE for anything else. */
 export function readElf(file: Uint8Array, what: string): Elf {
   if (!isElf(file)) throw bad(`The ${what} is not an ELF file.`);
-  const truncated = (): AnilloError => bad(`The ${what} is truncated: its ELF headers point past its end (${file.length} bytes); copy it again.`);
+  const truncated = (): AnilloError =>
+    bad(`The ${what} is truncated: its ELF headers point past its end (${file.length} bytes); copy it again.`);
   if (file.length < 52) throw truncated();
   const bits = file[4] === 2 ? 64 : 32;
   if (file[5] !== 1) throw bad(`The ${what} is a big-endian ELF file; an x86 one is needed.`);
@@ -90,7 +107,8 @@ export function readElf(file: Uint8Array, what: string): Elf {
 
   const head = readHeader(data, bits);
   const smallest = bits === 64 ? 56 : 32;
-  if (head.count === 0 || head.entryBytes < smallest) throw bad(`The ${what} is an ELF file without program headers; give a linked executable.`);
+  if (head.count === 0 || head.entryBytes < smallest)
+    throw bad(`The ${what} is an ELF file without program headers; give a linked executable.`);
   if (head.tableAt + head.count * head.entryBytes > file.length) throw truncated();
   const segments: ElfSegment[] = [];
   const notes: ElfNote[] = [];

@@ -12,7 +12,10 @@ const RESET_VECTOR = 0xfff0;
 export function checkFirmware(image: Uint8Array): void {
   if (image.length === 0) throw new AnilloError('BAD_IMAGE', 'The firmware image is empty; give a BIOS or UEFI image such as SeaBIOS.');
   if (image.length % UNIT_BYTES !== 0 || image.length > LARGEST_BYTES) {
-    throw new AnilloError('BAD_IMAGE', `The firmware image has ${image.length} bytes; a multiple of 64 KiB up to 16 MiB is needed, so it is truncated or no firmware.`);
+    throw new AnilloError(
+      'BAD_IMAGE',
+      `The firmware image has ${image.length} bytes; a multiple of 64 KiB up to 16 MiB is needed, so it is truncated or no firmware.`,
+    );
   }
 }
 

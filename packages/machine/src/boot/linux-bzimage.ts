@@ -11,9 +11,33 @@ import { type BootContext, type BootModule, type BootPlan, inMib, LoadPlan } fro
 
 /** Offsets in the image's first sectors and, the same, in the zero page. */
 const AT = {
-  EXT_MEM_K: 0x002, ACPI_RSDP: 0x070, ALT_MEM_K: 0x1e0, E820_COUNT: 0x1e8, SETUP_SECTS: 0x1f1, SYSSIZE: 0x1f4, VID_MODE: 0x1fa, BOOT_FLAG: 0x1fe, JUMP_BYTES: 0x201, MAGIC: 0x202, VERSION: 0x206,
-  KERNEL_VERSION: 0x20e, TYPE_OF_LOADER: 0x210, LOADFLAGS: 0x211, CODE32_START: 0x214, RAMDISK_IMAGE: 0x218, RAMDISK_SIZE: 0x21c, HEAP_END: 0x224, CMD_LINE: 0x228, INITRD_MAX: 0x22c,
-  ALIGNMENT: 0x230, RELOCATABLE: 0x234, XLOADFLAGS: 0x236, CMDLINE_SIZE: 0x238, PREF_ADDRESS: 0x258, INIT_SIZE: 0x260, E820_TABLE: 0x2d0,
+  EXT_MEM_K: 0x002,
+  ACPI_RSDP: 0x070,
+  ALT_MEM_K: 0x1e0,
+  E820_COUNT: 0x1e8,
+  SETUP_SECTS: 0x1f1,
+  SYSSIZE: 0x1f4,
+  VID_MODE: 0x1fa,
+  BOOT_FLAG: 0x1fe,
+  JUMP_BYTES: 0x201,
+  MAGIC: 0x202,
+  VERSION: 0x206,
+  KERNEL_VERSION: 0x20e,
+  TYPE_OF_LOADER: 0x210,
+  LOADFLAGS: 0x211,
+  CODE32_START: 0x214,
+  RAMDISK_IMAGE: 0x218,
+  RAMDISK_SIZE: 0x21c,
+  HEAP_END: 0x224,
+  CMD_LINE: 0x228,
+  INITRD_MAX: 0x22c,
+  ALIGNMENT: 0x230,
+  RELOCATABLE: 0x234,
+  XLOADFLAGS: 0x236,
+  CMDLINE_SIZE: 0x238,
+  PREF_ADDRESS: 0x258,
+  INIT_SIZE: 0x260,
+  E820_TABLE: 0x2d0,
 } as const;
 
 const MAGIC = 0x53726448; // "HdrS"
@@ -49,7 +73,12 @@ const bad = (message: string): AnilloError => new AnilloError('BAD_IMAGE', messa
 
 /** Has the header's magic number. */
 export function isBzImage(file: Uint8Array): boolean {
-  return file.length >= AT.MAGIC + 4 && file[AT.BOOT_FLAG] === 0x55 && file[AT.BOOT_FLAG + 1] === 0xaa && new DataView(file.buffer, file.byteOffset).getUint32(AT.MAGIC, true) === MAGIC;
+  return (
+    file.length >= AT.MAGIC + 4 &&
+    file[AT.BOOT_FLAG] === 0x55 &&
+    file[AT.BOOT_FLAG + 1] === 0xaa &&
+    new DataView(file.buffer, file.byteOffset).getUint32(AT.MAGIC, true) === MAGIC
+  );
 }
 
 function versionText(file: Uint8Array, pointer: number): string {
@@ -62,12 +91,15 @@ function versionText(file: Uint8Array, pointer: number): string {
 /** Takes the image apart and checks it. `file` has passed `isBzImage`. */
 export function readBzImage(file: Uint8Array): BzImage {
   const data = new DataView(file.buffer, file.byteOffset, file.length);
-  const truncated = (wanted: number): AnilloError => bad(`The kernel is truncated: its header announces ${wanted} bytes and the file has ${file.length}; copy it again.`);
+  const truncated = (wanted: number): AnilloError =>
+    bad(`The kernel is truncated: its header announces ${wanted} bytes and the file has ${file.length}; copy it again.`);
   const headerEnd = AT.MAGIC + file[AT.JUMP_BYTES];
   if (file.length < 2 * SECTOR || headerEnd > file.length) throw truncated(Math.max(headerEnd, 2 * SECTOR));
   const protocol = data.getUint16(AT.VERSION, true);
   if (protocol < 0x202) {
-    throw bad(`The kernel speaks Linux boot protocol ${protocol >>> 8}.${String(protocol & 0xff).padStart(2, '0')}, which needs a real-mode loader; use a kernel from 2.4 on (protocol 2.02).`);
+    throw bad(
+      `The kernel speaks Linux boot protocol ${protocol >>> 8}.${String(protocol & 0xff).padStart(2, '0')}, which needs a real-mode loader; use a kernel from 2.4 on (protocol 2.02).`,
+    );
   }
   const setupBytes = ((file[AT.SETUP_SECTS] || 4) + 1) * SECTOR;
   const kernelBytes = (protocol >= 0x204 ? data.getUint32(AT.SYSSIZE, true) : data.getUint16(AT.SYSSIZE, true)) * 16;
@@ -123,13 +155,22 @@ function zeroPage(image: BzImage, context: BootContext, placed: Placed): Uint8Ar
 }
 
 function checkFit(image: BzImage, context: BootContext, commandLine: Uint8Array): void {
-  if (image.is64 && !context.longMode) throw bad('The kernel is 64-bit and the CPU model is not; choose one with long mode (--cpu x86-64-v1 or later) or give a 32-bit kernel.');
+  if (image.is64 && !context.longMode)
+    throw bad(
+      'The kernel is 64-bit and the CPU model is not; choose one with long mode (--cpu x86-64-v1 or later) or give a 32-bit kernel.',
+    );
   if (image.runAddress + image.initBytes > context.map.lowEnd) {
     const need = inMib(image.runAddress + image.initBytes);
-    throw new AnilloError('BAD_MEMORY', `The kernel needs at least ${need} to start and the machine has ${inMib(context.map.memoryBytes)}; give more with --memory.`);
+    throw new AnilloError(
+      'BAD_MEMORY',
+      `The kernel needs at least ${need} to start and the machine has ${inMib(context.map.memoryBytes)}; give more with --memory.`,
+    );
   }
   if (commandLine.length - 1 > image.commandLineMax) {
-    throw new AnilloError('BAD_OPTION', `The kernel command line has ${commandLine.length - 1} bytes and this kernel takes ${image.commandLineMax}; shorten --append.`);
+    throw new AnilloError(
+      'BAD_OPTION',
+      `The kernel command line has ${commandLine.length - 1} bytes and this kernel takes ${image.commandLineMax}; shorten --append.`,
+    );
   }
 }
 
@@ -164,5 +205,9 @@ export function planBzImage(file: Uint8Array, initrd: BootModule | undefined, ap
     ...(cr3 === undefined ? {} : { cr3 }),
   };
   const version = image.version === '' ? '' : ` ${image.version.split(' ')[0]}`;
-  return { description: `Linux${version} (${long ? '64' : '32'}-bit entry, ${(image.kernel.length / MIB).toFixed(1)} MiB)`, segments: plan.segments, start };
+  return {
+    description: `Linux${version} (${long ? '64' : '32'}-bit entry, ${(image.kernel.length / MIB).toFixed(1)} MiB)`,
+    segments: plan.segments,
+    start,
+  };
 }

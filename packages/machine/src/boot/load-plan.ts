@@ -60,8 +60,12 @@ export class LoadPlan {
     const low = end <= PC_MEMORY.VGA_WINDOW;
     const high = address >= PC_MEMORY.HIGH && end <= this.#map.lowEnd;
     if (!low && !high) {
-      const mend = address >= PC_MEMORY.HIGH && end <= PC_MEMORY.HOLE ? `; give at least ${inMib(end)} with --memory` : '; link it to another address';
-      throw new AnilloError('BAD_MEMORY', `The ${what} wants the addresses 0x${address.toString(16)}..0x${end.toString(16)}, where a machine with ${memoryText(this.#map)} has none${mend}.`);
+      const mend =
+        address >= PC_MEMORY.HIGH && end <= PC_MEMORY.HOLE ? `; give at least ${inMib(end)} with --memory` : '; link it to another address';
+      throw new AnilloError(
+        'BAD_MEMORY',
+        `The ${what} wants the addresses 0x${address.toString(16)}..0x${end.toString(16)}, where a machine with ${memoryText(this.#map)} has none${mend}.`,
+      );
     }
     this.segments.push({ address, bytes, byteCount });
     this.take(address, byteCount);
@@ -80,7 +84,11 @@ export class LoadPlan {
     let start = PAGE;
     for (;;) {
       const end = start + bytes.length;
-      if (end > PC_MEMORY.EBDA) throw new AnilloError('BAD_IMAGE', `The ${what} (${bytes.length} bytes) does not fit below 640 KiB beside the kernel; make it smaller.`);
+      if (end > PC_MEMORY.EBDA)
+        throw new AnilloError(
+          'BAD_IMAGE',
+          `The ${what} (${bytes.length} bytes) does not fit below 640 KiB beside the kernel; make it smaller.`,
+        );
       const hit = this.#collision(start, end);
       if (hit === undefined) break;
       start = (hit.end + PAGE - 1) & -PAGE;
@@ -97,7 +105,10 @@ export class LoadPlan {
     for (;;) {
       start -= start % PAGE;
       if (start < PC_MEMORY.HIGH) {
-        throw new AnilloError('BAD_IMAGE', `The ${what} (${inMib(bytes.length)}) does not fit into ${memoryText(this.#map)} beside the kernel; give more with --memory or make it smaller.`);
+        throw new AnilloError(
+          'BAD_IMAGE',
+          `The ${what} (${inMib(bytes.length)}) does not fit into ${memoryText(this.#map)} beside the kernel; give more with --memory or make it smaller.`,
+        );
       }
       const hit = this.#collision(start, start + bytes.length);
       if (hit === undefined) break;

@@ -48,7 +48,11 @@ function loadByHeader(file: Uint8Array, header: MultibootHeader, plan: LoadPlan)
   const from = header.at - (headerAddress - loadAddress);
   const fileBytes = loadEnd === 0 ? file.length - from : loadEnd - loadAddress;
   if (headerAddress < loadAddress || from < 0 || from > file.length || fileBytes <= 0) throw bad('its addresses contradict each other');
-  if (from + fileBytes > file.length) throw new AnilloError('BAD_IMAGE', `The kernel is truncated: its multiboot header announces ${from + fileBytes} bytes and the file has ${file.length}; copy it again.`);
+  if (from + fileBytes > file.length)
+    throw new AnilloError(
+      'BAD_IMAGE',
+      `The kernel is truncated: its multiboot header announces ${from + fileBytes} bytes and the file has ${file.length}; copy it again.`,
+    );
   plan.put(loadAddress, file.subarray(from, from + fileBytes), Math.max(fileBytes, bssEnd === 0 ? 0 : bssEnd - loadAddress), 'kernel');
   return entry;
 }
@@ -56,7 +60,10 @@ function loadByHeader(file: Uint8Array, header: MultibootHeader, plan: LoadPlan)
 function loadElf(file: Uint8Array, plan: LoadPlan, context: BootContext): number {
   const elf = readElf(file, 'kernel');
   if (elf.bits === 64 && !context.longMode) {
-    throw new AnilloError('BAD_IMAGE', 'The kernel is 64-bit and the CPU model is not; choose one with long mode (--cpu x86-64-v1 or later) or give a 32-bit kernel.');
+    throw new AnilloError(
+      'BAD_IMAGE',
+      'The kernel is 64-bit and the CPU model is not; choose one with long mode (--cpu x86-64-v1 or later) or give a 32-bit kernel.',
+    );
   }
   for (const s of elf.segments) plan.put(s.physicalAddress, s.bytes, s.byteCount, 'kernel');
   return elf.entry;
@@ -88,14 +95,25 @@ function memoryMap(context: BootContext): Uint8Array {
 }
 
 /** `kernelName` becomes the first word of the command line, as GRUB and others do. */
-export function planMultiboot(file: Uint8Array, kernelName: string, modules: readonly BootModule[], append: string, context: BootContext): BootPlan {
+export function planMultiboot(
+  file: Uint8Array,
+  kernelName: string,
+  modules: readonly BootModule[],
+  append: string,
+  context: BootContext,
+): BootPlan {
   const header = findMultibootHeader(file);
   if (header === undefined) throw new AnilloError('BAD_IMAGE', 'The kernel has no multiboot header.');
   const unknown = header.flags & 0xffff & ~UNDERSTOOD;
-  if (unknown !== 0) throw new AnilloError('BAD_IMAGE', `The kernel asks for multiboot features that do not exist in version 1 (flags 0x${unknown.toString(16)}); rebuild it without them.`);
+  if (unknown !== 0)
+    throw new AnilloError(
+      'BAD_IMAGE',
+      `The kernel asks for multiboot features that do not exist in version 1 (flags 0x${unknown.toString(16)}); rebuild it without them.`,
+    );
   const plan = new LoadPlan(context.map);
   const byAddresses = (header.flags & HAS_ADDRESSES) !== 0;
-  if (!byAddresses && !isElf(file)) throw new AnilloError('BAD_IMAGE', 'The kernel has a multiboot header without addresses and is not ELF; link it as ELF.');
+  if (!byAddresses && !isElf(file))
+    throw new AnilloError('BAD_IMAGE', 'The kernel has a multiboot header without addresses and is not ELF; link it as ELF.');
   const entry = byAddresses ? loadByHeader(file, header, plan) : loadElf(file, plan, context);
 
   const gdt = flatGdt(CODE_SELECTOR, 32);

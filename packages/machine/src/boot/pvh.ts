@@ -21,7 +21,10 @@ export function pvhEntry(elf: Elf): number | undefined {
 /** `elf` has a PVH entry. */
 export function planPvh(elf: Elf, initrd: BootModule | undefined, append: string, context: BootContext): BootPlan {
   if (elf.bits === 64 && !context.longMode) {
-    throw new AnilloError('BAD_IMAGE', 'The kernel is 64-bit and the CPU model is not; choose one with long mode (--cpu x86-64-v1 or later) or give a 32-bit kernel.');
+    throw new AnilloError(
+      'BAD_IMAGE',
+      'The kernel is 64-bit and the CPU model is not; choose one with long mode (--cpu x86-64-v1 or later) or give a 32-bit kernel.',
+    );
   }
   const plan = new LoadPlan(context.map);
   for (const s of elf.segments) plan.put(s.physicalAddress, s.bytes, s.byteCount, 'kernel');
@@ -37,8 +40,18 @@ export function planPvh(elf: Elf, initrd: BootModule | undefined, append: string
     const initrdAt = plan.placeHigh(initrd.bytes, FOUR_GIB_LAST, 'initrd');
     modulesAt = plan.placeLow(new ByteBuilder().u64(initrdAt).u64(initrd.bytes.length).u64(0).u64(0).build(), 'module list');
   }
-  const start = new ByteBuilder().u32(START_MAGIC).u32(1).u32(0).u32(modulesAt === 0 ? 0 : 1).u64(modulesAt).u64(commandLineAt);
-  start.u64(context.rsdpAddress).u64(memoryMapAt).u32(context.map.e820.length).zeros(START_BYTES - start.byteCount);
+  const start = new ByteBuilder()
+    .u32(START_MAGIC)
+    .u32(1)
+    .u32(0)
+    .u32(modulesAt === 0 ? 0 : 1)
+    .u64(modulesAt)
+    .u64(commandLineAt);
+  start
+    .u64(context.rsdpAddress)
+    .u64(memoryMapAt)
+    .u32(context.map.e820.length)
+    .zeros(START_BYTES - start.byteCount);
   const startAt = plan.placeLow(start.build(), 'start information');
   return {
     description: `PVH kernel (${elf.bits}-bit ELF)`,

@@ -53,7 +53,9 @@ export interface TinyElf {
 export function tinyElf(o: TinyElf = {}): Uint8Array {
   const bits = o.bits ?? 64;
   const wide = bits === 64;
-  const segments: { type: number; address: number; bytes: Uint8Array; byteCount: number }[] = (o.segments ?? [{ address: 0x1000000, bytes: Uint8Array.of(0xf4) }]).map((s) => ({
+  const segments: { type: number; address: number; bytes: Uint8Array; byteCount: number }[] = (
+    o.segments ?? [{ address: 0x1000000, bytes: Uint8Array.of(0xf4) }]
+  ).map((s) => ({
     type: 1,
     address: s.address,
     bytes: s.bytes,
@@ -68,7 +70,10 @@ export function tinyElf(o: TinyElf = {}): Uint8Array {
   const entryBytes = wide ? 56 : 32;
   let at = headerBytes + entryBytes * segments.length;
   const out = new ByteBuilder().u8(0x7f, 0x45, 0x4c, 0x46, wide ? 2 : 1, 1, 1).zeros(9);
-  out.u16(o.type ?? 2).u16(o.machine ?? (wide ? 62 : 3)).u32(1);
+  out
+    .u16(o.type ?? 2)
+    .u16(o.machine ?? (wide ? 62 : 3))
+    .u32(1);
   const entry = o.entry ?? 0x1000000;
   if (wide) out.u64(entry).u64(headerBytes).u64(0);
   else out.u32(entry).u32(headerBytes).u32(0);
@@ -85,7 +90,10 @@ export function tinyElf(o: TinyElf = {}): Uint8Array {
 /** Multiboot header of three words, or eight with addresses. */
 export function multibootHeader(flags: number, addresses: readonly number[] = []): Uint8Array {
   const magic = 0x1badb002;
-  const out = new ByteBuilder().u32(magic).u32(flags).u32(-(magic + flags));
+  const out = new ByteBuilder()
+    .u32(magic)
+    .u32(flags)
+    .u32(-(magic + flags));
   for (const a of addresses) out.u32(a);
   return out.build();
 }

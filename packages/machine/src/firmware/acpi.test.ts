@@ -103,7 +103,8 @@ test('iasl disassembles every table without a warning', { skip: hasIasl ? false 
       assert.doesNotMatch(result.stdout + result.stderr, /warning|error|invalid|unknown/i, name);
     }
     const source = join(folder, 'DSDT.dsl');
-    for (const expected of [/_S5.*Package \(0x04\)/s, /PNP0A03/, /PNP0501/, /PNP0B00/, /PNP0303/, /QEMU0001/, /PNP0103/]) assert.match(readFileSync(source, 'utf8'), expected);
+    for (const expected of [/_S5.*Package \(0x04\)/s, /PNP0A03/, /PNP0501/, /PNP0B00/, /PNP0303/, /QEMU0001/, /PNP0103/])
+      assert.match(readFileSync(source, 'utf8'), expected);
     const again = spawnSync('iasl', [source], { encoding: 'utf8' });
     assert.match(again.stdout, /0 Errors, 0 Warnings, 0 Remarks/);
   } finally {

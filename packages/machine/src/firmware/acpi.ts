@@ -58,7 +58,15 @@ function table(signature: string, revision: number, body: Uint8Array): Uint8Arra
 }
 
 /** FADT flags (5.2.9, table 5.10). */
-const FADT_FLAGS = { WBINVD: 1 << 0, PROC_C1: 1 << 2, POWER_BUTTON_IS_DEVICE: 1 << 4, SLEEP_BUTTON_IS_DEVICE: 1 << 5, RTC_WAKE_NOT_FIXED: 1 << 6, TIMER_32: 1 << 8, RESET_REGISTER: 1 << 10 } as const;
+const FADT_FLAGS = {
+  WBINVD: 1 << 0,
+  PROC_C1: 1 << 2,
+  POWER_BUTTON_IS_DEVICE: 1 << 4,
+  SLEEP_BUTTON_IS_DEVICE: 1 << 5,
+  RTC_WAKE_NOT_FIXED: 1 << 6,
+  TIMER_32: 1 << 8,
+  RESET_REGISTER: 1 << 10,
+} as const;
 /** IAPC_BOOT_ARCH: legacy devices, an 8042; no VGA to probe for. */
 const BOOT_ARCH = 0x0001 | 0x0002 | 0x0004;
 
@@ -66,7 +74,8 @@ const BOOT_ARCH = 0x0001 | 0x0002 | 0x0004;
 const ACCESS = { BYTE: 1, WORD: 2, DWORD: 3 } as const;
 
 /** Generic address structure (5.2.3.2) of I/O ports. */
-const ioAddress = (out: ByteBuilder, port: number, byteCount: number, access: number): ByteBuilder => out.u8(1, byteCount * 8, 0, access).u64(port);
+const ioAddress = (out: ByteBuilder, port: number, byteCount: number, access: number): ByteBuilder =>
+  out.u8(1, byteCount * 8, 0, access).u64(port);
 const noAddress = (out: ByteBuilder): ByteBuilder => out.zeros(12);
 
 /** FADT, revision 6.4. The pointers FIRMWARE_CTRL, DSDT (32 bits) and X_DSDT are at 36, 40 and 140; X_FIRMWARE_CTRL stays 0 as 5.2.9 asks. */
@@ -155,7 +164,11 @@ export function buildAcpi(config: AcpiConfig): AcpiImage {
   const facsAt = append(facs(), false);
   const dsdtAt = append(table('DSDT', 2, buildDsdt(config)));
   const fadtAt = append(fadt(config, facsAt, dsdtAt));
-  pointers.push({ part: 'tables', at: fadtAt + 36, byteCount: 4 }, { part: 'tables', at: fadtAt + 40, byteCount: 4 }, { part: 'tables', at: fadtAt + 140, byteCount: 8 });
+  pointers.push(
+    { part: 'tables', at: fadtAt + 36, byteCount: 4 },
+    { part: 'tables', at: fadtAt + 40, byteCount: 4 },
+    { part: 'tables', at: fadtAt + 140, byteCount: 8 },
+  );
   const listed = [fadtAt, append(madt(config)), append(hpet(config))];
 
   const rsdt = new ByteBuilder();
@@ -167,7 +180,10 @@ export function buildAcpi(config: AcpiConfig): AcpiImage {
   const rsdtAt = append(table('RSDT', 1, rsdt.build()));
   const xsdtAt = append(table('XSDT', 1, xsdt.build()));
   listed.forEach((_, i) => {
-    pointers.push({ part: 'tables', at: rsdtAt + HEADER_BYTES + 4 * i, byteCount: 4 }, { part: 'tables', at: xsdtAt + HEADER_BYTES + 8 * i, byteCount: 8 });
+    pointers.push(
+      { part: 'tables', at: rsdtAt + HEADER_BYTES + 4 * i, byteCount: 4 },
+      { part: 'tables', at: xsdtAt + HEADER_BYTES + 8 * i, byteCount: 8 },
+    );
   });
 
   // RSDP (5.2.5.3): the first checksum covers 20 bytes, the second all 36.
@@ -204,7 +220,8 @@ export function acpiLoaderScript(image: AcpiImage): Uint8Array {
   };
   command(1, () => out.text(ACPI_FILES.tables, NAME_BYTES, 0).u32(64).u8(1)); // anywhere
   command(1, () => out.text(ACPI_FILES.rsdp, NAME_BYTES, 0).u32(16).u8(2)); // in the scan area
-  for (const p of image.pointers) command(2, () => out.text(ACPI_FILES[p.part], NAME_BYTES, 0).text(ACPI_FILES.tables, NAME_BYTES, 0).u32(p.at).u8(p.byteCount));
+  for (const p of image.pointers)
+    command(2, () => out.text(ACPI_FILES[p.part], NAME_BYTES, 0).text(ACPI_FILES.tables, NAME_BYTES, 0).u32(p.at).u8(p.byteCount));
   for (const c of image.checksums) command(3, () => out.text(ACPI_FILES[c.part], NAME_BYTES, 0).u32(c.at).u32(c.start).u32(c.byteCount));
   return out.build();
 }

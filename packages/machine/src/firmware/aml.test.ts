@@ -5,7 +5,10 @@ import { device, eisaId, integer, name, packageOf, scope, string } from './aml.t
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
 test('integers take the shortest form', () => {
-  assert.deepEqual([0, 1, 2, 0x100, 0x10000, 0x1_0000_0000].map((n) => hex(integer(n))), ['00', '01', '0a02', '0b0001', '0c00000100', '0e0000000001000000']);
+  assert.deepEqual(
+    [0, 1, 2, 0x100, 0x10000, 0x1_0000_0000].map((n) => hex(integer(n))),
+    ['00', '01', '0a02', '0b0001', '0c00000100', '0e0000000001000000'],
+  );
 });
 
 test('EISA ids are compressed as the specification does', () => {

@@ -54,18 +54,18 @@ export function eisaId(id: string): Aml {
   const letter = (i: number): number => (id.charCodeAt(i) - 0x40) & 0x1f;
   const product = Number.parseInt(id.slice(3), 16);
   const word = (letter(0) << 10) | (letter(1) << 5) | letter(2);
-  return new ByteBuilder()
-    .u8(0x0c, word >>> 8, word, product >>> 8, product)
-    .build();
+  return new ByteBuilder().u8(0x0c, word >>> 8, word, product >>> 8, product).build();
 }
 
 export const name = (path: string, value: Aml): Aml => concat([Uint8Array.of(0x08), nameString(path), value]);
 
 export const scope = (path: string, ...terms: Aml[]): Aml => concat([Uint8Array.of(0x10), packaged(concat([nameString(path), ...terms]))]);
 
-export const device = (path: string, ...terms: Aml[]): Aml => concat([Uint8Array.of(0x5b, 0x82), packaged(concat([nameString(path), ...terms]))]);
+export const device = (path: string, ...terms: Aml[]): Aml =>
+  concat([Uint8Array.of(0x5b, 0x82), packaged(concat([nameString(path), ...terms]))]);
 
-export const packageOf = (...elements: Aml[]): Aml => concat([Uint8Array.of(0x12), packaged(concat([Uint8Array.of(elements.length), ...elements]))]);
+export const packageOf = (...elements: Aml[]): Aml =>
+  concat([Uint8Array.of(0x12), packaged(concat([Uint8Array.of(elements.length), ...elements]))]);
 
 const buffer = (bytes: Uint8Array): Aml => concat([Uint8Array.of(0x11), packaged(concat([integer(bytes.length), bytes]))]);
 
@@ -93,7 +93,10 @@ type Window = (typeof WINDOW)[keyof typeof WINDOW];
 
 /** General flags: minimum and maximum fixed, positive decode, producer. Specific: memory is read-write, not cacheable; I/O is the entire range. */
 const windowHead = (out: ByteBuilder, tag: number, bodyBytes: number, window: Window): ByteBuilder =>
-  out.u8(tag).u16(bodyBytes).u8(window, 0x0c, window === WINDOW.MEMORY ? 0x01 : window === WINDOW.IO ? 0x03 : 0x00);
+  out
+    .u8(tag)
+    .u16(bodyBytes)
+    .u8(window, 0x0c, window === WINDOW.MEMORY ? 0x01 : window === WINDOW.IO ? 0x03 : 0x00);
 
 export const wordWindow = (window: Window, first: number, last: number): Uint8Array =>
   windowHead(new ByteBuilder(), 0x88, 13, window)

@@ -1,6 +1,22 @@
 // The DSDT's definition block: the board's devices as an operating system enumerates them.
 
-import { type Aml, device, dwordWindow, eisaId, integer, ioPorts, irqNoFlags, memory32Fixed, name, packageOf, resources, scope, string, WINDOW, wordWindow } from './aml.ts';
+import {
+  type Aml,
+  device,
+  dwordWindow,
+  eisaId,
+  integer,
+  ioPorts,
+  irqNoFlags,
+  memory32Fixed,
+  name,
+  packageOf,
+  resources,
+  scope,
+  string,
+  WINDOW,
+  wordWindow,
+} from './aml.ts';
 
 export interface DsdtConfig {
   readonly cpuCount: number;
@@ -41,10 +57,17 @@ function hostBridge(c: DsdtConfig): Aml {
 
 /** The term list of the DSDT, without the table header. */
 export function buildDsdt(c: DsdtConfig): Aml {
-  const cpus = Array.from({ length: c.cpuCount }, (_, i) => device(`C${i.toString(16).toUpperCase().padStart(3, '0')}`, name('_HID', string('ACPI0007')), uid(i)));
-  const serial = c.serialPorts.map((s, i) => device(`COM${i + 1}`, hid('PNP0501'), uid(i + 1), present(), crs(ioPorts(s.port, 8), irqNoFlags(s.irq))));
+  const cpus = Array.from({ length: c.cpuCount }, (_, i) =>
+    device(`C${i.toString(16).toUpperCase().padStart(3, '0')}`, name('_HID', string('ACPI0007')), uid(i)),
+  );
+  const serial = c.serialPorts.map((s, i) =>
+    device(`COM${i + 1}`, hid('PNP0501'), uid(i + 1), present(), crs(ioPorts(s.port, 8), irqNoFlags(s.irq))),
+  );
   const input = c.keyboard
-    ? [device('KBD', hid('PNP0303'), present(), crs(ioPorts(0x60, 1), ioPorts(0x64, 1), irqNoFlags(1))), device('MOU', hid('PNP0F13'), present(), crs(irqNoFlags(12)))]
+    ? [
+        device('KBD', hid('PNP0303'), present(), crs(ioPorts(0x60, 1), ioPorts(0x64, 1), irqNoFlags(1))),
+        device('MOU', hid('PNP0F13'), present(), crs(irqNoFlags(12))),
+      ]
     : [];
   const terms = [
     scope(
@@ -55,7 +78,14 @@ export function buildDsdt(c: DsdtConfig): Aml {
       ...input,
       ...serial,
       device('HPET', hid('PNP0103'), uid(0), present(), crs(memory32Fixed(c.hpetAddress, 0x400))),
-      device('PEVT', name('_HID', string('QEMU0001')), name('_CID', string('QEMU0001')), present(), name('PEST', integer(c.panicPort)), crs(ioPorts(c.panicPort, 1))),
+      device(
+        'PEVT',
+        name('_HID', string('QEMU0001')),
+        name('_CID', string('QEMU0001')),
+        present(),
+        name('PEST', integer(c.panicPort)),
+        crs(ioPorts(c.panicPort, 1)),
+      ),
       device('FWCF', name('_HID', string('QEMU0002')), present(), crs(ioPorts(c.fwCfgPort, 12))),
     ),
     name('\\_S5', packageOf(integer(c.sleepTypeS5), integer(c.sleepTypeS5), integer(0), integer(0))),

@@ -80,5 +80,11 @@ function biosDataArea(serialPorts: PcTablesConfig['serialPorts']): Segment[] {
 export function placePcTables(tables: PcTables, serialPorts: PcTablesConfig['serialPorts']): Segment[] {
   const { tables: acpi, rsdp } = placeAcpi(tables.acpi, PC_MEMORY.FIRMWARE_AREA);
   const at = (address: number, bytes: Uint8Array): Segment => ({ address, bytes, byteCount: bytes.length });
-  return [...biosDataArea(serialPorts), at(PC_MEMORY.FIRMWARE_AREA, acpi), at(RSDP_AT, rsdp), at(SMBIOS_ENTRY_AT, tables.smbios.entryPoint), at(SMBIOS_AT, tables.smbios.structures)];
+  return [
+    ...biosDataArea(serialPorts),
+    at(PC_MEMORY.FIRMWARE_AREA, acpi),
+    at(RSDP_AT, rsdp),
+    at(SMBIOS_ENTRY_AT, tables.smbios.entryPoint),
+    at(SMBIOS_AT, tables.smbios.structures),
+  ];
 }

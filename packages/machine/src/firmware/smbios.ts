@@ -20,7 +20,17 @@ export interface SmbiosConfig {
 type Fill = (body: ByteBuilder, text: (value: string) => number) => void;
 
 const UNKNOWN = 2;
-const HANDLE = { FIRMWARE: 0x0000, SYSTEM: 0x0100, CHASSIS: 0x0300, PROCESSOR: 0x0400, ARRAY: 0x1000, DIMM: 0x1100, MAPPED: 0x1300, BOOT: 0x2000, END: 0x7f00 } as const;
+const HANDLE = {
+  FIRMWARE: 0x0000,
+  SYSTEM: 0x0100,
+  CHASSIS: 0x0300,
+  PROCESSOR: 0x0400,
+  ARRAY: 0x1000,
+  DIMM: 0x1100,
+  MAPPED: 0x1300,
+  BOOT: 0x2000,
+  END: 0x7f00,
+} as const;
 const NO_HANDLE = 0xfffe;
 const NO_CACHE = 0xffff;
 
@@ -42,7 +52,11 @@ function firmwareAndSystem(out: ByteBuilder, c: SmbiosConfig): void {
   structure(out, 0, HANDLE.FIRMWARE, (b, text) => {
     const CHARACTERISTICS_NOT_SUPPORTED = 0x08;
     const VIRTUAL_MACHINE = 0x10;
-    b.u8(text('Anillo'), text(c.version)).u16(0xe000).u8(text('01/01/2026'), 0).u64(CHARACTERISTICS_NOT_SUPPORTED).u8(0, VIRTUAL_MACHINE, 0, 0, 0xff, 0xff);
+    b.u8(text('Anillo'), text(c.version))
+      .u16(0xe000)
+      .u8(text('01/01/2026'), 0)
+      .u64(CHARACTERISTICS_NOT_SUPPORTED)
+      .u8(0, VIRTUAL_MACHINE, 0, 0, 0xff, 0xff);
   });
   structure(out, 1, HANDLE.SYSTEM, (b, text) => {
     const POWER_SWITCH = 6;
@@ -82,7 +96,13 @@ function memory(out: ByteBuilder, c: SmbiosConfig): void {
     const DIMM = 9;
     const RAM = 7;
     const OTHER_DETAIL = 0x02;
-    b.u16(HANDLE.ARRAY).u16(NO_HANDLE).u16(0xffff).u16(0xffff).u16(memoryBytes / MIB).u8(DIMM, 0, text('DIMM 0'), 0, RAM).u16(OTHER_DETAIL);
+    b.u16(HANDLE.ARRAY)
+      .u16(NO_HANDLE)
+      .u16(0xffff)
+      .u16(0xffff)
+      .u16(memoryBytes / MIB)
+      .u8(DIMM, 0, text('DIMM 0'), 0, RAM)
+      .u16(OTHER_DETAIL);
     b.u16(0).u8(text('Anillo'), 0, 0, 0, 0).u32(0).u16(0).u16(0).u16(0).u16(0);
   });
   const ranges = [
@@ -92,7 +112,12 @@ function memory(out: ByteBuilder, c: SmbiosConfig): void {
   ranges.forEach((r, i) => {
     structure(out, 19, HANDLE.MAPPED + i, (b) => {
       // The 32-bit fields count KiB, which is enough for all of our memory.
-      b.u32(r.start / KIB).u32(r.end / KIB - 1).u16(HANDLE.ARRAY).u8(1).u64(0).u64(0);
+      b.u32(r.start / KIB)
+        .u32(r.end / KIB - 1)
+        .u16(HANDLE.ARRAY)
+        .u8(1)
+        .u64(0)
+        .u64(0);
     });
   });
 }

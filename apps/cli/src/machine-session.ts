@@ -1,0 +1,118 @@
+// One machine in the foreground: its serial ports, the escape keys, signals, the debugger, and the status with which the process ends.
+
+import { constants } from 'node:os';
+import { AnilloError } from '@anillo/base/anillo-error';
+import type { CharBackend } from '@anillo/devices/device';
+import { CharFile } from '@anillo/host-node/char-file';
+import { CharStdio } from '@anillo/host-node/char-stdio';
+import { Machine, type MachineOptions } from 'anillo';
+import { ClosedInput } from './closed-input.ts';
+import { handleConsoleKey } from './console-keys.ts';
+import { GdbServer } from './gdb/gdb-server.ts';
+import { statsReport } from './stats-report.ts';
+
+export interface SessionOptions {
+  /** Everything but the serial ports. */
+  readonly machine: MachineOptions;
+  /** "stdio", "file:PATH" or "none", COM1 first. */
+  readonly serial: readonly string[];
+  readonly gdb?: string;
+  readonly stats?: boolean;
+  /** The end of piped input is typed to the guest as Ctrl-D. */
+  readonly endOfInput?: boolean;
+  /** Says on the error output how an orderly end came about too. */
+  readonly verbose?: boolean;
+}
+
+interface SerialPorts {
+  readonly backends: readonly (CharBackend | 'none')[];
+  readonly stdio: CharStdio | undefined;
+  close(): Promise<void>;
+}
+
+function complain(text: string): void {
+  process.stderr.write(`${text.replaceAll(/\r?\n/g, process.stdin.isTTY === true && process.stdin.isRaw ? '\r\n' : '\n')}`);
+}
+
+function openSerial(specs: readonly string[], endOfInput: boolean, onKey: (key: string) => void): SerialPorts {
+  const files: CharFile[] = [];
+  let stdio: CharStdio | undefined;
+  let closed: ClosedInput | undefined;
+  const backends = specs.map((spec): CharBackend | 'none' => {
+    if (spec === 'none') return 'none';
+    if (spec.startsWith('file:') && spec.length > 5) {
+      const file = new CharFile(spec.slice(5), { onError: (error) => complain(`anillo: ${error.message}\n`) });
+      files.push(file);
+      return file;
+    }
+    if (spec !== 'stdio') throw new AnilloError('BAD_OPTION', `A serial port is stdio, file:PATH or none, not "${spec}".`);
+    if (stdio !== undefined) throw new AnilloError('BAD_OPTION', 'Only one serial port can be stdio; give the others a file or none.');
+    stdio = new CharStdio({ onEscape: onKey, onEnd: () => closed?.end() });
+    if (!endOfInput || process.stdin.isTTY === true) return stdio;
+    closed = new ClosedInput(stdio);
+    return closed;
+  });
+  return {
+    backends,
+    stdio,
+    async close() {
+      closed?.dispose();
+      for (const file of files) file.close();
+      await stdio?.close();
+    },
+  };
+}
+
+/** A debugger is to see the first instruction: the guest stops there at once and goes on when the debugger says so. */
+async function startHeld(machine: Machine, listen: string): Promise<GdbServer> {
+  const { cpu } = machine.debug;
+  const bytes = cpu.readRegister('rip') ?? cpu.readRegister('eip') ?? new Uint8Array(4);
+  const code = cpu.readRegister('cs') ?? new Uint8Array(2);
+  const pc = Buffer.from(bytes).reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+  // In real mode the linear address is the one at the reset vector.
+  const start = pc === 0xfff0n && code[1] === 0xf0 ? 0xfffffff0n : pc;
+  const server = await GdbServer.listen({ listen, target: machine.debug, onKill: () => void machine.stop() });
+  complain(`anillo: waiting for gdb: target remote :${server.port}\n`);
+  const held = new Promise<void>((done) => {
+    machine.debug.onPause = () => done();
+  });
+  cpu.setBreakpoint(start);
+  machine.start();
+  await Promise.race([held, machine.waitForExit()]);
+  cpu.clearBreakpoint(start);
+  return server;
+}
+
+/** Runs the machine to its end. AnilloError for what the options got wrong, before the guest runs. */
+export async function runSession(options: SessionOptions): Promise<number> {
+  let machine: Machine | undefined;
+  let signalStatus: number | undefined;
+  const quit = (): void => void machine?.stop();
+  const ports = openSerial(options.serial, options.endOfInput === true, (key) =>
+    handleConsoleKey(key, { quit, powerButton: () => machine?.powerButton(), reset: () => machine?.reset(), say: complain }),
+  );
+  const onSignal = (signal: NodeJS.Signals): void => {
+    signalStatus = 128 + constants.signals[signal];
+    quit();
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, onSignal);
+  let gdb: GdbServer | undefined;
+  try {
+    machine = await Machine.create({ ...options.machine, serial: ports.backends });
+    if (signalStatus !== undefined) return signalStatus;
+    ports.stdio?.open();
+    if (options.gdb === undefined) machine.start();
+    else gdb = await startHeld(machine, options.gdb);
+    const exit = await machine.waitForExit();
+    await gdb?.close(exit.status);
+    await ports.close();
+    if (exit.reason === 'triple-fault' || exit.reason === 'panicked' || options.verbose === true) complain(`anillo: ${exit.detail}\n`);
+    if (options.stats === true) complain(statsReport(machine.stats()));
+    return signalStatus ?? exit.status;
+  } finally {
+    await ports.close();
+    for (const signal of signals) process.off(signal, onSignal);
+    await machine?.[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseDevice } from '../device-options.ts';
+import { anilloQemu, deviceList } from './anillo-qemu.ts';
+import { parseQemuCpu } from './qemu-cpu.ts';
+import { parseQemuOptions } from './qemu-options.ts';
+
+test('the line of the runner of kvm-unit-tests is understood', () => {
+  const line =
+    '-nodefaults -device pc-testdev -device isa-debug-exit,iobase=0xf4,iosize=0x4 -vnc none -serial stdio -kernel x.flat -smp 1 -cpu max,+x2apic';
+  const values = parseQemuOptions([...line.split(' '), '--no-reboot']);
+  assert.deepEqual(values.device, ['pc-testdev', 'isa-debug-exit,iobase=0xf4,iosize=0x4']);
+  assert.deepEqual([values.kernel, values['no-reboot'], values.machine], [['x.flat'], [''], []]);
+  assert.deepEqual(parseDevice(values.device[1]), { debugExit: { port: 0xf4, byteCount: 4 } });
+  assert.deepEqual(parseDevice(values.device[0]), { testDevice: true });
+});
+
+test('the list of devices is in the form that scripts search', () => {
+  assert.match(deviceList(), /^name "isa-debug-exit", bus ISA$/m);
+  assert.match(deviceList(), /^name "pc-testdev", bus ISA$/m);
+});
+
+test('CPU models and features', () => {
+  assert.deepEqual(parseQemuCpu('max'), { model: 'x86-64-v3', added: [], removed: [] });
+  assert.deepEqual(parseQemuCpu('qemu64,+x2apic,-umip,pcid=on,la57=off,model-id=x'), {
+    model: 'x86-64-v1',
+    added: ['x2apic', 'pcid'],
+    removed: ['umip', 'la57'],
+  });
+  assert.throws(() => parseQemuCpu('EPYC-Rome-v9'), /no CPU model "EPYC-Rome-v9"/);
+});
+
+test('what is not known is refused by name', async () => {
+  const refused = (message: RegExp, ...args: string[]): Promise<void> => assert.rejects(anilloQemu(args), { name: 'AnilloError', message });
+  await refused(/no option -kernal; did you mean -kernel\?/, '-kernal', 'x');
+  await refused(/disk image \("disk.img"\)/, 'disk.img');
+  await refused(/-kernel needs a value/, '-kernel');
+  await refused(/-smp 4: this version runs one CPU/, '-smp', '4', '-kernel', 'x');
+  await refused(/no accelerator kvm here/, '-accel', 'kvm', '-kernel', 'x');
+  await refused(/no machine "virt"/, '-machine', 'virt', '-kernel', 'x');
+  await refused(/-display gtk: this version/, '-display', 'gtk', '-kernel', 'x');
+  await refused(/no device "virtio-net"/, '-device', 'virtio-net', '-kernel', 'x');
+  await refused(/isa-debug-exit does not take "iosise=4"/, '-device', 'isa-debug-exit,iosise=4', '-kernel', 'x');
+  await refused(/-serial takes/, '-serial', 'tcp::99', '-kernel', 'x');
+});

@@ -1,0 +1,102 @@
+// `anillo run`: its options, and what it does with them.
+
+import { type DefaultGuest, fetchGuest } from './default-guest/fetch-guest.ts';
+import { parseDevice } from './device-options.ts';
+import { runSession } from './machine-session.ts';
+import { type OptionValues, optionHelp, parseOptions } from './option-table.ts';
+
+export const RUN_OPTIONS = {
+  kernel: {
+    argument: 'FILE',
+    help: 'Linux bzImage, ELF with a PVH note, or multiboot image.\nWithout --kernel and --bios: the default guest, Debian Linux with BusyBox.',
+  },
+  initrd: { argument: 'FILE', help: 'Initial RAM disk.' },
+  append: { argument: 'TEXT', help: "The kernel's command line (added to its own for the default guest)." },
+  bios: { argument: 'FILE', help: 'Firmware image at the reset vector, instead of a kernel.' },
+  memory: { argument: 'SIZE', help: 'RAM, such as 512M or 2G. Default: 512M.' },
+  cpu: { argument: 'MODEL', help: 'i686, x86-64-v1, x86-64-v2 or x86-64-v3. Default: x86-64-v3.' },
+  accel: { argument: 'NAME', help: 'auto, jit or interp. Default: auto.', choices: ['auto', 'jit', 'interp'] },
+  'no-reboot': { help: 'A guest that resets ends the machine.' },
+  serial: { argument: 'PORT', help: 'stdio, file:FILE or none. Default: stdio. Again for the second port.', repeatable: true },
+  device: { argument: 'NAME', help: 'Adds a device: isa-debug-exit[,iobase=N,iosize=N] or pc-testdev.', repeatable: true },
+  gdb: { argument: 'HOST:PORT', help: "Serves gdb's remote protocol there; the guest waits for it." },
+  stats: { help: "Prints the engine's counters at the end." },
+  help: { short: '-h', help: 'This text.' },
+} as const;
+
+export const RUN_HELP = `Usage: anillo run [OPTION...]
+
+Runs a machine with its first serial port on this terminal. Ctrl-A X quits, Ctrl-A H tells the other keys.
+The exit status is 0 when the guest powers off, 1 when it crashes, 2 when an option or a file is wrong.
+
+${optionHelp(RUN_OPTIONS)}
+`;
+
+type RunValues = OptionValues<typeof RUN_OPTIONS>;
+
+/** On a terminal one line that is written over, else a line for each step. */
+function showProgress(line: string, percent?: number): void {
+  if (process.stderr.isTTY === true) process.stderr.write(`\r\x1b[K${line}${percent === undefined ? '' : ` (${Math.round(percent)} %)`}`);
+  else if (percent === undefined) process.stderr.write(`anillo: ${line}\n`);
+}
+
+async function defaultGuest(): Promise<DefaultGuest> {
+  let shown = false;
+  try {
+    return await fetchGuest({
+      onProgress: (line, percent) => {
+        shown = true;
+        showProgress(`Default guest: ${line}`, percent);
+      },
+    });
+  } finally {
+    if (shown && process.stderr.isTTY === true) process.stderr.write('\r\x1b[K');
+  }
+}
+
+/** Where output goes to a terminal, the guest learns its size and kind. */
+function terminalParameters(): string {
+  const { stdout } = process;
+  if (stdout.isTTY !== true) return '';
+  const term = /^[\w.+-]{1,40}$/.exec(process.env.TERM ?? '');
+  return ` anillo.rows=${stdout.rows} anillo.cols=${stdout.columns}${term === null ? '' : ` anillo.term=${term[0]}`}`;
+}
+
+async function bootOptions(
+  values: RunValues,
+): Promise<{ kernel?: string; initrd?: string; append?: string; bios?: string; isDefault: boolean }> {
+  const { kernel, initrd, append, bios } = values;
+  if (kernel !== undefined || bios !== undefined) return { kernel, initrd, append, bios, isDefault: false };
+  const guest = await defaultGuest();
+  return {
+    kernel: guest.kernelPath,
+    initrd: initrd ?? guest.initrdPath,
+    append: `console=ttyS0 quiet${terminalParameters()}${append === undefined ? '' : ` ${append}`}`,
+    isDefault: true,
+  };
+}
+
+/** Status for the process. */
+export async function runCommand(args: readonly string[]): Promise<number> {
+  const values = parseOptions('anillo run', RUN_OPTIONS, args);
+  if (values.help === true) {
+    process.stdout.write(RUN_HELP);
+    return 0;
+  }
+  const devices = Object.assign({}, ...(values.device ?? []).map(parseDevice));
+  const { isDefault, ...boot } = await bootOptions(values);
+  return runSession({
+    machine: {
+      ...boot,
+      ...devices,
+      memory: values.memory,
+      cpu: values.cpu,
+      accel: values.accel as 'auto' | 'jit' | 'interp' | undefined,
+      noReboot: values['no-reboot'],
+    },
+    serial: values.serial ?? ['stdio'],
+    gdb: values.gdb,
+    stats: values.stats,
+    endOfInput: isDefault,
+  });
+}

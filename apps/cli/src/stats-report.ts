@@ -1,0 +1,20 @@
+// `--stats`: the engine's counters as a table.
+
+import type { VcpuStats } from '@anillo/accel/accelerator';
+
+const BYTES_PER_KIB = 1024;
+const grouped = (value: number): string => Math.round(value).toLocaleString('en-US');
+
+export function statsReport(stats: VcpuStats, peakKib: number = process.resourceUsage().maxRSS): string {
+  const rows: (readonly [string, string])[] = [
+    ['guest instructions, interpreted', grouped(stats.interpretedInsns)],
+    ['guest instructions, compiled', grouped(stats.compiledInsns)],
+    ['compilations', grouped(stats.compilations)],
+    ['compilation time, ms', grouped(stats.compileMs)],
+    ['TLB misses', grouped(stats.tlbMisses)],
+    ...Object.entries(stats.exits).map(([kind, count]) => [`exits, ${kind}`, grouped(count)] as const),
+    ['peak memory, MiB', grouped(peakKib / BYTES_PER_KIB)],
+  ];
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value.padStart(16)}\n`).join('');
+}

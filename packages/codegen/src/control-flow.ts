@@ -1,0 +1,147 @@
+// Shape of a region's control flow graph, for writing it as structured WebAssembly (N. Ramsey, "Beyond Relooper", ICFP 2022): reverse postorder,
+// dominator tree, loop headers and merge points. A root node stands for the dispatch on the entry number; a node that retreating edges reach
+// without its dominating them (irreducible) becomes one of the root's targets, and those edges go through the root.
+
+export interface FlowShape {
+  /** Nodes by number: 0..n-1, and the root n. */
+  readonly root: number;
+  /** Number in reverse postorder; -1 for nodes that no entry reaches. */
+  readonly order: Int32Array;
+  /** Children in the dominator tree, in reverse postorder. */
+  readonly children: readonly (readonly number[])[];
+  readonly isLoopHeader: Uint8Array;
+  /** Reached by two or more forward edges, so written once behind a label. */
+  readonly isMerge: Uint8Array;
+  /** Targets of the root: entries, and nodes reached through the dispatch. */
+  readonly dispatched: readonly number[];
+  /** Does the edge go through the root's dispatch loop? */
+  viaRoot(from: number, to: number): boolean;
+  /** Does the root need to be a loop? */
+  readonly rootIsLoop: boolean;
+}
+
+class Shaper {
+  readonly #successors: readonly (readonly number[])[];
+  readonly #root: number;
+  order: Int32Array;
+  #sequence: number[] = [];
+  idom: Int32Array;
+  dispatched: number[];
+
+  constructor(successors: readonly (readonly number[])[], entries: readonly number[]) {
+    this.#successors = successors;
+    this.#root = successors.length;
+    this.dispatched = [...entries];
+    this.order = new Int32Array(0);
+    this.idom = new Int32Array(0);
+    for (;;) {
+      this.#number();
+      this.#dominators();
+      const irreducible = this.#findIrreducible();
+      if (irreducible < 0) return;
+      this.dispatched.push(irreducible);
+    }
+  }
+
+  next(node: number): readonly number[] {
+    return node === this.#root ? this.dispatched : this.#successors[node];
+  }
+  get sequence(): readonly number[] {
+    return this.#sequence;
+  }
+
+  #number(): void {
+    const count = this.#root + 1;
+    const seen = new Uint8Array(count);
+    const post: number[] = [];
+    const stack: [number, number][] = [[this.#root, 0]];
+    seen[this.#root] = 1;
+    for (let top = stack.at(-1); top; top = stack.at(-1)) {
+      const next = this.next(top[0]);
+      if (top[1] === next.length) {
+        post.push(top[0]);
+        stack.pop();
+        continue;
+      }
+      const child = next[top[1]++];
+      if (seen[child]) continue;
+      seen[child] = 1;
+      stack.push([child, 0]);
+    }
+    this.#sequence = post.reverse();
+    this.order = new Int32Array(count).fill(-1);
+    this.#sequence.forEach((node, i) => {
+      this.order[node] = i;
+    });
+  }
+
+  #intersect(a: number, b: number): number {
+    let x = a;
+    let y = b;
+    while (x !== y) {
+      while (this.order[x] > this.order[y]) x = this.idom[x];
+      while (this.order[y] > this.order[x]) y = this.idom[y];
+    }
+    return x;
+  }
+
+  /** Cooper, Harvey, Kennedy: "A simple, fast dominance algorithm". */
+  #dominators(): void {
+    const predecessors: number[][] = Array.from({ length: this.#root + 1 }, () => []);
+    for (const node of this.#sequence) for (const to of this.next(node)) predecessors[to].push(node);
+    this.idom = new Int32Array(this.#root + 1).fill(-1);
+    this.idom[this.#root] = this.#root;
+    for (let changed = true; changed; ) {
+      changed = false;
+      for (const node of this.#sequence) {
+        if (node === this.#root) continue;
+        let idom = -1;
+        for (const from of predecessors[node]) {
+          if (this.idom[from] >= 0) idom = idom < 0 ? from : this.#intersect(idom, from);
+        }
+        if (idom === this.idom[node]) continue;
+        this.idom[node] = idom;
+        changed = true;
+      }
+    }
+  }
+
+  dominates(a: number, b: number): boolean {
+    let node = b;
+    while (this.order[node] > this.order[a]) node = this.idom[node];
+    return node === a;
+  }
+
+  #findIrreducible(): number {
+    for (const from of this.#sequence) {
+      for (const to of this.next(from)) {
+        if (from !== this.#root && this.order[to] <= this.order[from] && !this.dominates(to, from) && !this.dispatched.includes(to)) return to;
+      }
+    }
+    return -1;
+  }
+}
+
+export function shapeFlow(successors: readonly (readonly number[])[], entries: readonly number[]): FlowShape {
+  const root = successors.length;
+  const shaper = new Shaper(successors, entries);
+  const { order, dispatched } = shaper;
+  const isLoopHeader = new Uint8Array(root + 1);
+  const forward = new Int32Array(root + 1);
+  let rootIsLoop = false;
+  const viaRoot = (from: number, to: number): boolean => order[to] <= order[from] && !shaper.dominates(to, from);
+  for (const from of shaper.sequence) {
+    for (const to of shaper.next(from)) {
+      if (order[to] > order[from]) forward[to] += 1;
+      else if (viaRoot(from, to)) rootIsLoop = true;
+      else isLoopHeader[to] = 1;
+    }
+  }
+  const children: number[][] = Array.from({ length: root + 1 }, () => []);
+  for (const node of shaper.sequence) if (node !== root) children[shaper.idom[node]].push(node);
+  const isMerge = new Uint8Array(root + 1);
+  for (let node = 0; node < root; node++) isMerge[node] = forward[node] > 1 ? 1 : 0;
+  // All targets of a dispatch with several need labels.
+  if (dispatched.length > 1) for (const node of dispatched) isMerge[node] = 1;
+  return { root, order, children, isLoopHeader, isMerge, dispatched, viaRoot, rootIsLoop };
+}

@@ -1,0 +1,51 @@
+// All instruction rows, and the routines and helpers that lifted code may call: the one list that new files of rows join.
+
+import type { Helper, Routine } from '@anillo/ir/callee';
+import { CONTROL_HELPERS } from './control.ts';
+import { CPUID_HELPERS } from './cpuid.ts';
+import { FAR_TRANSFER_HELPERS } from './far-transfer.ts';
+import { COMPUTE_FLAGS } from './flags.ts';
+import type { HelperMap } from './helper-map.ts';
+import { ARITHMETIC_ROWS } from './insn/arithmetic.ts';
+import { BIT_ROWS } from './insn/bits.ts';
+import { BRANCH_ROWS } from './insn/branch.ts';
+import { MASKED_LOAD, MASKED_PROBE, MASKED_STORE } from './insn/masked-store.ts';
+import { MMX_ROWS } from './insn/mmx.ts';
+import { MOVE_ROWS } from './insn/move.ts';
+import { SHIFT_ROWS } from './insn/shift.ts';
+import { RECIPROCAL, RECIPROCAL_ROOT } from './insn/simd-approximation.ts';
+import { CONVERT_ROUTINES } from './insn/simd-convert-routines.ts';
+import { SIMD_FLOAT, SIMD_FLOAT_HELPERS } from './insn/simd-float-helper.ts';
+import { FLOAT_ROUTINES } from './insn/simd-float-routines.ts';
+import { SSE_ROWS } from './insn/sse.ts';
+import { STATE_SAVE_HELPERS, STATE_SAVE_ROWS } from './insn/state-save.ts';
+import { STRING_ROUTINES, STRING_ROWS } from './insn/string.ts';
+import { SYSTEM_HELPERS, SYSTEM_ROWS } from './insn/system.ts';
+import { X87_ROWS } from './insn/x87.ts';
+import { INTERRUPT_RETURN_HELPERS } from './interrupt-return.ts';
+import { CHECK_SEGMENT } from './lift.ts';
+import { MSR_HELPERS } from './msr.ts';
+import { PORT_STRING_HELPERS } from './port-string.ts';
+import { PRIVILEGED_HELPERS } from './privileged.ts';
+import type { Row } from './row.ts';
+import { CHECK_BREAKPOINT, SINGLE_STEP_HELPERS } from './single-step.ts';
+import { SYSTEM_CALL_HELPERS } from './system-call.ts';
+import { X87_CALLEES, X87_HELPERS } from './x87/x87-helper-map.ts';
+import { XSAVE_HELPERS } from './xsave.ts';
+
+export const ROWS: readonly Row[] = [
+  ...ARITHMETIC_ROWS, ...SHIFT_ROWS, ...BIT_ROWS, ...MOVE_ROWS, ...BRANCH_ROWS, ...STRING_ROWS, ...SYSTEM_ROWS, ...STATE_SAVE_ROWS,
+  ...X87_ROWS, ...MMX_ROWS, ...SSE_ROWS,
+];
+
+export const ROUTINES: readonly Routine[] = [
+  COMPUTE_FLAGS, CHECK_SEGMENT, ...STRING_ROUTINES, ...FLOAT_ROUTINES.values(), ...CONVERT_ROUTINES.values(), RECIPROCAL, RECIPROCAL_ROOT,
+  ...Object.values(MASKED_PROBE), ...Object.values(MASKED_STORE), ...Object.values(MASKED_LOAD),
+];
+
+export const HELPERS: readonly Helper[] = [...SYSTEM_HELPERS, ...STATE_SAVE_HELPERS, ...Object.values(X87_CALLEES), SIMD_FLOAT, CHECK_BREAKPOINT];
+
+export const HELPER_FUNCTIONS: HelperMap = {
+  ...CONTROL_HELPERS, ...PRIVILEGED_HELPERS, ...MSR_HELPERS, ...CPUID_HELPERS, ...FAR_TRANSFER_HELPERS, ...INTERRUPT_RETURN_HELPERS, ...SYSTEM_CALL_HELPERS,
+  ...PORT_STRING_HELPERS, ...SINGLE_STEP_HELPERS, ...XSAVE_HELPERS, ...X87_HELPERS, ...SIMD_FLOAT_HELPERS,
+};

@@ -1,0 +1,121 @@
+// One x86 vCPU: ties state, lifting, address translation and event delivery together for the accelerator.
+
+import type { Access, CodeSource, GuestCpu, StartState, Translation, VcpuPorts } from '@anillo/ir/frontend';
+import type { Block } from '@anillo/ir/block';
+import { type CpuModel, cpuModel, DEFAULT_CPU_MODEL, parseCpuModel } from './cpu-model.ts';
+import { architectureOf, dumpRegisters, readDebugRegister, writeDebugRegister } from './debug-registers.ts';
+import type { OpcodeTable } from './decode.ts';
+import type { HelperMap, X86Context } from './helper-map.ts';
+import { BlockLifter } from './lift-block.ts';
+import { probeTranslation, translate } from './mmu.ts';
+import { resetState, setStartState } from './reset-state.ts';
+import { deliverStep } from './single-step.ts';
+import { EFLAG, X86State } from './state.ts';
+import { setWord, word, WORD } from './state-words.ts';
+import { deliver, deliverInterrupt, deliverNmi } from './trap.ts';
+
+/** What an embedder may give with a CPU; a plain string is a model as users write it. */
+export interface X86Config {
+  readonly model?: CpuModel | string;
+  /** APIC ID; default 0. */
+  readonly id?: number;
+  /** 32 random bits from a good source. */
+  readonly random?: () => number;
+  /** Milliseconds since 1970. */
+  readonly wallClockMs?: () => number;
+}
+
+/** An X86Config from what an accelerator passes through. */
+export function readConfig(config: unknown): X86Config {
+  if (typeof config === 'string') return { model: config };
+  return (config ?? {}) as X86Config;
+}
+
+const modelOf = ({ model }: X86Config): CpuModel => (model === undefined ? cpuModel(DEFAULT_CPU_MODEL) : typeof model === 'string' ? parseCpuModel(model) : model);
+
+/** The context that helpers work on. */
+export function createContext(ports: VcpuPorts, config: X86Config): X86Context {
+  const { buffer, state } = ports;
+  return {
+    view: X86State.view(buffer, state),
+    ports,
+    model: modelOf(config),
+    words: new Uint32Array(buffer),
+    bytes: new Uint8Array(buffer),
+    data: new DataView(buffer),
+    id: config.id ?? 0,
+    // Not for secrets: an embedder that has a cryptographic source gives it.
+    random: config.random ?? (() => Math.floor(Math.random() * 0x1_0000_0000)),
+    wallClockMs: config.wallClockMs ?? (() => Date.now()),
+  };
+}
+
+export class X86Cpu implements GuestCpu {
+  readonly helpers: Readonly<Record<string, (...args: number[]) => number>>;
+  readonly context: X86Context;
+  readonly #lifter: BlockLifter;
+
+  constructor(ports: VcpuPorts, config: X86Config, helpers: HelperMap, tableFor: (model: CpuModel) => OpcodeTable) {
+    const cpu = createContext(ports, config);
+    this.context = cpu;
+    this.#lifter = new BlockLifter(tableFor(cpu.model));
+    this.helpers = Object.fromEntries(Object.entries(helpers).map(([name, f]) => [name, f.bind(undefined, cpu)]));
+    this.reset();
+  }
+
+  reset(): void {
+    resetState(this.context);
+  }
+  setStart(start: StartState): void {
+    setStartState(this.context, start);
+  }
+
+  translate(access: Access, into: Translation): boolean {
+    return translate(this.context, access, into);
+  }
+  probe(access: Access, into: Translation): boolean {
+    return probeTranslation(this.context, access, into);
+  }
+  lift(source: CodeSource): Block | undefined {
+    return this.#lifter.lift(source);
+  }
+
+  deliver(): boolean {
+    return deliver(this.context);
+  }
+  canInterrupt(): boolean {
+    return (word(this.context, WORD.flags) & EFLAG.IF) !== 0 && word(this.context, WORD.interruptShadow) === 0;
+  }
+  takeShadow(): boolean {
+    if (word(this.context, WORD.interruptShadow) === 0) return false;
+    setWord(this.context, WORD.interruptShadow, 0);
+    return true;
+  }
+  isStepping(): boolean {
+    return (word(this.context, WORD.flags) & EFLAG.TF) !== 0;
+  }
+  stepTrap(): boolean {
+    return deliverStep(this.context);
+  }
+  canTakeNmi(): boolean {
+    return this.context.ports.interrupts.nmiPending === true && word(this.context, WORD.nmiBlocked) === 0 && word(this.context, WORD.interruptShadow) === 0;
+  }
+  interrupt(vector: number): boolean {
+    if (vector >= 0) return deliverInterrupt(this.context, vector);
+    this.context.ports.interrupts.takeNmi?.();
+    return deliverNmi(this.context);
+  }
+
+  readRegister(name: string): Uint8Array | undefined {
+    return readDebugRegister(this.context, name);
+  }
+  writeRegister(name: string, bytes: Uint8Array): boolean {
+    return writeDebugRegister(this.context, name, bytes);
+  }
+  get architecture(): string {
+    return architectureOf(this.context);
+  }
+  describe(): string {
+    return dumpRegisters(this.context);
+  }
+}

@@ -1,0 +1,153 @@
+// Compares two executors' results of one case, leaving out what the manuals leave undefined. FOP, FIP and FDP are not compared: AMD's FXSAVE and
+// XSAVE keep them only while an exception is pending (APM 2, 11.4.4).
+
+import { DATA_BASE, DATA_BYTES } from './memory-map.ts';
+import { FLAG, IMAGE, type TestCase, type TestResult, u16, u32, u64, undefinedBits } from './test-case.ts';
+
+export interface Difference {
+  /** 'rax', 'rflags', 'ymm3', 'st0', 'data+0x120', 'outcome', ... */
+  readonly field: string;
+  readonly expected: string;
+  readonly actual: string;
+}
+
+export const GPR_NAMES = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'];
+const PAGE_FAULT = 14;
+const USER_END = 0x7fff_ffff_f000n;
+const PRESENT = 1;
+/** Intel documents 1.5 * 2^-12 for RCPPS and RSQRTPS; two CPUs may differ by twice that. */
+const RECIPROCAL_ERROR = 2 ** -10;
+
+const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
+const bytesHex = (bytes: Uint8Array): string => [...bytes].reverse().map((b) => b.toString(16).padStart(2, '0')).join('');
+
+function sameBytes(a: Uint8Array, b: Uint8Array, at: number, count: number): boolean {
+  for (let i = at; i < at + count; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** How many instructions had been completed where the case stopped. */
+export function completed(c: TestCase, result: TestResult): number {
+  if (result.outcome === 'end') return c.instructions.length;
+  const offset = Number(u64(result.state, IMAGE.rip)) - c.codeAddress;
+  let at = 0;
+  for (let i = 0; i < c.instructions.length; i++) {
+    at += c.instructions[i].bytes.length;
+    if (offset < at) return i;
+  }
+  return c.instructions.length;
+}
+
+/** Bits of RFLAGS and of the x87 status word that count, for a case that ended like `result`. */
+export function definedMasks(c: TestCase, result: TestResult): { flags: number; fsw: number } {
+  const count = completed(c, result);
+  let flags = undefinedBits(c.instructions, count, 'flags') | FLAG.rf;
+  let fsw = undefinedBits(c.instructions, count, 'fsw');
+  // A group of instructions that stops inside, and a string instruction that stops half-way, have done part of their work.
+  if (count < c.instructions.length) {
+    flags |= c.instructions[count].flags.undefined;
+    fsw |= c.instructions[count].fsw.undefined;
+  }
+  return { flags: ~flags, fsw: ~fsw & 0xffff };
+}
+
+function compareFault(expected: TestResult, actual: TestResult, out: Difference[]): void {
+  const a = expected.state;
+  const b = actual.state;
+  const vector = u32(a, IMAGE.vector);
+  const number = (field: string, x: number | bigint, y: number | bigint): void => {
+    if (x !== y) out.push({ field, expected: hex(x), actual: hex(y) });
+  };
+  number('vector', vector, u32(b, IMAGE.vector));
+  number('rip', u64(a, IMAGE.rip), u64(b, IMAGE.rip));
+  if (vector !== u32(b, IMAGE.vector)) return;
+  // Linux sets the present bit for addresses in its own half.
+  const hidden = vector === PAGE_FAULT && u64(a, IMAGE.faultAddress) >= USER_END ? PRESENT : 0;
+  number('error code', (u32(a, IMAGE.errorCode) | hidden) >>> 0, (u32(b, IMAGE.errorCode) | hidden) >>> 0);
+  if (vector === PAGE_FAULT) number('cr2', u64(a, IMAGE.faultAddress), u64(b, IMAGE.faultAddress));
+}
+
+function closeF32(a: Uint8Array, b: Uint8Array, at: number): boolean {
+  const x = new DataView(a.buffer, a.byteOffset + at, 4).getFloat32(0, true);
+  const y = new DataView(b.buffer, b.byteOffset + at, 4).getFloat32(0, true);
+  if (sameBytes(a, b, at, 4)) return true;
+  return Number.isFinite(x) && Number.isFinite(y) && Math.abs(x - y) <= RECIPROCAL_ERROR * Math.abs(x);
+}
+
+function closeLanes(a: Uint8Array, b: Uint8Array, at: number): boolean {
+  for (let i = 0; i < 16; i += 4) if (!closeF32(a, b, at + i)) return false;
+  return true;
+}
+
+/** Within one unit in the last place of the 80-bit format. */
+function closeF80(a: Uint8Array, b: Uint8Array, at: number): boolean {
+  const value = (image: Uint8Array): bigint => (BigInt(u16(image, at + 8) & 0x7fff) << 63n) | (u64(image, at) & 0x7fff_ffff_ffff_ffffn);
+  const distance = value(a) - value(b);
+  return a[at + 9] >> 7 === b[at + 9] >> 7 && distance <= 1n && distance >= -1n;
+}
+
+function compareVectors(c: TestCase, faulted: boolean, a: Uint8Array, b: Uint8Array, out: Difference[]): void {
+  const { tolerance, vectorsOnFault } = c.undefined;
+  for (let i = 0; i < (c.mode === 64 ? 16 : 8); i++) {
+    const low = IMAGE.xmm + 16 * i;
+    const high = IMAGE.ymmHigh + 16 * i;
+    if (sameBytes(a, b, low, 16) && sameBytes(a, b, high, 16)) continue;
+    if (faulted && (vectorsOnFault >> i) & 1) continue;
+    if (tolerance?.kind === 'f32' && tolerance.register === i && closeLanes(a, b, low) && closeLanes(a, b, high)) continue;
+    const text = (image: Uint8Array): string => `${bytesHex(image.subarray(high, high + 16))}_${bytesHex(image.subarray(low, low + 16))}`;
+    out.push({ field: `ymm${i}`, expected: text(a), actual: text(b) });
+  }
+}
+
+function compareStack(c: TestCase, masks: { fsw: number }, a: Uint8Array, b: Uint8Array, out: Difference[]): void {
+  const { tolerance } = c.undefined;
+  const word = (field: string, at: number, mask: number): void => {
+    if ((u16(a, at) & mask) !== (u16(b, at) & mask)) out.push({ field, expected: hex(u16(a, at) & mask), actual: hex(u16(b, at) & mask) });
+  };
+  word('fcw', IMAGE.fcw, 0xffff);
+  word('fsw', IMAGE.fsw, masks.fsw);
+  word('ftw', IMAGE.ftw, 0xff);
+  for (let i = 0; i < 8; i++) {
+    const at = IMAGE.st + 16 * i;
+    if (sameBytes(a, b, at, 10)) continue;
+    if (tolerance?.kind === 'x87' && i < tolerance.register && closeF80(a, b, at)) continue;
+    out.push({ field: `st${i}`, expected: bytesHex(a.subarray(at, at + 10)), actual: bytesHex(b.subarray(at, at + 10)) });
+  }
+}
+
+function compareData(c: TestCase, a: Uint8Array, b: Uint8Array, out: Difference[]): void {
+  if (Buffer.compare(a, b) === 0) return;
+  for (let i = 0; i < DATA_BYTES; i++) {
+    if (a[i] === b[i] || c.undefined.memory.some(([start, end]) => i >= start && i < end)) continue;
+    const end = Math.min(i + 16, DATA_BYTES);
+    out.push({ field: `data ${hex(DATA_BASE + i)}`, expected: bytesHex(a.subarray(i, end)), actual: bytesHex(b.subarray(i, end)) });
+    return;
+  }
+}
+
+/** Empty when the two agree. `expected` is the host's. */
+export function compareResults(c: TestCase, expected: TestResult, actual: TestResult): Difference[] {
+  const out: Difference[] = [];
+  if (expected.outcome !== actual.outcome || expected.outcome === 'died') {
+    const text = (r: TestResult): string => `${r.outcome}${r.outcome === 'fault' ? ` ${u32(r.state, IMAGE.vector)} at ${hex(u64(r.state, IMAGE.rip))}` : ''} ${r.note ?? ''}`.trim();
+    out.push({ field: 'outcome', expected: text(expected), actual: text(actual) });
+    return out;
+  }
+  const a = expected.state;
+  const b = actual.state;
+  if (expected.outcome === 'fault') compareFault(expected, actual, out);
+  const masks = definedMasks(c, expected);
+  const low = c.mode === 64 ? 8 : 4;
+  for (let i = 0; i < (c.mode === 64 ? 16 : 8); i++) {
+    const at = IMAGE.gpr + 8 * i;
+    if (!sameBytes(a, b, at, low)) out.push({ field: GPR_NAMES[i], expected: hex(u64(a, at)), actual: hex(u64(b, at)) });
+  }
+  const flags = [u32(a, IMAGE.rflags) & masks.flags, u32(b, IMAGE.rflags) & masks.flags];
+  if (flags[0] !== flags[1]) out.push({ field: 'rflags', expected: hex(flags[0]), actual: hex(flags[1]) });
+  const mxcsr = [u32(a, IMAGE.mxcsr), u32(b, IMAGE.mxcsr)];
+  if (mxcsr[0] !== mxcsr[1]) out.push({ field: 'mxcsr', expected: hex(mxcsr[0]), actual: hex(mxcsr[1]) });
+  compareVectors(c, expected.outcome === 'fault', a, b, out);
+  compareStack(c, masks, a, b, out);
+  compareData(c, expected.data, actual.data, out);
+  return out;
+}
