@@ -47,6 +47,7 @@ async function main(): Promise<number> {
   using _host = host;
   const seed = values.seed === undefined ? Date.now() % 1_000_000_007 : integer('seed', values.seed);
   const cases = integer('cases', values.cases);
+  if (values.mode !== undefined && values.mode !== '32' && values.mode !== '64') throw new Error(`--mode ${values.mode}: give 32 or 64.`);
   const modes: Mode[] = values.mode === '32' ? [32] : values.mode === '64' ? [64] : [64, 32];
   const tested = await executorsUnderTest();
   let mismatches = 0;

@@ -36,7 +36,10 @@ function casesOf(mode: Mode): Map<string, TestCase[]> {
 }
 
 function linesOf(host: Executor, cases: readonly TestCase[], mode: Mode): string[] {
-  const texts = disassemble(cases.map((c) => c.code), mode);
+  const texts = disassemble(
+    cases.map((c) => c.code),
+    mode,
+  );
   if (texts === undefined) throw new Error('objdump is not installed; install binutils.');
   const lines = new Set<string>();
   for (const [i, result] of host.run(cases).entries()) {

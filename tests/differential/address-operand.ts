@@ -48,7 +48,13 @@ function absolute(builder: CaseBuilder, target: bigint, addressSize: boolean): A
   return { ...common, modrm: 4, sib: 0x25, ripTarget: undefined, address: extended };
 }
 
-function encodeParts(builder: CaseBuilder, { base, index, scale }: Parts, displacement: number, addressSize: boolean, address: bigint): AddressOperand {
+function encodeParts(
+  builder: CaseBuilder,
+  { base, index, scale }: Parts,
+  displacement: number,
+  addressSize: boolean,
+  address: bigint,
+): AddressOperand {
   const random = builder.random;
   const noBase = base < 0;
   let displacementBytes: 0 | 1 | 4 = 4;
@@ -99,7 +105,11 @@ export function aim(builder: CaseBuilder, target: bigint, needKnown: boolean): A
 /** Any ModRM and SIB with whatever the registers hold: mostly a fault. */
 function stray(builder: CaseBuilder, addressSize: boolean): AddressOperand {
   const random = builder.random;
-  const parts: Parts = { base: random.below(builder.mode === 64 ? 16 : 8), index: random.pick([-1, 0, 1, 2, 3, 5, 6, 7]), scale: random.below(4) };
+  const parts: Parts = {
+    base: random.below(builder.mode === 64 ? 16 : 8),
+    index: random.pick([-1, 0, 1, 2, 3, 5, 6, 7]),
+    scale: random.below(4),
+  };
   for (const i of [parts.base, parts.index]) if (i >= 0) builder.reads(i);
   return { ...encodeParts(builder, parts, random.pick([0, 1, -1, random.u32() | 0]), addressSize, 0n), address: undefined };
 }

@@ -63,7 +63,7 @@ class TranslatorExecutor implements Executor {
       nowNs: () => performance.now() * 1e6,
       poll: () => {},
     };
-    const accelerator = createWasmAccelerator(this.#stoppingFrontend(), { cpuConfig: (name) => cpuModel(name), hotAt: 1 });
+    const accelerator = createWasmAccelerator(this.#stoppingFrontend(), { cpuConfig: (name) => ({ model: cpuModel(name) }), hotAt: 1 });
     this.#vm = accelerator.createVm({ regions: [{ start: 0, byteCount: RAM_BYTES, kind: 'ram' }], cpuModel: 'max', ports, tier });
     this.#vcpu = this.#vm.createVcpu(0);
     this.#writeTables();
@@ -80,7 +80,7 @@ class TranslatorExecutor implements Executor {
         this.#context = {
           view,
           ports,
-          model: config as X86Context['model'],
+          model: (config as { model: X86Context['model'] }).model,
           words: new Uint32Array(ports.buffer),
           bytes: new Uint8Array(ports.buffer),
           data: new DataView(ports.buffer),

@@ -25,7 +25,10 @@ export function assemble(source: string): Assembled {
 }
 
 export function trampolineModule({ code, exit64 }: Assembled): string {
-  const lines = Buffer.from(code).toString('hex').match(/.{1,128}/g) ?? [];
+  const lines =
+    Buffer.from(code)
+      .toString('hex')
+      .match(/.{1,128}/g) ?? [];
   return `// host-trampoline.s, assembled by assemble-trampoline.ts; a test holds the two together.
 
 export const EXIT64_OFFSET = 0x${exit64.toString(16)};

@@ -79,7 +79,9 @@ export class CaseBuilder {
   #seedRegisters(): void {
     for (let i = 0; i < (this.mode === 64 ? 16 : 8); i++) this.#write(i, this.sparse ? 0n : hostileInteger(this.random));
     const hostileStack = this.canFault && !this.sparse && this.random.chance(4);
-    const stack = hostileStack ? hostileAddress(this.random, 8, 8, true) : BigInt(DATA_BASE + PAGE_BYTES + this.random.between(0x80, 0x1f0) * 8);
+    const stack = hostileStack
+      ? hostileAddress(this.random, 8, 8, true)
+      : BigInt(DATA_BASE + PAGE_BYTES + this.random.between(0x80, 0x1f0) * 8);
     this.#write(4, this.sparse ? BigInt(DATA_BASE + 0x1800) : stack);
     if (this.sparse) return;
     fillHostile(this.random, this.element, this.state, IMAGE.xmm, this.mode === 64 ? 256 : 128);

@@ -19,7 +19,11 @@ const PRESENT = 1;
 const RECIPROCAL_ERROR = 2 ** -10;
 
 const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
-const bytesHex = (bytes: Uint8Array): string => [...bytes].reverse().map((b) => b.toString(16).padStart(2, '0')).join('');
+const bytesHex = (bytes: Uint8Array): string =>
+  [...bytes]
+    .reverse()
+    .map((b) => b.toString(16).padStart(2, '0'))
+    .join('');
 
 function sameBytes(a: Uint8Array, b: Uint8Array, at: number, count: number): boolean {
   for (let i = at; i < at + count; i++) if (a[i] !== b[i]) return false;
@@ -51,7 +55,10 @@ export function definedMasks(c: TestCase, result: TestResult): { flags: number; 
   return { flags: ~flags, fsw: ~fsw & 0xffff };
 }
 
-function compareFault(expected: TestResult, actual: TestResult, out: Difference[]): void {
+/** In which order these access their many bytes is the microcode's affair: of CR2 only the page counts. */
+const LONG_ACCESS = new Set(['fxsave', 'fxrstor', 'fnsave', 'frstor', 'fnstenv', 'fldenv']);
+
+function compareFault(c: TestCase, expected: TestResult, actual: TestResult, out: Difference[]): void {
   const a = expected.state;
   const b = actual.state;
   const vector = u32(a, IMAGE.vector);
@@ -64,7 +71,9 @@ function compareFault(expected: TestResult, actual: TestResult, out: Difference[
   // Linux sets the present bit for addresses in its own half.
   const hidden = vector === PAGE_FAULT && u64(a, IMAGE.faultAddress) >= USER_END ? PRESENT : 0;
   number('error code', (u32(a, IMAGE.errorCode) | hidden) >>> 0, (u32(b, IMAGE.errorCode) | hidden) >>> 0);
-  if (vector === PAGE_FAULT) number('cr2', u64(a, IMAGE.faultAddress), u64(b, IMAGE.faultAddress));
+  if (vector !== PAGE_FAULT) return;
+  const ignored = LONG_ACCESS.has(c.instructions[completed(c, expected)]?.name) ? 0xfffn : 0n;
+  number('cr2', u64(a, IMAGE.faultAddress) | ignored, u64(b, IMAGE.faultAddress) | ignored);
 }
 
 function closeF32(a: Uint8Array, b: Uint8Array, at: number): boolean {
@@ -129,13 +138,14 @@ function compareData(c: TestCase, a: Uint8Array, b: Uint8Array, out: Difference[
 export function compareResults(c: TestCase, expected: TestResult, actual: TestResult): Difference[] {
   const out: Difference[] = [];
   if (expected.outcome !== actual.outcome || expected.outcome === 'died') {
-    const text = (r: TestResult): string => `${r.outcome}${r.outcome === 'fault' ? ` ${u32(r.state, IMAGE.vector)} at ${hex(u64(r.state, IMAGE.rip))}` : ''} ${r.note ?? ''}`.trim();
+    const text = (r: TestResult): string =>
+      `${r.outcome}${r.outcome === 'fault' ? ` ${u32(r.state, IMAGE.vector)} at ${hex(u64(r.state, IMAGE.rip))}` : ''} ${r.note ?? ''}`.trim();
     out.push({ field: 'outcome', expected: text(expected), actual: text(actual) });
     return out;
   }
   const a = expected.state;
   const b = actual.state;
-  if (expected.outcome === 'fault') compareFault(expected, actual, out);
+  if (expected.outcome === 'fault') compareFault(c, expected, actual, out);
   const masks = definedMasks(c, expected);
   const low = c.mode === 64 ? 8 : 4;
   for (let i = 0; i < (c.mode === 64 ? 16 : 8); i++) {

@@ -19,7 +19,18 @@ export function disassemble(codes: readonly Uint8Array[], mode: Mode): string[] 
     for (const [i, code] of codes.entries()) image.set(code, i * SLOT_BYTES);
     writeFileSync(file, image);
     const machine = mode === 64 ? 'i386:x86-64' : 'i386';
-    const args = ['-D', '-b', 'binary', '-m', machine, '-M', 'intel', '--no-show-raw-insn', `--adjust-vma=0x${CODE_BASE.toString(16)}`, file];
+    const args = [
+      '-D',
+      '-b',
+      'binary',
+      '-m',
+      machine,
+      '-M',
+      'intel',
+      '--no-show-raw-insn',
+      `--adjust-vma=0x${CODE_BASE.toString(16)}`,
+      file,
+    ];
     const run = spawnSync('objdump', args, { encoding: 'utf8', maxBuffer: 1 << 28 });
     if (run.status !== 0) return undefined;
     const texts: string[][] = codes.map(() => []);
@@ -27,7 +38,12 @@ export function disassemble(codes: readonly Uint8Array[], mode: Mode): string[] 
       const offset = Number.parseInt(match[1], 16) - CODE_BASE;
       const slot = Math.floor(offset / SLOT_BYTES);
       if (offset - slot * SLOT_BYTES >= codes[slot].length) continue;
-      texts[slot].push(match[2].replace(/\s*[#<].*$/, '').replace(/\s+/g, ' ').trim());
+      texts[slot].push(
+        match[2]
+          .replace(/\s*[#<].*$/, '')
+          .replace(/\s+/g, ' ')
+          .trim(),
+      );
     }
     return texts.map((lines) => lines.join('; '));
   } finally {

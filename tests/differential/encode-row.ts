@@ -51,7 +51,21 @@ export function elementOf(operand: Operand): Element {
 function operandBytes(operand: Operand, size: number, wide: boolean): number {
   const type = operand.type;
   const vector = wide ? 32 : 16;
-  const fixed: Record<string, number> = { b: 1, w: 2, d: 4, q: 8, ss: 4, sd: 8, dq: 16, qq: 32, t: 10, bcd: 10, x: vector, ps: vector, pd: vector };
+  const fixed: Record<string, number> = {
+    b: 1,
+    w: 2,
+    d: 4,
+    q: 8,
+    ss: 4,
+    sd: 8,
+    dq: 16,
+    qq: 32,
+    t: 10,
+    bcd: 10,
+    x: vector,
+    ps: vector,
+    pd: vector,
+  };
   if (type in fixed) return fixed[type];
   if (type === 'v' || type === 'y' || type === 'z') return size / 8;
   if (type.startsWith('/')) return vector / Number(type[1]);
@@ -79,7 +93,8 @@ function immediateBytes(builder: CaseBuilder, encoding: Encoding, type: string):
   const random = builder.random;
   const count = type === 'b' ? 1 : type === 'w' ? 2 : type === 'z' ? Math.min(4, encoding.size / 8) : encoding.size / 8;
   const bytes = new Uint8Array(8);
-  if (count === 1) bytes[0] = random.chance(50) ? random.pick([0, 1, 2, 7, 8, 0xf, 0x10, 0x1f, 0x20, 0x3f, 0x7f, 0x80, 0xff]) : random.below(256);
+  if (count === 1)
+    bytes[0] = random.chance(50) ? random.pick([0, 1, 2, 7, 8, 0xf, 0x10, 0x1f, 0x20, 0x3f, 0x7f, 0x80, 0xff]) : random.below(256);
   else fillHostile(random, 'int', bytes, 0, 8);
   return [...bytes.subarray(0, count)];
 }
@@ -97,7 +112,12 @@ function placeMemory(builder: CaseBuilder, encoding: Encoding, operand: Operand)
   const bytes = operandBytes(operand, encoding.size, encoding.wide);
   const exact = ['env', 'fximage', 'storenv', 'storefx', 'cmpxchg', 'mxcsr', 'fcw'].some((o) => row.options.has(o));
   const inside = ['storenv', 'storefx'].some((o) => row.options.has(o));
-  const target = hostileAddress(builder.random, Math.max(1, bytes), alignment(row, operand, bytes, encoding.lock), builder.canFault && !inside);
+  const target = hostileAddress(
+    builder.random,
+    Math.max(1, bytes),
+    alignment(row, operand, bytes, encoding.lock),
+    builder.canFault && !inside,
+  );
   const wrapped = builder.mode === 32 ? target & 0xffff_ffffn : target;
   encoding.memory = aim(builder, wrapped, exact || builder.sparse);
   encoding.memoryBytes = bytes;
@@ -207,7 +227,8 @@ function legacyPrefixes(builder: CaseBuilder, encoding: Encoding): number[] {
   if (!builder.sparse && random.chance(3)) prefixes.push(random.pick([0x26, 0x2e, 0x36, 0x3e]));
   if (row.vex) return prefixes;
   if (encoding.size === 16 && row.prefix !== 0x66) prefixes.push(0x66);
-  const plain = row.group === 'base' && row.map === 0 && row.prefix === 0 && !encoding.lock && (row.opcode & 0xf8) !== 0x90 && row.opcode !== 0xf1;
+  const plain =
+    row.group === 'base' && row.map === 0 && row.prefix === 0 && !encoding.lock && (row.opcode & 0xf8) !== 0x90 && row.opcode !== 0xf1;
   if (!builder.sparse && plain) {
     if (encoding.size === 8 && random.chance(2)) prefixes.push(0x66);
     else if (random.chance(1)) prefixes.push(random.pick([0xf2, 0xf3]));
@@ -315,7 +336,8 @@ function tryRow(builder: CaseBuilder, row: Row): boolean {
   const bytes = assemble(builder, encoding, rex);
   appendOperandBytes(builder, encoding, bytes);
   if (bytes.length > builder.room || bytes.length > 15) return false;
-  const hasRex = rex || encoding.reg > 7 || encoding.rm > 7 || (encoding.memory !== undefined && (encoding.memory.x | encoding.memory.b) !== 0);
+  const hasRex =
+    rex || encoding.reg > 7 || encoding.rm > 7 || (encoding.memory !== undefined && (encoding.memory.x | encoding.memory.b) !== 0);
   for (const operand of row.operands) {
     if (operand.kind === 'G') useGeneral(builder, encoding.reg, operand, hasRex);
     if (operand.kind === 'B') builder.operand(encoding.vvvv);

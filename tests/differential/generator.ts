@@ -28,7 +28,20 @@ interface Group {
   readonly specials: SpecialInstruction[];
 }
 
-const WEIGHT: Record<string, number> = { base: 8, shift: 3, string: 2, branch: 2, stack: 2, fault: 0.4, transcendental: 0.3, cx16: 0.5, popcnt: 0.4, lzcnt: 0.4, movbe: 0.6, adx: 0.6 };
+const WEIGHT: Record<string, number> = {
+  base: 8,
+  shift: 3,
+  string: 2,
+  branch: 2,
+  stack: 2,
+  fault: 0.4,
+  transcendental: 0.3,
+  cx16: 0.5,
+  popcnt: 0.4,
+  lzcnt: 0.4,
+  movbe: 0.6,
+  adx: 0.6,
+};
 const POOL_SEED = 0x5eed;
 
 export const ALL_ROWS: readonly Row[] = [...INTEGER_ROWS, ...VECTOR_ROWS, ...X87_ROWS];
@@ -54,13 +67,16 @@ export class Generator {
     };
     for (const row of ALL_ROWS) {
       const usable = inMode(row, options.mode) && row.features.every((f) => options.features.has(f));
-      if (usable && matches(only, [row.name, row.group, ...row.features.slice(row.group === 'base' ? 1 : 0)])) group(row.group).rows.push(row);
+      if (usable && matches(only, [row.name, row.group, ...row.features.slice(row.group === 'base' ? 1 : 0)]))
+        group(row.group).rows.push(row);
     }
     for (const special of SPECIAL_INSTRUCTIONS) {
-      if ((special.mode ?? options.mode) === options.mode && matches(only, [special.name, special.group])) group(special.group).specials.push(special);
+      if ((special.mode ?? options.mode) === options.mode && matches(only, [special.name, special.group]))
+        group(special.group).specials.push(special);
     }
     this.#groups.push(...groups.values());
-    if (this.#groups.length === 0) throw new Error(`no instruction matches "${only.join(',')}" on this host; see the section names in tests/differential/rows-*.ts.`);
+    if (this.#groups.length === 0)
+      throw new Error(`no instruction matches "${only.join(',')}" on this host; see the section names in tests/differential/rows-*.ts.`);
     for (const g of this.#groups) for (let i = 0; i < Math.ceil((WEIGHT[g.name] ?? 2) * 10); i++) this.#wheel.push(g);
   }
 
@@ -94,7 +110,12 @@ export class Generator {
 
   #builder(random: Random, first: Row | SpecialInstruction): CaseBuilder {
     const { mode, sparse = false } = this.#options;
-    return new CaseBuilder(random, this.#pools, { mode, element: elementFor(first, random), sparse, canFault: !sparse && random.chance(70) });
+    return new CaseBuilder(random, this.#pools, {
+      mode,
+      element: elementFor(first, random),
+      sparse,
+      canFault: !sparse && random.chance(70),
+    });
   }
 
   #build(random: Random, seed: number, index: number, first: Row | SpecialInstruction, count: number): TestCase {

@@ -201,7 +201,12 @@ function readResult(record: Uint8Array): TestResult {
   return { outcome: u32(state, IMAGE.vector) === NO_FAULT ? 'end' : 'fault', state, data };
 }
 
-const died = (note: string): TestResult => ({ outcome: 'died', state: new Uint8Array(IMAGE_BYTES), data: new Uint8Array(RESULT_STRIDE - RESULT_DATA), note });
+const died = (note: string): TestResult => ({
+  outcome: 'died',
+  state: new Uint8Array(IMAGE_BYTES),
+  data: new Uint8Array(RESULT_STRIDE - RESULT_DATA),
+  note,
+});
 
 class HostExecutor implements Executor {
   readonly name = 'host';
@@ -262,7 +267,8 @@ class HostExecutor implements Executor {
       this.#child ??= this.#native.fork(this.#arena.address, this.#control);
       const replied = this.#native.command(this.#child);
       const stopped = Number(this.#get('caseIndex'));
-      for (let i = next; i < stopped; i++) results.push(readResult(this.#results.view.subarray(i * RESULT_STRIDE, (i + 1) * RESULT_STRIDE)));
+      for (let i = next; i < stopped; i++)
+        results.push(readResult(this.#results.view.subarray(i * RESULT_STRIDE, (i + 1) * RESULT_STRIDE)));
       next = stopped;
       if (replied) continue;
       results.push(died(this.#buryChild()));
@@ -276,7 +282,9 @@ class HostExecutor implements Executor {
     this.#child = undefined;
     const step = this.#get('setupStep');
     if (step !== SETUP_DONE) {
-      throw new Error(`the host executor's child failed in step ${step} with errno ${-BigInt.asIntN(64, this.#get('setupError'))}; see host-trampoline.s.`);
+      throw new Error(
+        `the host executor's child failed in step ${step} with errno ${-BigInt.asIntN(64, this.#get('setupError'))}; see host-trampoline.s.`,
+      );
     }
     return `the child ended with wait status 0x${status.toString(16)}`;
   }

@@ -96,7 +96,11 @@ export function parseRow(line: string, group: string, features: readonly string[
     options: new Set(options),
     flags: effect('', FLAG_LETTER),
     fsw: effect('f', FSW_DIGIT),
-    implied: (options.find((o) => o.startsWith('imp=')) ?? 'imp=').slice(4).split('+').filter(Boolean).map((r) => REGISTER[r]),
+    implied: (options.find((o) => o.startsWith('imp=')) ?? 'imp=')
+      .slice(4)
+      .split('+')
+      .filter(Boolean)
+      .map((r) => REGISTER[r]),
   };
 }
 
@@ -131,7 +135,8 @@ function vexRows(row: Row, own: readonly string[]): Row[] {
 function mmxRow(row: Row): Row {
   const toMmx: Record<string, string> = { V: 'P', W: 'Q', U: 'N' };
   const operands = row.operands.map((o) => (o.kind in toMmx ? { kind: toMmx[o.kind], type: 'q' } : o));
-  const feature = row.features[0] === 'sse2' ? (row.options.has('mmxext') ? 'sse' : row.options.has('mmx2') ? 'sse2' : 'mmx') : row.features[0];
+  const feature =
+    row.features[0] === 'sse2' ? (row.options.has('mmxext') ? 'sse' : row.options.has('mmx2') ? 'sse2' : 'mmx') : row.features[0];
   return { ...row, group: 'mmx', features: ['mmx', feature], prefix: 0, operands };
 }
 

@@ -33,7 +33,8 @@ const divide: Preparation = (builder, encoding) => {
     builder.assign(RAX, BigInt((negative ? -1 : 1) * random.below(0x3000)) & 0xffffn);
     return true;
   }
-  if (encoding.memory === undefined && encoding.rm !== RAX && encoding.rm !== RDX) builder.assign(encoding.rm, random.u64() >> BigInt(random.below(64)));
+  if (encoding.memory === undefined && encoding.rm !== RAX && encoding.rm !== RDX)
+    builder.assign(encoding.rm, random.u64() >> BigInt(random.below(64)));
   const high = random.chance(70) ? 0n : BigInt(random.below(8));
   builder.assign(RDX, negative ? ~high : high);
   builder.assign(RAX, random.u64());
@@ -75,7 +76,10 @@ const cmpxchg: Preparation = (builder, encoding) => {
 const mxcsr: Preparation = (builder, encoding) => {
   const at = dataOffset(encoding);
   // Reserved bits fault; bit 17 (misaligned SSE, AMD's) is left out because hosts differ.
-  const value = builder.random.chance(4) && builder.canFault ? 1 << builder.random.pick([16, 18, 19, 24, 31]) : 0x1f80 | (builder.random.u32() & 0xe07f);
+  const value =
+    builder.random.chance(4) && builder.canFault
+      ? 1 << builder.random.pick([16, 18, 19, 24, 31])
+      : 0x1f80 | (builder.random.u32() & 0xe07f);
   const masked = builder.canFault && builder.random.chance(15) ? value & ~0x1f80 : value;
   if (at >= 0) setU32(builder.data, at, masked);
   return at >= 0 || encoding.memory?.address !== undefined;
@@ -173,7 +177,21 @@ const bextr: Preparation = (builder, encoding) => {
   return true;
 };
 
-const PREPARATIONS: Record<string, Preparation> = { divide, bitoffset, cmpxchg, mxcsr, fcw, env, fximage, storenv, storefx, maskmov, lengths, counts, bextr };
+const PREPARATIONS: Record<string, Preparation> = {
+  divide,
+  bitoffset,
+  cmpxchg,
+  mxcsr,
+  fcw,
+  env,
+  fximage,
+  storenv,
+  storefx,
+  maskmov,
+  lengths,
+  counts,
+  bextr,
+};
 
 export function prepare(builder: CaseBuilder, encoding: Encoding): boolean {
   const { row } = encoding;

@@ -10,7 +10,13 @@ import { formatVector } from './vector-format.ts';
 /** A longer line is no use as a vector. */
 const VECTOR_LIMIT = 2000;
 
-export function describeMismatch(original: TestCase, shrunk: TestCase, executor: string, differences: readonly Difference[], host: Executor): string {
+export function describeMismatch(
+  original: TestCase,
+  shrunk: TestCase,
+  executor: string,
+  differences: readonly Difference[],
+  host: Executor,
+): string {
   const text = disassemble([shrunk.code], shrunk.mode)?.[0] ?? shrunk.instructions.map((i) => i.name).join('; ');
   const lines = [
     `MISMATCH ${executor}: seed ${original.seed} case ${original.index} mode ${original.mode} (${shrunk.instructions.length} of ${original.instructions.length} instructions left)`,

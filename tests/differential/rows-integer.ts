@@ -16,7 +16,11 @@ function arithmetic(): string {
     lines.push(`${name} ${hex(i * 8)} Eb,Gb ${lock} ${flags}`, `${name} ${hex(i * 8 + 1)} Ev,Gv ${lock} ${flags}`);
     lines.push(`${name} ${hex(i * 8 + 2)} Gb,Eb ${flags}`, `${name} ${hex(i * 8 + 3)} Gv,Ev ${flags}`);
     lines.push(`${name} ${hex(i * 8 + 4)} Ib imp=ax ${flags}`, `${name} ${hex(i * 8 + 5)} Iz imp=ax ov ${flags}`);
-    lines.push(`${name} 80/${i} Eb,Ib ${lock} ${flags}`, `${name} 81/${i} Ev,Iz ${lock} ${flags}`, `${name} 83/${i} Ev,Ib ${lock} ${flags}`);
+    lines.push(
+      `${name} 80/${i} Eb,Ib ${lock} ${flags}`,
+      `${name} 81/${i} Ev,Iz ${lock} ${flags}`,
+      `${name} 83/${i} Ev,Ib ${lock} ${flags}`,
+    );
     lines.push(`${name} 82/${i} Eb,Ib i64 ${lock} ${flags}`);
   }
   return lines.join('\n');
@@ -35,7 +39,9 @@ function shifts(): string {
 }
 
 function conditional(): string {
-  return CONDITION_NAME.map((c, i) => `set${c} 0f.${hex(0x90 + i)} Eb r=${CONDITION_READS[i]}\ncmov${c} 0f.${hex(0x40 + i)} Gv,Ev r=${CONDITION_READS[i]}`).join('\n');
+  return CONDITION_NAME.map(
+    (c, i) => `set${c} 0f.${hex(0x90 + i)} Eb r=${CONDITION_READS[i]}\ncmov${c} 0f.${hex(0x40 + i)} Gv,Ev r=${CONDITION_READS[i]}`,
+  ).join('\n');
 }
 
 const BASE = `
@@ -198,5 +204,9 @@ export const INTEGER_ROWS: readonly Row[] = [
   ...parseRows('bmi1', ['bmi1'], BMI1),
   ...parseRows('bmi2', ['bmi2'], BMI2),
   ...parseRows('sse4_2', ['sse4_2'], 'crc32 f2.0f38.f0 Gy,Eb\ncrc32 f2.0f38.f1 Gv,Ev'),
-  ...parseRows('sse2', ['sse2'], 'movnti 0f.c3 My,Gy\nlfence 0f.ae fixed=e8\nmfence 0f.ae fixed=f0\nsfence 0f.ae fixed=f8\nclflush 0f.ae/7 Mb'),
+  ...parseRows(
+    'sse2',
+    ['sse2'],
+    'movnti 0f.c3 My,Gy\nlfence 0f.ae fixed=e8\nmfence 0f.ae fixed=f0\nsfence 0f.ae fixed=f8\nclflush 0f.ae/7 Mb',
+  ),
 ];

@@ -296,11 +296,28 @@ vgatherqpd vex.66.0f38.93 Vpd,Xq,Hpd w1
 
 function fma(): string {
   const lines: string[] = [];
-  for (const [high, order] of [[0x90, '132'], [0xa0, '213'], [0xb0, '231']] as const) {
-    for (const [low, name] of [[6, 'fmaddsub'], [7, 'fmsubadd'], [8, 'fmadd'], [0xa, 'fmsub'], [0xc, 'fnmadd'], [0xe, 'fnmsub']] as const) {
-      lines.push(`v${name}${order}ps vex.66.0f38.${hex(high + low)} Vps,Hps,Wps w0`, `v${name}${order}pd vex.66.0f38.${hex(high + low)} Vpd,Hpd,Wpd w1`);
+  for (const [high, order] of [
+    [0x90, '132'],
+    [0xa0, '213'],
+    [0xb0, '231'],
+  ] as const) {
+    for (const [low, name] of [
+      [6, 'fmaddsub'],
+      [7, 'fmsubadd'],
+      [8, 'fmadd'],
+      [0xa, 'fmsub'],
+      [0xc, 'fnmadd'],
+      [0xe, 'fnmsub'],
+    ] as const) {
+      lines.push(
+        `v${name}${order}ps vex.66.0f38.${hex(high + low)} Vps,Hps,Wps w0`,
+        `v${name}${order}pd vex.66.0f38.${hex(high + low)} Vpd,Hpd,Wpd w1`,
+      );
       if (low < 8) continue;
-      lines.push(`v${name}${order}ss vex.66.0f38.${hex(high + low + 1)} Vss,Hss,Wss w0 l0`, `v${name}${order}sd vex.66.0f38.${hex(high + low + 1)} Vsd,Hsd,Wsd w1 l0`);
+      lines.push(
+        `v${name}${order}ss vex.66.0f38.${hex(high + low + 1)} Vss,Hss,Wss w0 l0`,
+        `v${name}${order}sd vex.66.0f38.${hex(high + low + 1)} Vsd,Hsd,Wsd w1 l0`,
+      );
     }
   }
   return lines.join('\n');
@@ -317,7 +334,11 @@ export const VECTOR_ROWS: readonly Row[] = [
   ...parseRows('sse2', ['sse2'], `${packed(PACKED_2, '0f', 'mmx2')}\n${packed(PACKED_SSE2_ONLY, '0f', '')}`),
   ...parseRows('sse3', ['sse3'], SSE3),
   ...parseRows('ssse3', ['ssse3'], `${SSSE3}\n${packed(PACKED_SSSE3, '0f38', 'mmx')}`),
-  ...parseRows('sse4_1', ['sse4_1'], `${SSE41}\n${packed(PACKED_SSE41, '0f38', '')}\n${extensions(0x20, 'pmovsx')}\n${extensions(0x30, 'pmovzx')}`),
+  ...parseRows(
+    'sse4_1',
+    ['sse4_1'],
+    `${SSE41}\n${packed(PACKED_SSE41, '0f38', '')}\n${extensions(0x20, 'pmovsx')}\n${extensions(0x30, 'pmovzx')}`,
+  ),
   ...parseRows('sse4_2', ['sse4_2'], SSE42),
   ...parseRows('aes', ['aes'], AES),
   ...parseRows('pclmulqdq', ['pclmulqdq'], 'pclmulqdq 66.0f3a.44 Vx,Wx,Ib v3x'),

@@ -9,7 +9,12 @@ function arithmetic(): string {
   const names = ['fadd', 'fmul', 'fcom', 'fcomp', 'fsub', 'fsubr', 'fdiv', 'fdivr'];
   for (const [i, name] of names.entries()) {
     const effect = name.startsWith('fcom') ? 'fm=0123' : 'fu=023 fm=1';
-    lines.push(`${name} d8/${i} Mss ${effect}`, `${name} dc/${i} Msd ${effect}`, `fi${name.slice(1)} da/${i} Md ${effect}`, `fi${name.slice(1)} de/${i} Mw ${effect}`);
+    lines.push(
+      `${name} d8/${i} Mss ${effect}`,
+      `${name} dc/${i} Msd ${effect}`,
+      `fi${name.slice(1)} da/${i} Md ${effect}`,
+      `fi${name.slice(1)} de/${i} Mw ${effect}`,
+    );
     lines.push(`${name} d8:${hex(0xc0 + i * 8)}+i ${effect}`);
     if (name.startsWith('fcom')) continue;
     // The register forms with ST(i) as destination swap sub and subr, div and divr; the names here are the d8 row's.
@@ -22,7 +27,10 @@ function moves(): string {
   const reads = ['c', 'z', 'cz', 'p'];
   const names = ['b', 'e', 'be', 'u'];
   return reads
-    .map((r, i) => `fcmov${names[i]} da:${hex(0xc0 + i * 8)}+i r=${r} fu=023 fm=1\nfcmovn${names[i]} db:${hex(0xc0 + i * 8)}+i r=${r} fu=023 fm=1`)
+    .map(
+      (r, i) =>
+        `fcmov${names[i]} da:${hex(0xc0 + i * 8)}+i r=${r} fu=023 fm=1\nfcmovn${names[i]} db:${hex(0xc0 + i * 8)}+i r=${r} fu=023 fm=1`,
+    )
     .join('\n');
 }
 

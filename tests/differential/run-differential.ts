@@ -33,7 +33,8 @@ function explain(options: DifferentialOptions, executor: Executor, c: TestCase):
   const differs = (candidate: TestCase): ReturnType<typeof compareResults> =>
     compareResults(candidate, options.host.run([candidate])[0], executor.run([candidate])[0]);
   // Found in a batch but not alone: something outlived a case, here or in the executor under test.
-  if (differs(c).length === 0) return `MISMATCH ${executor.name}: seed ${c.seed} case ${c.index} mode ${c.mode}: does not repeat when run alone`;
+  if (differs(c).length === 0)
+    return `MISMATCH ${executor.name}: seed ${c.seed} case ${c.index} mode ${c.mode}: does not repeat when run alone`;
   const small = shrink(c, (candidate) => differs(candidate).length > 0);
   return describeMismatch(c, small, executor.name, differs(small), options.host);
 }
@@ -45,7 +46,8 @@ export function runDifferential(options: DifferentialOptions): DifferentialOutco
   let done = 0;
   while (done < options.count && mismatches < options.limit) {
     const cases: TestCase[] = [];
-    for (let i = 0; i < BATCH_CASES && done + i < options.count; i++) cases.push(options.generator.make(options.seed, options.first + done + i));
+    for (let i = 0; i < BATCH_CASES && done + i < options.count; i++)
+      cases.push(options.generator.make(options.seed, options.first + done + i));
     const expected = options.host.run(cases);
     const bad = new Map<TestCase, Executor>();
     for (const executor of options.tested) {
@@ -62,4 +64,3 @@ export function runDifferential(options: DifferentialOptions): DifferentialOutco
   }
   return { cases: done, mismatches };
 }
-

@@ -21,7 +21,8 @@ const ALIGNED_FIELDS = [
 export function readsUndefined(instructions: readonly Instruction[]): boolean {
   return instructions.some(
     (instruction, i) =>
-      (instruction.flags.read & undefinedBits(instructions, i, 'flags')) !== 0 || (instruction.fsw.read & undefinedBits(instructions, i, 'fsw')) !== 0,
+      (instruction.flags.read & undefinedBits(instructions, i, 'flags')) !== 0 ||
+      (instruction.fsw.read & undefinedBits(instructions, i, 'fsw')) !== 0,
   );
 }
 
@@ -69,7 +70,12 @@ function* simplerData(c: TestCase): Generator<TestCase> {
   }
 }
 
-function repeat(c: TestCase, candidates: (c: TestCase) => Iterable<TestCase>, fails: (c: TestCase) => boolean, budget: { left: number }): TestCase {
+function repeat(
+  c: TestCase,
+  candidates: (c: TestCase) => Iterable<TestCase>,
+  fails: (c: TestCase) => boolean,
+  budget: { left: number },
+): TestCase {
   let best = c;
   for (let progress = true; progress; ) {
     progress = false;

@@ -59,7 +59,21 @@ export const RESULT_DATA = IMAGE_BYTES;
 export const RESULT_STRIDE = RESULT_DATA + DATA_BYTES;
 
 /** Bits of RFLAGS that a case may set at the start, beside bit 1 and IF, which are always 1. */
-export const FLAG = { cf: 1, pf: 4, af: 16, zf: 64, sf: 128, tf: 256, if: 512, df: 1024, of: 2048, nt: 0x4000, rf: 0x10000, ac: 0x40000, id: 0x200000 } as const;
+export const FLAG = {
+  cf: 1,
+  pf: 4,
+  af: 16,
+  zf: 64,
+  sf: 128,
+  tf: 256,
+  if: 512,
+  df: 1024,
+  of: 2048,
+  nt: 0x4000,
+  rf: 0x10000,
+  ac: 0x40000,
+  id: 0x200000,
+} as const;
 export const STATUS_FLAGS = 0x8d5;
 
 /** A floating-point result that the architecture gives only approximately. */
@@ -131,7 +145,8 @@ export interface TestResult {
 
 export const codeOffset = (c: TestCase): number => c.codeAddress - CODE_BASE;
 
-export const u32 = (image: Uint8Array, at: number): number => (image[at] | (image[at + 1] << 8) | (image[at + 2] << 16) | (image[at + 3] << 24)) >>> 0;
+export const u32 = (image: Uint8Array, at: number): number =>
+  (image[at] | (image[at + 1] << 8) | (image[at + 2] << 16) | (image[at + 3] << 24)) >>> 0;
 export const u16 = (image: Uint8Array, at: number): number => image[at] | (image[at + 1] << 8);
 export const u64 = (image: Uint8Array, at: number): bigint => (BigInt(u32(image, at + 4)) << 32n) | BigInt(u32(image, at));
 

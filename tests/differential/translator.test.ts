@@ -25,7 +25,16 @@ for (const mode of [64, 32] as const) {
     const found: string[] = [];
     try {
       const generator = new Generator({ mode, features: hostFeatures() });
-      const outcome = runDifferential({ generator, host, tested, seed: SEED, first: 0, count: CASES[mode], limit: SHOWN, onMismatch: (m) => found.push(m) });
+      const outcome = runDifferential({
+        generator,
+        host,
+        tested,
+        seed: SEED,
+        first: 0,
+        count: CASES[mode],
+        limit: SHOWN,
+        onMismatch: (m) => found.push(m),
+      });
       assert.deepEqual(found, []);
       assert.equal(outcome.cases, CASES[mode]);
     } finally {

@@ -101,7 +101,8 @@ export function formatVector(c: TestCase, result: TestResult, text: string): str
     const raw = readField(result.state, place);
     if (field === 'flags') {
       const mask = BigInt(masks.flags & STATUS_AND_DF);
-      if ((raw & mask) !== (before & mask) || (masks.flags & STATUS_AND_DF) !== STATUS_AND_DF) outputs.push(`flags=${(raw & mask).toString(16)}/${mask.toString(16)}`);
+      if ((raw & mask) !== (before & mask) || (masks.flags & STATUS_AND_DF) !== STATUS_AND_DF)
+        outputs.push(`flags=${(raw & mask).toString(16)}/${mask.toString(16)}`);
     } else if (field === 'fsw') {
       const mask = BigInt(masks.fsw);
       if ((raw & mask) !== (before & mask) || masks.fsw !== 0xffff) outputs.push(`fsw=${(raw & mask).toString(16)}/${mask.toString(16)}`);
@@ -129,7 +130,8 @@ function applyMemory(data: Uint8Array, word: string): void {
 export function parseVector(line: string): Vector {
   const parts = line.split('|').map((part) => part.trim());
   const sides = parts[3]?.split('->');
-  if (parts.length !== 4 || sides.length !== 2) throw new Error(`"${line}" is not a vector; write mode | bytes | text | inputs -> outputs.`);
+  if (parts.length !== 4 || sides.length !== 2)
+    throw new Error(`"${line}" is not a vector; write mode | bytes | text | inputs -> outputs.`);
   const mode: Mode = parts[0] === '32' ? 32 : 64;
   const state = vectorStart();
   const data = new Uint8Array(DATA_BYTES);
@@ -152,7 +154,17 @@ export function parseVector(line: string): Vector {
       expected.push({ field, value: BigInt(`0x${bits}`), mask: mask === undefined ? all : BigInt(`0x${mask}`) });
     }
   }
-  const test: TestCase = { seed: 0, index: 0, mode, instructions: [], code: Uint8Array.fromHex(parts[1]), codeAddress: CODE_BASE, state, data, undefined: undefinedParts };
+  const test: TestCase = {
+    seed: 0,
+    index: 0,
+    mode,
+    instructions: [],
+    code: Uint8Array.fromHex(parts[1]),
+    codeAddress: CODE_BASE,
+    state,
+    data,
+    undefined: undefinedParts,
+  };
   return { text: parts[2], test, expected, data: after };
 }
 
@@ -167,7 +179,8 @@ export function checkVector({ test, expected, data }: Vector, result: TestResult
   const out: Difference[] = [];
   const wanted = new Map(expected.map((e) => [e.field, e]));
   const fault = wanted.has('vec') ? 'fault' : 'end';
-  if (result.outcome !== fault) return [{ field: 'outcome', expected: fault, actual: `${result.outcome} ${result.note ?? u32(result.state, IMAGE.vector)}` }];
+  if (result.outcome !== fault)
+    return [{ field: 'outcome', expected: fault, actual: `${result.outcome} ${result.note ?? u32(result.state, IMAGE.vector)}` }];
   const sixteen = test.mode === 64 ? -1n : 0xffff_ffffn;
   for (const [field, at] of PLACES) {
     const expectation = wanted.get(field);

@@ -30,7 +30,12 @@ test('every tier gives what the vectors say', async (t) => {
       await t.test(`${tier.name} ${file}`, () => {
         const vectors = vectorsOf(file);
         const results = tier.run(vectors.map((v) => v.test));
-        const wrong = vectors.flatMap((v, i) => checkVector(v, results[i]).map((d) => `${v.test.mode} ${Buffer.from(v.test.code).toString('hex')} ${v.text}: ${d.field} expected ${d.expected}, got ${d.actual}`));
+        const wrong = vectors.flatMap((v, i) =>
+          checkVector(v, results[i]).map(
+            (d) =>
+              `${v.test.mode} ${Buffer.from(v.test.code).toString('hex')} ${v.text}: ${d.field} expected ${d.expected}, got ${d.actual}`,
+          ),
+        );
         assert.deepEqual(wrong.slice(0, SHOWN), []);
       });
     }

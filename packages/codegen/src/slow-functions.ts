@@ -18,6 +18,7 @@ const O = {
   wrap: opcodeOf('i32.wrap_i64'),
   add: opcodeOf('i32.add'),
   add64: opcodeOf('i64.add'),
+  and64: opcodeOf('i64.and'),
   extend: opcodeOf('i64.extend_i32_u'),
   and: opcodeOf('i32.and'),
   gtU: opcodeOf('i32.gt_u'),
@@ -211,8 +212,8 @@ class SlowFunction {
     f.op(O.gtU);
     f.ifRarely();
     if (this.#op.kind !== 'load') {
-      this.#probeByte(0);
-      this.#probeByte(byteCount - 1);
+      this.#probeFirstByte();
+      this.#probeNextPage(byteCount);
     }
     if (this.#op.kind === 'store') {
       f.get(CPU);
@@ -228,12 +229,19 @@ class SlowFunction {
     f.end();
   }
 
-  #probeByte(distance: number): void {
+  #probeFirstByte(): void {
+    this.#call('probe_write8', () => this.#f.get(VA));
+    this.#returnIfFault();
+  }
+  /** A fault there is reported for the page's first byte. */
+  #probeNextPage(byteCount: number): void {
     const f = this.#f;
     this.#call('probe_write8', () => {
       f.get(VA);
-      f.i64(distance, 0);
+      f.i64(byteCount - 1, 0);
       f.op(O.add64);
+      f.i64(-4096, -1);
+      f.op(O.and64);
     });
     this.#returnIfFault();
   }

@@ -11,7 +11,11 @@ const memory = new RegionMemory(new ArrayBuffer(4096), [{ start: gpa(0), byteCou
 
 for (const declaration of CATALOG) {
   test(`${declaration.name} is made with its defaults, saves what it restores, and resets`, () => {
-    const device = declaration.create({ clock: rig.clock, memory, control: rig.control, irq: rig.irq }, parseOptions(declaration, {}), undefined);
+    const device = declaration.create(
+      { clock: rig.clock, memory, control: rig.control, irq: rig.irq },
+      parseOptions(declaration, {}),
+      undefined,
+    );
     device.restore(device.save());
     device.reset();
     assert.ok((device.ports?.length ?? 0) > 0);

@@ -7,13 +7,7 @@ import { isaDebugExit } from './system/isa-debug-exit.ts';
 import { pcTestdev } from './system/pc-testdev.ts';
 import { pvPanic } from './system/pvpanic.ts';
 
-export const CATALOG: readonly DeviceDeclaration[] = [
-  debugConsole,
-  isaDebugExit,
-  pcTestdev,
-  pvPanic,
-  uart16550,
-];
+export const CATALOG: readonly DeviceDeclaration[] = [debugConsole, isaDebugExit, pcTestdev, pvPanic, uart16550];
 
 /** The declaration of that name, if any. */
 export function findDevice(name: string): DeviceDeclaration | undefined {

@@ -38,7 +38,10 @@ export function parseOptions(declaration: DeviceDeclaration, given: Readonly<Rec
     const text = given[key];
     const value = text === undefined ? option.default : /^(0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) : Number.NaN;
     if (!(value >= option.minimum && value <= option.maximum)) {
-      throw new AnilloError('BAD_OPTION', `Option ${key} of device ${declaration.name} must be a number from ${option.minimum} to ${option.maximum}, not "${text}".`);
+      throw new AnilloError(
+        'BAD_OPTION',
+        `Option ${key} of device ${declaration.name} must be a number from ${option.minimum} to ${option.maximum}, not "${text}".`,
+      );
     }
     values[key] = value;
   }

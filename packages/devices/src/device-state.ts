@@ -23,7 +23,10 @@ export class DeviceState<S extends StructSpec> {
 
   restore(state: Uint8Array): void {
     if (state.length !== this.#bytes.length) {
-      throw new AnilloError('STATE', `Device state of ${state.length} bytes does not fit (${this.#bytes.length} expected); restore it with the version that saved it.`);
+      throw new AnilloError(
+        'STATE',
+        `Device state of ${state.length} bytes does not fit (${this.#bytes.length} expected); restore it with the version that saved it.`,
+      );
     }
     this.#bytes.set(state);
   }

@@ -1,6 +1,7 @@
 // Control and debug registers, and what depends on them. SDM Vol. 3A 2.5 (control registers), 9.8.5 (entering long mode), Vol. 3B 17.2 (debug
 // registers), Vol. 2 MOV CR/DR, LMSW, CLTS, XSETBV, INVLPG, INVPCID. Operands are in x0. Helpers that change the mode leave `pc` to the row.
 
+import { hasTrapBreakpoint } from './breakpoint.ts';
 import { raise, type HelperMap, type X86Context } from './helper-map.ts';
 import { readWords, currentPrivilege } from './linear-memory.ts';
 import { loadPdptes } from './mmu.ts';
@@ -154,6 +155,8 @@ function writeDebug(cpu: X86Context, register: number): number {
   else if (number === 7) setWords(cpu, WORD.dr + 14, (low & 0xffff_2bff) | DR7_FIXED, 0);
   else setWords(cpu, WORD.dr + 2 * number, low, high);
   if (number === 7) syncMode(cpu);
+  // Pages with data breakpoints must not be in the TLB.
+  if (hasTrapBreakpoint(word(cpu, WORD.dr + 14))) cpu.ports.flushTlb();
   return 0;
 }
 

@@ -221,6 +221,7 @@ function farReturn(cpu: X86Context, bits: number, popBytes: number): number {
     else if (in64BitCode(cpu)) setWords(cpu, WORD.gpr + 2 * RSP, popped[4] + popBytes, 0);
     else setStackPointer(cpu, attributes, popped[4] + popBytes);
     dropInnerSegments(cpu, selector & 3);
+    syncMode(cpu);
   }
   return 0;
 }

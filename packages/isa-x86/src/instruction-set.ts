@@ -9,15 +9,9 @@ import type { HelperMap } from './helper-map.ts';
 import { ARITHMETIC_ROWS } from './insn/arithmetic.ts';
 import { BIT_ROWS } from './insn/bits.ts';
 import { BRANCH_ROWS } from './insn/branch.ts';
-import { MASKED_LOAD, MASKED_PROBE, MASKED_STORE } from './insn/masked-store.ts';
-import { MMX_ROWS } from './insn/mmx.ts';
 import { MOVE_ROWS } from './insn/move.ts';
 import { SHIFT_ROWS } from './insn/shift.ts';
-import { RECIPROCAL, RECIPROCAL_ROOT } from './insn/simd-approximation.ts';
-import { CONVERT_ROUTINES } from './insn/simd-convert-routines.ts';
-import { SIMD_FLOAT, SIMD_FLOAT_HELPERS } from './insn/simd-float-helper.ts';
-import { FLOAT_ROUTINES } from './insn/simd-float-routines.ts';
-import { SSE_ROWS } from './insn/sse.ts';
+import { SIMD_HELPER_MAP, SIMD_HELPERS, SIMD_ROUTINES, SIMD_ROWS } from './insn/simd.ts';
 import { STATE_SAVE_HELPERS, STATE_SAVE_ROWS } from './insn/state-save.ts';
 import { STRING_ROUTINES, STRING_ROWS } from './insn/string.ts';
 import { SYSTEM_HELPERS, SYSTEM_ROWS } from './insn/system.ts';
@@ -35,17 +29,16 @@ import { XSAVE_HELPERS } from './xsave.ts';
 
 export const ROWS: readonly Row[] = [
   ...ARITHMETIC_ROWS, ...SHIFT_ROWS, ...BIT_ROWS, ...MOVE_ROWS, ...BRANCH_ROWS, ...STRING_ROWS, ...SYSTEM_ROWS, ...STATE_SAVE_ROWS,
-  ...X87_ROWS, ...MMX_ROWS, ...SSE_ROWS,
+  ...X87_ROWS, ...SIMD_ROWS,
 ];
 
 export const ROUTINES: readonly Routine[] = [
-  COMPUTE_FLAGS, CHECK_SEGMENT, ...STRING_ROUTINES, ...FLOAT_ROUTINES.values(), ...CONVERT_ROUTINES.values(), RECIPROCAL, RECIPROCAL_ROOT,
-  ...Object.values(MASKED_PROBE), ...Object.values(MASKED_STORE), ...Object.values(MASKED_LOAD),
+  COMPUTE_FLAGS, CHECK_SEGMENT, ...STRING_ROUTINES, ...SIMD_ROUTINES,
 ];
 
-export const HELPERS: readonly Helper[] = [...SYSTEM_HELPERS, ...STATE_SAVE_HELPERS, ...Object.values(X87_CALLEES), SIMD_FLOAT, CHECK_BREAKPOINT];
+export const HELPERS: readonly Helper[] = [...SYSTEM_HELPERS, ...STATE_SAVE_HELPERS, ...Object.values(X87_CALLEES), ...SIMD_HELPERS, CHECK_BREAKPOINT];
 
 export const HELPER_FUNCTIONS: HelperMap = {
   ...CONTROL_HELPERS, ...PRIVILEGED_HELPERS, ...MSR_HELPERS, ...CPUID_HELPERS, ...FAR_TRANSFER_HELPERS, ...INTERRUPT_RETURN_HELPERS, ...SYSTEM_CALL_HELPERS,
-  ...PORT_STRING_HELPERS, ...SINGLE_STEP_HELPERS, ...XSAVE_HELPERS, ...X87_HELPERS, ...SIMD_FLOAT_HELPERS,
+  ...PORT_STRING_HELPERS, ...SINGLE_STEP_HELPERS, ...XSAVE_HELPERS, ...X87_HELPERS, ...SIMD_HELPER_MAP,
 };

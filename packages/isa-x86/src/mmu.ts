@@ -5,6 +5,7 @@
 import { ACCESS, type Access, type Translation } from '@anillo/ir/frontend';
 import { raise, type X86Context } from './helper-map.ts';
 import { CR0, CR4, EFER, TLB_CLASS, tlbClassOf } from './mode.ts';
+import { noteAccess, pageHasBreakpoint } from './breakpoint.ts';
 import { VECTOR } from './state.ts';
 import { isCanonical, setWords, signedField, word, WORD, highWord } from './state-words.ts';
 
@@ -198,7 +199,7 @@ export function raisePageFault(cpu: X86Context, linear: number, errorCode: numbe
 }
 
 /** Translation of the linear address in the header, for the present privilege. False: the fault has been recorded. */
-export function translate(cpu: X86Context, access: Access, into: Translation): boolean {
+export function translate(cpu: X86Context, access: Access, into: Translation, byteCount = 1): boolean {
   let linear = signedField(cpu, WORD.accessAddress);
   if ((word(cpu, WORD.efer) & EFER.LMA) === 0) linear = word(cpu, WORD.accessAddress);
   else if (!isCanonical(linear)) {
@@ -206,7 +207,13 @@ export function translate(cpu: X86Context, access: Access, into: Translation): b
     return false;
   }
   const fault = walk(cpu, linear, access, tlbClassOf(cpu), into);
-  if (fault < 0) return true;
+  if (fault < 0) {
+    if (access !== ACCESS.EXECUTE && (word(cpu, WORD.dr + 14) & 0xff) !== 0 && pageHasBreakpoint(cpu, linear)) {
+      noteAccess(cpu, linear, byteCount, access === ACCESS.WRITE);
+      into.grants &= 1 << ACCESS.EXECUTE;
+    }
+    return true;
+  }
   raisePageFault(cpu, linear, fault);
   return false;
 }

@@ -2,6 +2,7 @@
 // SDM Vol. 1 chapter 19 (I/O protection), Vol. 3A 20.3.3 (VME, PVI), Vol. 2 for each. Operands and results are in x0 and x1.
 
 import { getEflags, setEflags } from './eflags.ts';
+import { notePort } from './breakpoint.ts';
 import { raise, type HelperMap, type X86Context } from './helper-map.ts';
 import { ATTRIBUTE, CR0, CR4, cplOf, syncMode } from './mode.ts';
 import { in64BitCode, inspectDescriptor, isCode, isConforming, isProtected, isUserDescriptor, isV86, descriptorDpl, descriptorLimit, loadLdtr, loadSegment, loadTr, newDescriptor, inLongMode, readTss, segmentAttributes, segmentLimit, segmentSelector, systemType } from './segments.ts';
@@ -142,11 +143,13 @@ export const PRIVILEGED_HELPERS: HelperMap = {
   /** Result in x0. */
   portIn(cpu, port, byteCount) {
     if (checkIo(cpu, port, byteCount) !== 0) return 1;
+    notePort(cpu, port, byteCount);
     setWords(cpu, x, cpu.ports.readPort(port, byteCount as Width), 0);
     return 0;
   },
   portOut(cpu, port, byteCount, value) {
     if (checkIo(cpu, port, byteCount) !== 0) return 1;
+    notePort(cpu, port, byteCount);
     cpu.ports.writePort(port, byteCount as Width, byteCount === 4 ? value >>> 0 : value & (byteCount === 2 ? 0xffff : 0xff));
     return 0;
   },

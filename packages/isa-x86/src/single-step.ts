@@ -1,29 +1,34 @@
-// Debug exceptions of the processor itself: single-step and instruction breakpoints. SDM Vol. 3B 17.2, 17.3.
+// Debug exceptions of the processor itself: single-step, and the traps and faults of breakpoints (breakpoint.ts). SDM Vol. 3B 17.2, 17.3.
 
 import { helper, type Helper } from '@anillo/ir/callee';
 import { raise, type HelperMap, type X86Context } from './helper-map.ts';
+import { breakpointsAt, hasTrapBreakpoint } from './breakpoint.ts';
 import { EFLAG, VECTOR } from './state.ts';
 import { setWord, signedField, word, WORD } from './state-words.ts';
 import { deliverEvent, EVENT } from './trap.ts';
 
 const DR6_BS = 0x4000;
 
-/** The instruction begun with EFLAGS.TF set has completed. False: shutdown. */
-export function deliverStep(cpu: X86Context): boolean {
-  setWord(cpu, WORD.faultDr6, DR6_BS);
-  const pc = signedField(cpu, WORD.pc);
-  return deliverEvent(cpu, VECTOR.DB, -1, EVENT.EXCEPTION, pc, pc);
+/** Must instructions run one by one, each followed by `deliverStep`? Asked before each; starts the instruction's records anew. */
+export function beginStep(cpu: X86Context): boolean {
+  const stepping = (word(cpu, WORD.flags) & EFLAG.TF) !== 0 || hasTrapBreakpoint(word(cpu, WORD.dr + 14));
+  if (stepping) {
+    setWord(cpu, WORD.stackShadow, 0);
+    setWord(cpu, WORD.stepFlags, word(cpu, WORD.flags) & EFLAG.TF);
+  }
+  return stepping;
 }
 
-/** Breakpoints enabled in DR7 for execution at `linear`, as DR6 bits. */
-export function breakpointsAt(cpu: X86Context, linear: number): number {
-  const dr7 = word(cpu, WORD.dr + 14);
-  let hits = 0;
-  for (let i = 0; i < 4; i++) {
-    const enabled = ((dr7 >> (2 * i)) & 3) !== 0 && ((dr7 >> (16 + 4 * i)) & 3) === 0;
-    if (enabled && signedField(cpu, WORD.dr + 2 * i) === linear) hits |= 1 << i;
-  }
-  return hits;
+/** The instruction begun after `beginStep` has completed: single-step and data breakpoint traps. False: shutdown. */
+export function deliverStep(cpu: X86Context): boolean {
+  const status = word(cpu, WORD.pendingDr6) | (word(cpu, WORD.stepFlags) !== 0 ? DR6_BS : 0);
+  // MOV SS and POP SS: a single-step trap is lost, breakpoints wait for the next instruction.
+  if (word(cpu, WORD.stackShadow) !== 0) return true;
+  setWord(cpu, WORD.pendingDr6, 0);
+  if (status === 0) return true;
+  setWord(cpu, WORD.faultDr6, status);
+  const pc = signedField(cpu, WORD.pc);
+  return deliverEvent(cpu, VECTOR.DB, -1, EVENT.EXCEPTION, pc, pc);
 }
 
 /** Called at the start of every block while an instruction breakpoint is armed (MODE.BREAK). */

@@ -84,6 +84,12 @@ export const X86State = struct({
   faultInNewTask: 'u32',
   /** 1: interrupts are held off for one instruction (STI, MOV SS, POP SS). */
   interruptShadow: 'u64',
+  /** 1: the instruction just executed was MOV SS or POP SS, after which debug traps wait for the next one. */
+  stackShadow: 'u64',
+  /** Data and I/O breakpoints met by the present instruction, as DR6 bits. */
+  pendingDr6: 'u32',
+  /** EFLAGS.TF as it was before the instruction that is being stepped. */
+  stepFlags: 'u32',
   fpuIp: 'u64',
   fpuDp: 'u64',
   /** Physical x87 registers R0..R7: significand (also MM0..MM7), then sign and exponent (16 bits used). */
@@ -117,6 +123,7 @@ export const CC_DST = slot('ccDst', 'i64', at.ccDst);
 export const CC_SRC = slot('ccSrc', 'i64', at.ccSrc);
 export const CC_AUX = slot('ccAux', 'i64', at.ccAux);
 export const INTERRUPT_SHADOW = slot('interruptShadow', 'i64', at.interruptShadow, true);
+export const STACK_SHADOW = slot('stackShadow', 'i64', at.stackShadow, true);
 export const FLAGS = slot('flags', 'i64', at.flags);
 
 export const ES = 0;

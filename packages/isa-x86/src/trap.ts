@@ -226,6 +226,7 @@ export function deliver(cpu: X86Context): boolean {
   setWord(cpu, WORD.trapAt, 0);
   setWord(cpu, WORD.faultSoftware, 0);
   setWord(cpu, WORD.faultInNewTask, 0);
+  setWord(cpu, WORD.pendingDr6, 0);
   const returnPc = event === EVENT.EXCEPTION ? pc : cutPc(cpu, pc + word(cpu, WORD.faultInsnBytes));
   return deliverEvent(cpu, vector, error, event, pc, returnPc);
 }

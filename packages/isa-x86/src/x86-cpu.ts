@@ -9,7 +9,7 @@ import type { HelperMap, X86Context } from './helper-map.ts';
 import { BlockLifter } from './lift-block.ts';
 import { probeTranslation, translate } from './mmu.ts';
 import { resetState, setStartState } from './reset-state.ts';
-import { deliverStep } from './single-step.ts';
+import { beginStep, deliverStep } from './single-step.ts';
 import { EFLAG, X86State } from './state.ts';
 import { setWord, word, WORD } from './state-words.ts';
 import { deliver, deliverInterrupt, deliverNmi } from './trap.ts';
@@ -70,8 +70,9 @@ export class X86Cpu implements GuestCpu {
     setStartState(this.context, start);
   }
 
-  translate(access: Access, into: Translation): boolean {
-    return translate(this.context, access, into);
+  /** `byteCount`: size of the access, for data breakpoints. */
+  translate(access: Access, into: Translation, byteCount = 1): boolean {
+    return translate(this.context, access, into, byteCount);
   }
   probe(access: Access, into: Translation): boolean {
     return probeTranslation(this.context, access, into);
@@ -92,7 +93,7 @@ export class X86Cpu implements GuestCpu {
     return true;
   }
   isStepping(): boolean {
-    return (word(this.context, WORD.flags) & EFLAG.TF) !== 0;
+    return beginStep(this.context);
   }
   stepTrap(): boolean {
     return deliverStep(this.context);

@@ -56,5 +56,5 @@ export async function createAccelerator(): Promise<Accelerator> {
     import('@anillo/accel-wasm/wasm-accelerator'),
     import('@anillo/isa-x86/frontend'),
   ]);
-  return createWasmAccelerator(X86, { cpuConfig: parseCpu });
+  return createWasmAccelerator(X86, { cpuConfig: (text) => ({ model: parseCpu(text) }) });
 }

@@ -223,9 +223,9 @@ export class RandomBlock {
 
   /** Values made inside stay inside. */
   #scoped(write: () => void): void {
-    const marks = [this.#i64.length, this.#i32.length, this.#v128.length];
+    const marks = [this.#i64.length, this.#i32.length, this.#v128.length, this.#temps.length];
     write();
-    [this.#i64.length, this.#i32.length, this.#v128.length] = marks;
+    [this.#i64.length, this.#i32.length, this.#v128.length, this.#temps.length] = marks;
   }
 
   #control(depth: number): void {

@@ -14,7 +14,10 @@ export class IoBus {
 
   add(range: IoRange): void {
     if (range.byteCount < 1 || range.start < 0 || range.start + range.byteCount > PORT_COUNT) {
-      throw new AnilloError('BAD_OPTION', `I/O ports 0x${range.start.toString(16)} + ${range.byteCount} are not within 0..0xffff; choose another base.`);
+      throw new AnilloError(
+        'BAD_OPTION',
+        `I/O ports 0x${range.start.toString(16)} + ${range.byteCount} are not within 0..0xffff; choose another base.`,
+      );
     }
     for (let port = range.start; port < range.start + range.byteCount; port++) {
       const other = this.#ranges[this.#owner[port]];

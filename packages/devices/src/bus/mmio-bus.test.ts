@@ -3,7 +3,13 @@ import { test } from 'node:test';
 import type { IoRange } from '../device.ts';
 import { MmioBus } from './mmio-bus.ts';
 
-const constant = (start: number, byteCount: number, value: number, extra: Partial<IoRange> = {}): IoRange => ({ start, byteCount, read: () => value, write: () => {}, ...extra });
+const constant = (start: number, byteCount: number, value: number, extra: Partial<IoRange> = {}): IoRange => ({
+  start,
+  byteCount,
+  read: () => value,
+  write: () => {},
+  ...extra,
+});
 
 test('ranges are found wherever they lie; gaps read as ones', () => {
   const bus = new MmioBus();

@@ -23,7 +23,10 @@ export class MmioBus {
     const end = range.start + range.byteCount;
     const other = this.#ranges.find((r) => range.start < r.start + r.byteCount && r.start < end);
     if (range.byteCount < 1 || other !== undefined) {
-      throw new AnilloError('BAD_OPTION', `Device memory at 0x${range.start.toString(16)} overlaps another device; give one of them another address.`);
+      throw new AnilloError(
+        'BAD_OPTION',
+        `Device memory at 0x${range.start.toString(16)} overlaps another device; give one of them another address.`,
+      );
     }
     this.#ranges = [...this.#ranges, range].sort((a, b) => a.start - b.start);
     this.#last = undefined;
@@ -46,7 +49,10 @@ export class MmioBus {
       const range = this.#ranges[middle];
       if (address < range.start) high = middle;
       else if (address >= range.start + range.byteCount) low = middle + 1;
-      else return (this.#last = range);
+      else {
+        this.#last = range;
+        return range;
+      }
     }
     return undefined;
   }

@@ -26,8 +26,8 @@ test('timers fire in order of their deadlines, each once', () => {
   const fired: number[] = [];
   const deadlines = Array.from({ length: 200 }, (_, i) => (i * 7919) % 1009);
   const timers = deadlines.map((at) => clock.createTimer(() => fired.push(at)));
-  deadlines.forEach((at, i) => timers[i].arm(at + 5000));
-  deadlines.forEach((at, i) => timers[i].arm(at));
+  for (const [i, at] of deadlines.entries()) timers[i].arm(at + 5000);
+  for (const [i, at] of deadlines.entries()) timers[i].arm(at);
   for (let i = 0; i < 200; i += 3) timers[i].disarm();
   const expected = deadlines.filter((_, i) => i % 3 !== 0).sort((a, b) => a - b);
   assert.equal(clock.nextDeadlineNs(), expected[0]);

@@ -5,7 +5,9 @@ import { I8042 } from './i8042.ts';
 
 class Rig extends DeviceRig {
   readonly a20: boolean[] = [];
-  readonly kbc = this.plug(new I8042({ control: this.control, keyboardIrq: this.lines[1], mouseIrq: this.lines[12], onA20: (on) => this.a20.push(on) }));
+  readonly kbc = this.plug(
+    new I8042({ control: this.control, keyboardIrq: this.lines[1], mouseIrq: this.lines[12], onA20: (on) => this.a20.push(on) }),
+  );
 
   command(command: number, ...data: number[]): void {
     this.out8(0x64, command);
@@ -45,7 +47,12 @@ test('controller: self test, interface tests, mode byte, ports', () => {
   rig.command(0x60, 0x47);
   rig.command(0x20);
   assert.deepEqual(rig.drain(0), [0x47]);
-  for (const [command, mode] of [[0xa7, 0x67], [0xa8, 0x47], [0xad, 0x57], [0xae, 0x47]]) {
+  for (const [command, mode] of [
+    [0xa7, 0x67],
+    [0xa8, 0x47],
+    [0xad, 0x57],
+    [0xae, 0x47],
+  ]) {
     rig.command(command);
     rig.command(0x20);
     assert.deepEqual(rig.drain(0), [mode]);

@@ -18,15 +18,39 @@ const INPUT_PORT = 0x80;
 const SELF_TEST_PASSED = 0x55;
 const BREAK = 0xf0;
 const COMMAND = {
-  readMode: 0x20, writeMode: 0x60, mouseOff: 0xa7, mouseOn: 0xa8, mouseTest: 0xa9, selfTest: 0xaa, keyboardTest: 0xab, keyboardOff: 0xad, keyboardOn: 0xae, readInputPort: 0xc0,
-  readOutputPort: 0xd0, writeOutputPort: 0xd1, writeKeyboardBuffer: 0xd2, writeMouseBuffer: 0xd3, writeMouse: 0xd4, a20Off: 0xdd, a20On: 0xdf, pulse: 0xf0,
+  readMode: 0x20,
+  writeMode: 0x60,
+  mouseOff: 0xa7,
+  mouseOn: 0xa8,
+  mouseTest: 0xa9,
+  selfTest: 0xaa,
+  keyboardTest: 0xab,
+  keyboardOff: 0xad,
+  keyboardOn: 0xae,
+  readInputPort: 0xc0,
+  readOutputPort: 0xd0,
+  writeOutputPort: 0xd1,
+  writeKeyboardBuffer: 0xd2,
+  writeMouseBuffer: 0xd3,
+  writeMouse: 0xd4,
+  a20Off: 0xdd,
+  a20On: 0xdf,
+  pulse: 0xf0,
 } as const;
 const FROM = { nobody: 0, keyboard: 1, mouse: 2 } as const;
 
 const STATE = struct({
   /** Controller answers as pairs of source and byte. */
-  queue: ['u8', 32], queueHead: 'u8', queueCount: 'u8',
-  ram: ['u8', 32], outputPort: 'u8', status: 'u8', output: 'u8', outputFrom: 'u8', expects: 'u8', breakSeen: 'u8',
+  queue: ['u8', 32],
+  queueHead: 'u8',
+  queueCount: 'u8',
+  ram: ['u8', 32],
+  outputPort: 'u8',
+  status: 'u8',
+  output: 'u8',
+  outputFrom: 'u8',
+  expects: 'u8',
+  breakSeen: 'u8',
 });
 
 export interface I8042Options {
@@ -55,8 +79,20 @@ export class I8042 implements Device {
     this.keyboard.onData = () => this.#update();
     this.mouse.onData = () => this.#update();
     this.ports = [
-      { start: 0x60, byteCount: 1, widestBytes: 1, read: () => this.#readData(), write: (_offset, _bytes, value) => this.#writeData(value) },
-      { start: 0x64, byteCount: 1, widestBytes: 1, read: () => this.#readStatus(), write: (_offset, _bytes, value) => this.#command(value) },
+      {
+        start: 0x60,
+        byteCount: 1,
+        widestBytes: 1,
+        read: () => this.#readData(),
+        write: (_offset, _bytes, value) => this.#writeData(value),
+      },
+      {
+        start: 0x64,
+        byteCount: 1,
+        widestBytes: 1,
+        read: () => this.#readStatus(),
+        write: (_offset, _bytes, value) => this.#command(value),
+      },
     ];
     this.reset();
   }

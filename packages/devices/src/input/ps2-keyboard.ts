@@ -10,13 +10,34 @@ const RESEND = 0xfe;
 const SELF_TEST_PASSED = 0xaa;
 const BREAK = 0xf0;
 const EXTENDED = 0xe0;
-const COMMAND = { leds: 0xed, echo: 0xee, scanCodeSet: 0xf0, identify: 0xf2, typematic: 0xf3, enable: 0xf4, disable: 0xf5, defaults: 0xf6, resend: 0xfe, reset: 0xff } as const;
+const COMMAND = {
+  leds: 0xed,
+  echo: 0xee,
+  scanCodeSet: 0xf0,
+  identify: 0xf2,
+  typematic: 0xf3,
+  enable: 0xf4,
+  disable: 0xf5,
+  defaults: 0xf6,
+  resend: 0xfe,
+  reset: 0xff,
+} as const;
 const IDENTITY = [0xab, 0x83] as const;
 const DEFAULT_SET = 2;
 /** Room kept free for answers to commands. */
 const ANSWER_ROOM = 8;
 
-const STATE = struct({ queue: ['u8', 64], queueHead: 'u8', queueCount: 'u8', scanning: 'u8', set: 'u8', leds: 'u8', typematic: 'u8', expects: 'u8', last: 'u8' });
+const STATE = struct({
+  queue: ['u8', 64],
+  queueHead: 'u8',
+  queueCount: 'u8',
+  scanning: 'u8',
+  set: 'u8',
+  leds: 'u8',
+  typematic: 'u8',
+  expects: 'u8',
+  last: 'u8',
+});
 
 export class Ps2Keyboard {
   /** Bytes wait for the controller. */

@@ -9,16 +9,43 @@ const RESEND = 0xfe;
 const SELF_TEST_PASSED = 0xaa;
 const WHEEL_ID = 3;
 const COMMAND = {
-  scaling1: 0xe6, scaling2: 0xe7, resolution: 0xe8, status: 0xe9, stream: 0xea, readData: 0xeb, endWrap: 0xec, wrap: 0xee, remote: 0xf0, identify: 0xf2, sampleRate: 0xf3,
-  enable: 0xf4, disable: 0xf5, defaults: 0xf6, reset: 0xff,
+  scaling1: 0xe6,
+  scaling2: 0xe7,
+  resolution: 0xe8,
+  status: 0xe9,
+  stream: 0xea,
+  readData: 0xeb,
+  endWrap: 0xec,
+  wrap: 0xee,
+  remote: 0xf0,
+  identify: 0xf2,
+  sampleRate: 0xf3,
+  enable: 0xf4,
+  disable: 0xf5,
+  defaults: 0xf6,
+  reset: 0xff,
 } as const;
 const STATUS = { scaling: 0x10, enabled: 0x20, remote: 0x40 } as const;
 const WHEEL_KNOCK = (200 << 16) | (100 << 8) | 80;
 const ANSWER_ROOM = 8;
 
 const STATE = struct({
-  queue: ['u8', 64], queueHead: 'u8', queueCount: 'u8', enabled: 'u8', remote: 'u8', wrap: 'u8', scaling: 'u8', resolution: 'u8', sampleRate: 'u8', expects: 'u8', identity: 'u8',
-  buttons: 'u8', rates: 'u32', dx: 'i32', dy: 'i32', dz: 'i32',
+  queue: ['u8', 64],
+  queueHead: 'u8',
+  queueCount: 'u8',
+  enabled: 'u8',
+  remote: 'u8',
+  wrap: 'u8',
+  scaling: 'u8',
+  resolution: 'u8',
+  sampleRate: 'u8',
+  expects: 'u8',
+  identity: 'u8',
+  buttons: 'u8',
+  rates: 'u32',
+  dx: 'i32',
+  dy: 'i32',
+  dz: 'i32',
 });
 
 const clamp = (value: number, limit: number) => Math.max(-limit, Math.min(limit, value));
@@ -128,7 +155,10 @@ export class Ps2Mouse {
         return;
       case COMMAND.status:
         this.#answer(
-          (s.scaling !== 0 ? STATUS.scaling : 0) | (s.enabled !== 0 ? STATUS.enabled : 0) | (s.remote !== 0 ? STATUS.remote : 0) | s.buttons,
+          (s.scaling !== 0 ? STATUS.scaling : 0) |
+            (s.enabled !== 0 ? STATUS.enabled : 0) |
+            (s.remote !== 0 ? STATUS.remote : 0) |
+            s.buttons,
           s.resolution,
           s.sampleRate,
         );

@@ -49,7 +49,7 @@ export class ApicTimer {
 
   get #divisor(): number {
     const d = this.#cells.divideConfiguration;
-    return 1 << (((d & 3) | ((d >> 1) & 4)) + 1 & 7);
+    return 1 << ((((d & 3) | ((d >> 1) & 4)) + 1) & 7);
   }
 
   /** Power-on: stopped. */

@@ -8,7 +8,10 @@ class Rig extends DeviceRig {
 
   constructor(icw4 = 1) {
     super();
-    for (const [base, vector, cascade] of [[0x20, 0x20, 4], [0xa0, 0x28, 2]]) {
+    for (const [base, vector, cascade] of [
+      [0x20, 0x20, 4],
+      [0xa0, 0x28, 2],
+    ]) {
       this.out8(base, 0x11);
       for (const value of [vector, cascade, icw4, 0]) this.out8(base + 1, value);
     }

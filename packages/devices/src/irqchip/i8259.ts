@@ -15,8 +15,23 @@ const ELCR_WRITABLE = [0xf8, 0xde] as const;
 const EXPECT = { nothing: 0, icw2: 1, icw3: 2, icw4: 3 } as const;
 
 const STATE = struct({
-  irr: ['u8', 2], imr: ['u8', 2], isr: ['u8', 2], lines: ['u8', 2], elcr: ['u8', 2], vectorBase: ['u8', 2], expect: ['u8', 2], needsIcw4: ['u8', 2], single: ['u8', 2],
-  lowestPriority: ['u8', 2], readIsr: ['u8', 2], poll: ['u8', 2], specialMask: ['u8', 2], autoEoi: ['u8', 2], rotateOnAutoEoi: ['u8', 2], fullyNested: ['u8', 2], output: 'u8',
+  irr: ['u8', 2],
+  imr: ['u8', 2],
+  isr: ['u8', 2],
+  lines: ['u8', 2],
+  elcr: ['u8', 2],
+  vectorBase: ['u8', 2],
+  expect: ['u8', 2],
+  needsIcw4: ['u8', 2],
+  single: ['u8', 2],
+  lowestPriority: ['u8', 2],
+  readIsr: ['u8', 2],
+  poll: ['u8', 2],
+  specialMask: ['u8', 2],
+  autoEoi: ['u8', 2],
+  rotateOnAutoEoi: ['u8', 2],
+  fullyNested: ['u8', 2],
+  output: 'u8',
 });
 
 export interface I8259Options {

@@ -38,7 +38,10 @@ export class IrqRouter implements Device {
   /** A further input of a GSI. Snapshots number the inputs in the order of these calls. */
   line(gsi: number): IrqLine {
     if (!Number.isInteger(gsi) || gsi < 0 || gsi >= IO_APIC_PINS || this.#sourceCount[gsi] === SOURCES_PER_LINE) {
-      throw new AnilloError('BAD_OPTION', `Interrupt ${gsi} cannot be given to a device; choose one of 0..${IO_APIC_PINS - 1} with fewer than ${SOURCES_PER_LINE} users.`);
+      throw new AnilloError(
+        'BAD_OPTION',
+        `Interrupt ${gsi} cannot be given to a device; choose one of 0..${IO_APIC_PINS - 1} with fewer than ${SOURCES_PER_LINE} users.`,
+      );
     }
     const bit = 1 << this.#sourceCount[gsi]++;
     const { asserted } = this.#state.view;

@@ -6,7 +6,28 @@ import { I8259 } from './i8259.ts';
 import { IoApic } from './io-apic.ts';
 import { LocalApic } from './local-apic.ts';
 
-const OFFSET = { id: 0x20, version: 0x30, tpr: 0x80, ppr: 0xa0, eoi: 0xb0, ldr: 0xd0, dfr: 0xe0, svr: 0xf0, tmr: 0x180, irr: 0x200, esr: 0x280, icr: 0x300, icrHigh: 0x310, timer: 0x320, lint0: 0x350, lint1: 0x360, error: 0x370, initial: 0x380, current: 0x390, divide: 0x3e0 };
+const OFFSET = {
+  id: 0x20,
+  version: 0x30,
+  tpr: 0x80,
+  ppr: 0xa0,
+  eoi: 0xb0,
+  ldr: 0xd0,
+  dfr: 0xe0,
+  svr: 0xf0,
+  tmr: 0x180,
+  irr: 0x200,
+  esr: 0x280,
+  icr: 0x300,
+  icrHigh: 0x310,
+  timer: 0x320,
+  lint0: 0x350,
+  lint1: 0x360,
+  error: 0x370,
+  initial: 0x380,
+  current: 0x390,
+  divide: 0x3e0,
+};
 const BASE_MSR = 0x1b;
 const ENABLED = 0xfee00900;
 
@@ -18,7 +39,10 @@ class ApicRig extends DeviceRig {
 
   constructor(count = 1) {
     super();
-    this.apics = Array.from({ length: count }, (_, id) => new LocalApic({ id, clock: this.clock, bus: this.bus, acknowledgePic: () => this.pic.acknowledge() }));
+    this.apics = Array.from(
+      { length: count },
+      (_, id) => new LocalApic({ id, clock: this.clock, bus: this.bus, acknowledgePic: () => this.pic.acknowledge() }),
+    );
     for (const apic of this.apics) {
       this.bus.attach(apic);
       this.write(OFFSET.svr, 0x1ff, apic);
@@ -196,8 +220,27 @@ test('disabled: TPR is still CR8, the registers are as after reset when enabled 
 test('x2APIC MSRs: what exists, reserved bits, 64-bit ICR, self IPI', () => {
   const rig = new ApicRig(2);
   const { apic } = rig;
-  apic.writeRegister(BASE_MSR, (ENABLED | 0x400) | 0, 0);
-  const readable = new Set([2, 3, 8, 10, 13, 15, 0x28, 0x30, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x3e, ...Array.from({ length: 24 }, (_, i) => 0x10 + i)]);
+  apic.writeRegister(BASE_MSR, ENABLED | 0x400 | 0, 0);
+  const readable = new Set([
+    2,
+    3,
+    8,
+    10,
+    13,
+    15,
+    0x28,
+    0x30,
+    0x32,
+    0x33,
+    0x34,
+    0x35,
+    0x36,
+    0x37,
+    0x38,
+    0x39,
+    0x3e,
+    ...Array.from({ length: 24 }, (_, i) => 0x10 + i),
+  ]);
   const writable = new Set([8, 11, 15, 0x28, 0x30, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x3e, 0x3f]);
   for (let reg = 0; reg < 0x100; reg++) {
     assert.equal(apic.readRegister(0x800 + reg) !== undefined, readable.has(reg), `read ${reg.toString(16)}`);
@@ -218,8 +261,13 @@ test('x2APIC MSRs: what exists, reserved bits, 64-bit ICR, self IPI', () => {
 
 test('destinations: flat, cluster, x2APIC cluster, shorthands, lowest priority', () => {
   const rig = new ApicRig(4);
-  const got = () => rig.apics.map((apic) => (rig.take(apic) >= 0 ? (rig.write(OFFSET.eoi, 0, apic), 1) : 0)).join('');
-  rig.apics.forEach((apic, i) => rig.write(OFFSET.ldr, 1 << (24 + i), apic));
+  const receive = (apic: LocalApic) => {
+    const isTaken = rig.take(apic) >= 0;
+    if (isTaken) rig.write(OFFSET.eoi, 0, apic);
+    return isTaken ? 1 : 0;
+  };
+  const got = () => rig.apics.map(receive).join('');
+  for (const [i, apic] of rig.apics.entries()) rig.write(OFFSET.ldr, 1 << (24 + i), apic);
   rig.ipi(0x800 | 0x50, 0b1010);
   assert.equal(got(), '0101');
   rig.ipi(0x50, 2);
@@ -261,7 +309,14 @@ test('NMI, INIT and SIPI', () => {
 test('the 8259 passes through LINT0 until it is masked, and the APIC goes after it', () => {
   const rig = new ApicRig();
   rig.plug(rig.pic);
-  for (const [port, value] of [[0x20, 0x11], [0x21, 0x20], [0x21, 4], [0x21, 1], [0x21, 0]]) rig.out8(port, value);
+  for (const [port, value] of [
+    [0x20, 0x11],
+    [0x21, 0x20],
+    [0x21, 4],
+    [0x21, 1],
+    [0x21, 0],
+  ])
+    rig.out8(port, value);
   rig.pic.setLine(1, true);
   assert.equal(rig.take(), 0x21);
   rig.out8(0x20, 0x20);

@@ -8,7 +8,19 @@ import { type ApicBus, BROADCAST, DELIVERY } from './apic-bus.ts';
 import { ApicTimer } from './apic-timer.ts';
 import type { InterruptController } from './interrupt-controller.ts';
 import { LintPins, REMOTE_IRR } from './lint-pins.ts';
-import { APIC_LVT_WRITABLE, APIC_PLAIN, APIC_REG as REG, BASE_ENABLED, BASE_EXTD, isLegalApicBase, isX2apicReadable, isX2apicWritable, LOCAL_APIC_STATE } from './local-apic-registers.ts';
+import {
+  APIC_LVT_WRITABLE,
+  APIC_PLAIN,
+  APIC_REG as REG,
+  BASE_ENABLED,
+  BASE_EXTD,
+  isLegalApicBase,
+  isX2apicReadable,
+  isX2apicWritable,
+  LOCAL_APIC_STATE,
+  APIC_ERROR,
+  highestVector,
+} from './local-apic-registers.ts';
 
 const VERSION = 0x0105_0014;
 const MASKED = 1 << 16;
@@ -16,7 +28,6 @@ const LEVEL = 1 << 15;
 const SOFTWARE_ENABLED = 1 << 8;
 const SUPPRESS_EOI_BROADCAST = 1 << 12;
 const BASE_BSP = 1 << 8;
-const ERROR = { sendIllegalVector: 1 << 5, receiveIllegalVector: 1 << 6, illegalRegister: 1 << 7 } as const;
 const MSR_APIC_BASE = 0x1b;
 const MSR_TSC_DEADLINE = 0x6e0;
 const MSR_X2APIC = 0x800;
@@ -34,12 +45,6 @@ export interface LocalApicOptions {
   /** MAXPHYADDR of the CPU model: address bits from there on are reserved in MSR 0x1b (default 40). */
   readonly physicalAddressBits?: number;
   readonly stateBuffer?: ArrayBufferLike;
-}
-
-/** Highest set bit of 256 in 8 words, or -1. */
-function highest(words: Uint32Array): number {
-  for (let i = 7; i >= 0; i--) if (words[i] !== 0) return i * 32 + 31 - Math.clz32(words[i]);
-  return -1;
 }
 
 export class LocalApic implements Device, InterruptController {
@@ -183,13 +188,13 @@ export class LocalApic implements Device, InterruptController {
 
   #ppr(): number {
     const { tpr, isr } = this.#state.view;
-    const inService = highest(isr);
+    const inService = highestVector(isr);
     return inService >>> 4 > tpr >>> 4 && inService >= 0 ? inService & 0xf0 : tpr;
   }
 
   /** Vector that may be delivered now, or -1. */
   #deliverable(): number {
-    const vector = highest(this.#state.view.irr);
+    const vector = highestVector(this.#state.view.irr);
     return vector >= 0 && this.acceptsFixed && vector >>> 4 > this.#ppr() >>> 4 ? vector : -1;
   }
 
@@ -245,7 +250,7 @@ export class LocalApic implements Device, InterruptController {
   }
 
   #x2apicLdr(): number {
-    return ((this.id >>> 4 << 16) | (1 << (this.id & 15))) >>> 0;
+    return (((this.id >>> 4) << 16) | (1 << (this.id & 15))) >>> 0;
   }
 
   /** A message of the bus; whether it was accepted. */
@@ -285,7 +290,7 @@ export class LocalApic implements Device, InterruptController {
   #accept(vector: number, level: boolean): boolean {
     if (!this.acceptsFixed) return false;
     if (vector < 16) {
-      this.#error(ERROR.receiveIllegalVector);
+      this.#error(APIC_ERROR.receiveIllegalVector);
       return false;
     }
     const s = this.#state.view;
@@ -316,7 +321,7 @@ export class LocalApic implements Device, InterruptController {
 
   #eoi(): void {
     const s = this.#state.view;
-    const vector = highest(s.isr);
+    const vector = highestVector(s.isr);
     if (vector < 0) return;
     const bit = 1 << (vector & 31);
     s.isr[vector >> 5] &= ~bit;
@@ -332,7 +337,7 @@ export class LocalApic implements Device, InterruptController {
     // 12.6.1: INIT with level de-assert only synchronised arbitration IDs on processors long gone.
     if (mode === DELIVERY.init && (command & LEVEL) !== 0 && (command & (1 << 14)) === 0) return;
     if (mode <= DELIVERY.lowest && (command & 0xff) < 16) {
-      this.#error(ERROR.sendIllegalVector);
+      this.#error(APIC_ERROR.sendIllegalVector);
       return;
     }
     // The trigger mode is for INIT alone: an IPI is always an edge.
@@ -364,7 +369,7 @@ export class LocalApic implements Device, InterruptController {
       case REG.selfIpi:
         return 0;
       default:
-        this.#error(ERROR.illegalRegister);
+        this.#error(APIC_ERROR.illegalRegister);
         return 0;
     }
   }
@@ -451,7 +456,7 @@ export class LocalApic implements Device, InterruptController {
   readRegister(index: number): { low: number; high: number } | undefined {
     const s = this.#state.view;
     if (index === MSR_APIC_BASE) return { low: s.baseLow, high: s.baseHigh };
-    if (index === MSR_TSC_DEADLINE) return this.readTscDeadline();
+    if (index === MSR_TSC_DEADLINE) return { low: s.deadlineLow, high: s.deadlineHigh };
     const reg = index - MSR_X2APIC;
     if (!this.x2apic || !isX2apicReadable(reg)) return undefined;
     return { low: this.#readReg(reg) >>> 0, high: reg === REG.icr ? s.icrHigh : 0 };
@@ -482,11 +487,6 @@ export class LocalApic implements Device, InterruptController {
     if (this.windowBase !== windowBefore) this.onWindowChange?.(this.windowBase);
     this.#notify();
     return true;
-  }
-
-  readTscDeadline(): { low: number; high: number } {
-    const { deadlineLow, deadlineHigh } = this.#state.view;
-    return { low: deadlineLow, high: deadlineHigh };
   }
 
   writeTscDeadline(low: number, high: number): void {

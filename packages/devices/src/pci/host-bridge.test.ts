@@ -28,7 +28,11 @@ test('the host bridge is at 0:0.0, everything else is empty', () => {
   assert.equal(rig.io.read(0xcfe, 2), 0x1237);
   rig.at(0, 0, 0, 8);
   assert.equal(rig.io.read(0xcfc, 4), 0x06000002);
-  for (const [bus, device, fn] of [[0, 0, 1], [0, 1, 0], [1, 0, 0]]) {
+  for (const [bus, device, fn] of [
+    [0, 0, 1],
+    [0, 1, 0],
+    [1, 0, 0],
+  ]) {
     rig.at(bus, device, fn, 0);
     assert.equal(rig.io.read(0xcfc, 4), 0xffffffff);
   }

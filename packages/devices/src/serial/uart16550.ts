@@ -29,8 +29,24 @@ const TRIGGER_BYTES = [1, 4, 8, 14] as const;
 const POLLING_READS = 2;
 
 const STATE = struct({
-  received: ['u8', FIFO_BYTES], receivedHead: 'u8', receivedCount: 'u8', transmit: ['u8', FIFO_BYTES], transmitHead: 'u8', transmitCount: 'u8',
-  ier: 'u8', fcr: 'u8', lcr: 'u8', mcr: 'u8', lsr: 'u8', msr: 'u8', scratch: 'u8', divisor: 'u16', transmitPending: 'u8', statusReads: 'u8', lastReceived: 'u8', looped: 'u8',
+  received: ['u8', FIFO_BYTES],
+  receivedHead: 'u8',
+  receivedCount: 'u8',
+  transmit: ['u8', FIFO_BYTES],
+  transmitHead: 'u8',
+  transmitCount: 'u8',
+  ier: 'u8',
+  fcr: 'u8',
+  lcr: 'u8',
+  mcr: 'u8',
+  lsr: 'u8',
+  msr: 'u8',
+  scratch: 'u8',
+  divisor: 'u16',
+  transmitPending: 'u8',
+  statusReads: 'u8',
+  lastReceived: 'u8',
+  looped: 'u8',
 });
 
 export interface Uart16550Options {
@@ -218,7 +234,10 @@ export class Uart16550 implements Device {
     let lines: number = CONNECTED;
     if (this.#isLoopback) {
       lines =
-        ((mcr & MCR.rts) !== 0 ? MSR.cts : 0) | ((mcr & MCR.dtr) !== 0 ? MSR.dsr : 0) | ((mcr & MCR.out1) !== 0 ? MSR.ring : 0) | ((mcr & MCR.out2) !== 0 ? MSR.carrier : 0);
+        ((mcr & MCR.rts) !== 0 ? MSR.cts : 0) |
+        ((mcr & MCR.dtr) !== 0 ? MSR.dsr : 0) |
+        ((mcr & MCR.out1) !== 0 ? MSR.ring : 0) |
+        ((mcr & MCR.out2) !== 0 ? MSR.carrier : 0);
     }
     const changed = (lines ^ s.msr) & 0xf0;
     // Ring's delta is its trailing edge only.

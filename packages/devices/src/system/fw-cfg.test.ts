@@ -63,7 +63,10 @@ test('directory: sorted, big-endian, selectors lead to the files', () => {
 test('DMA: signature, select and read, skip, errors', () => {
   const rig = new Rig();
   assert.equal(rig.io.read(0x514, 4), 0x554d4551);
-  rig.fwCfg.add('file', Uint8Array.from({ length: 100000 }, (_, i) => i % 251));
+  rig.fwCfg.add(
+    'file',
+    Uint8Array.from({ length: 100000 }, (_, i) => i % 251),
+  );
   assert.deepEqual([...rig.dma((0x20 << 16) | 8 | 2, 80000, 0x1000)], [0, 0, 0, 0]);
   assert.deepEqual([...rig.ram.read(gpa(0x1000 + 79999), 2)], [79999 % 251, 0]);
   rig.dma(4, 10, 0);

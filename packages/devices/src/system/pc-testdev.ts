@@ -30,7 +30,12 @@ export class PcTestdev implements Device {
     const { registers, memory } = this.#state.view;
     const over = (bytes: Uint8Array, start: number): IoRange => {
       const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      return { start, byteCount: bytes.length, read: (offset, byteCount) => get(data, offset, byteCount), write: (offset, byteCount, value) => put(data, offset, byteCount, value) };
+      return {
+        start,
+        byteCount: bytes.length,
+        read: (offset, byteCount) => get(data, offset, byteCount),
+        write: (offset, byteCount, value) => put(data, offset, byteCount, value),
+      };
     };
     this.ports = [
       over(registers, 0xe0),

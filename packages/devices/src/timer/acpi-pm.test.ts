@@ -6,7 +6,9 @@ import { ACPI_PM, AcpiPm, PM_TIMER_HZ } from './acpi-pm.ts';
 class Rig extends DeviceRig {
   readonly sci = this.lines[9];
   sleeps: number[] = [];
-  readonly pm = this.plug(new AcpiPm({ clock: this.clock, control: this.control, sci: this.sci, onSleep: (type) => this.sleeps.push(type) }));
+  readonly pm = this.plug(
+    new AcpiPm({ clock: this.clock, control: this.control, sci: this.sci, onSleep: (type) => this.sleeps.push(type) }),
+  );
 
   enableAcpi(): void {
     this.out8(ACPI_PM.smiCommandPort, ACPI_PM.acpiEnable);

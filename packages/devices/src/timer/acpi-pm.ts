@@ -7,8 +7,21 @@ import { DeviceState } from '../device-state.ts';
 
 /** What the FADT and DSDT tell. */
 export const ACPI_PM = {
-  eventPort: 0x600, eventBytes: 4, controlPort: 0x604, controlBytes: 2, timerPort: 0x608, timerBytes: 4, gpe0Port: 0x620, gpe0Bytes: 4, sciGsi: 9,
-  smiCommandPort: 0xb2, acpiEnable: 0xf1, acpiDisable: 0xf0, resetPort: 0xcf9, resetValue: 6, sleepTypeS5: 5,
+  eventPort: 0x600,
+  eventBytes: 4,
+  controlPort: 0x604,
+  controlBytes: 2,
+  timerPort: 0x608,
+  timerBytes: 4,
+  gpe0Port: 0x620,
+  gpe0Bytes: 4,
+  sciGsi: 9,
+  smiCommandPort: 0xb2,
+  acpiEnable: 0xf1,
+  acpiDisable: 0xf0,
+  resetPort: 0xcf9,
+  resetValue: 6,
+  sleepTypeS5: 5,
 } as const;
 export const PM_TIMER_HZ = 3579545;
 
@@ -23,7 +36,17 @@ const SLEEP_ENABLE = 1 << 13;
 const CONTROL_WRITABLE = 0x1c02;
 const RESET_CPU = 4;
 
-const STATE = struct({ status: 'u16', enable: 'u16', control: 'u16', gpeStatus: 'u16', gpeEnable: 'u16', resetControl: 'u8', apmControl: 'u8', apmStatus: 'u8', toggles: 'f64' });
+const STATE = struct({
+  status: 'u16',
+  enable: 'u16',
+  control: 'u16',
+  gpeStatus: 'u16',
+  gpeEnable: 'u16',
+  resetControl: 'u8',
+  apmControl: 'u8',
+  apmStatus: 'u8',
+  toggles: 'f64',
+});
 
 export interface AcpiPmOptions {
   readonly clock: Clock;
@@ -150,7 +173,7 @@ export class AcpiPm implements Device {
   #read(offset: number, byteCount: AccessBytes): number {
     const shift = (offset & 3) * 8;
     // An access across a dword is not one that ACPI's register blocks need.
-    return this.#readDword(offset & ~3) >>> shift & (byteCount === 4 ? -1 : (1 << (byteCount * 8)) - 1);
+    return (this.#readDword(offset & ~3) >>> shift) & (byteCount === 4 ? -1 : (1 << (byteCount * 8)) - 1);
   }
 
   #write(offset: number, byteCount: AccessBytes, value: number): void {

@@ -45,7 +45,7 @@ test('binary and 12 hours', () => {
 test('the time is set with SET, and stands still until then', () => {
   const rig = new Rig();
   rig.set(11, 0x82);
-  [0x19, 0x99, 0x12, 0x31, 0x23, 0x59, 0x59].forEach((value, i) => rig.set([0x32, 9, 8, 7, 4, 2, 0][i], value));
+  for (const [i, value] of [0x19, 0x99, 0x12, 0x31, 0x23, 0x59, 0x59].entries()) rig.set([0x32, 9, 8, 7, 4, 2, 0][i], value);
   rig.advance(5e9);
   assert.equal(rig.get(0), 0x59);
   rig.set(11, 0x02);
@@ -101,7 +101,12 @@ test('periodic interrupt at its rate; the flag can be polled without it', () => 
 
 test('alarm: exact, with wildcards, and not missed when the host is late', () => {
   const rig = new Rig();
-  [[1, 0x01], [3, 0x00], [5, 0x00]].forEach(([index, value]) => rig.set(index, value));
+  for (const [index, value] of [
+    [1, 0x01],
+    [3, 0x00],
+    [5, 0x00],
+  ])
+    rig.set(index, value);
   rig.set(11, 0x22);
   rig.advance(2.5e9);
   assert.equal(rig.line.level, false);
@@ -109,10 +114,15 @@ test('alarm: exact, with wildcards, and not missed when the host is late', () =>
   assert.equal(rig.line.level, true);
   assert.equal(rig.alarms, 1);
   assert.equal(rig.get(12) & 0xa0, 0xa0);
-  [1, 3, 5].forEach((index) => rig.set(index, 0xc0));
+  for (const index of [1, 3, 5]) rig.set(index, 0xc0);
   rig.advance(1e9);
   assert.equal(rig.get(12) & 0x20, 0x20);
-  [[1, 0x30], [3, 0x10], [5, 0x00]].forEach(([index, value]) => rig.set(index, value));
+  for (const [index, value] of [
+    [1, 0x30],
+    [3, 0x10],
+    [5, 0x00],
+  ])
+    rig.set(index, value);
   rig.hostNs += 3600e9;
   rig.clock.runDue();
   assert.equal(rig.line.level, true);

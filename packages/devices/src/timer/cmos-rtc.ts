@@ -7,7 +7,22 @@ import type { Clock, Device, IoRange, IrqLine, Timer } from '../device.ts';
 import { DeviceState } from '../device-state.ts';
 
 const CELL = {
-  seconds: 0, secondsAlarm: 1, minutes: 2, minutesAlarm: 3, hours: 4, hoursAlarm: 5, weekday: 6, day: 7, month: 8, year: 9, a: 10, b: 11, c: 12, d: 13, shutdown: 15, century: 0x32,
+  seconds: 0,
+  secondsAlarm: 1,
+  minutes: 2,
+  minutesAlarm: 3,
+  hours: 4,
+  hoursAlarm: 5,
+  weekday: 6,
+  day: 7,
+  month: 8,
+  year: 9,
+  a: 10,
+  b: 11,
+  c: 12,
+  d: 13,
+  shutdown: 15,
+  century: 0x32,
 } as const;
 const B = { set: 0x80, periodic: 0x40, alarm: 0x20, update: 0x10, binary: 0x04, hours24: 0x02 } as const;
 const UPDATE_IN_PROGRESS = 0x80;
@@ -19,15 +34,26 @@ const DIVIDER_RUNNING = 0x20;
 const UPDATE_MS = 0.244;
 const SECOND_NS = 1e9;
 const DAY_SECONDS = 86400;
-const IS_TIME: ReadonlySet<number> = new Set([CELL.seconds, CELL.minutes, CELL.hours, CELL.weekday, CELL.day, CELL.month, CELL.year, CELL.century]);
+const IS_TIME: ReadonlySet<number> = new Set([
+  CELL.seconds,
+  CELL.minutes,
+  CELL.hours,
+  CELL.weekday,
+  CELL.day,
+  CELL.month,
+  CELL.year,
+  CELL.century,
+]);
 
 const STATE = struct({
   cells: ['u8', 128],
   /** Guest's time minus wall clock. */
   offsetMs: 'f64',
   /** Second and periodic tick up to which flags were set. */
-  lastSecond: 'f64', lastTick: 'f64',
-  index: 'u8', irqEnabled: 'u8',
+  lastSecond: 'f64',
+  lastTick: 'f64',
+  index: 'u8',
+  irqEnabled: 'u8',
 });
 
 export interface CmosRtcOptions {
@@ -242,7 +268,8 @@ export class CmosRtc implements Device {
     let next = Infinity;
     if ((this.#b & B.periodic) !== 0 && this.#periodNs > 0) next = (Math.floor(now / this.#periodNs) + 1) * this.#periodNs;
     // A microsecond later than the second's end, so that rounding never comes before it.
-    if ((this.#b & (B.alarm | B.update)) !== 0 && this.#isRunning) next = Math.min(next, now + (1000 - (this.#nowMs() % 1000)) * 1e6 + 1000);
+    if ((this.#b & (B.alarm | B.update)) !== 0 && this.#isRunning)
+      next = Math.min(next, now + (1000 - (this.#nowMs() % 1000)) * 1e6 + 1000);
     this.#timer.arm(next);
   }
 

@@ -17,20 +17,34 @@ const ROUTES = 0x00ff0104;
 const ENABLE = 1;
 const LEGACY = 2;
 /** Comparator configuration: bits of the low half. */
-const TN = { level: 1 << 1, enable: 1 << 2, periodic: 1 << 3, periodicCapable: 1 << 4, size64: 1 << 5, setValue: 1 << 6, mode32: 1 << 8, route: 0x3e00 } as const;
+const TN = {
+  level: 1 << 1,
+  enable: 1 << 2,
+  periodic: 1 << 3,
+  periodicCapable: 1 << 4,
+  size64: 1 << 5,
+  setValue: 1 << 6,
+  mode32: 1 << 8,
+  route: 0x3e00,
+} as const;
 const TN_WRITABLE = TN.level | TN.enable | TN.periodic | TN.setValue | TN.mode32 | TN.route;
 const GSIS = [0, 2, 8, 16, 17, 18, 19, 20, 21, 22, 23] as const;
 const MASK32 = 0xffffffffn;
 const NEVER = -1;
 
 const STATE = struct({
-  counter: 'u64', comparator: ['u64', COMPARATORS], period: ['u64', COMPARATORS],
+  counter: 'u64',
+  comparator: ['u64', COMPARATORS],
+  period: ['u64', COMPARATORS],
   /** Guest time at which the counter had the value `counter`, while enabled. */
   startNs: 'f64',
   /** Guest time of the next match; below 0: none. */
   matchNs: ['f64', COMPARATORS],
-  config: 'u32', interruptStatus: 'u32', timerConfig: ['u32', COMPARATORS],
-  keptHigh: 'u32', isHighKept: 'u8',
+  config: 'u32',
+  interruptStatus: 'u32',
+  timerConfig: ['u32', COMPARATORS],
+  keptHigh: 'u32',
+  isHighKept: 'u8',
   /** Comparator (1-based) whose high half, if written next, goes with the low half's SETVAL. */
   setValueHigh: 'u8',
 });

@@ -153,11 +153,14 @@ test('the shortest periods a guest can ask for do not hang', () => {
 test('the output of mode 2 is low for the last tick only, that of mode 3 for half the period', () => {
   const rig = new Rig();
   rig.out8(0x61, 1);
-  const isHigh = () => (rig.in8(0x61) & 0x20) !== 0;
+  const sample = (i: number) => {
+    rig.ticks(i === 0 ? 0.5 : 1);
+    return (rig.in8(0x61) & 0x20) !== 0 ? 1 : 0;
+  };
   rig.program(2, 2, 10);
-  const mode2 = Array.from({ length: 20 }, (_, i) => (rig.ticks(i === 0 ? 0.5 : 1), isHigh() ? 1 : 0));
+  const mode2 = Array.from({ length: 20 }, (_, i) => sample(i));
   assert.equal(mode2.join(''), '11111111101111111110');
   rig.program(2, 3, 5);
-  const mode3 = Array.from({ length: 10 }, (_, i) => (rig.ticks(i === 0 ? 0.5 : 1), isHigh() ? 1 : 0));
+  const mode3 = Array.from({ length: 10 }, (_, i) => sample(i));
   assert.equal(mode3.join(''), '1110011100');
 });

@@ -16,12 +16,25 @@ const STATE = struct({
   startNs: ['f64', 3],
   /** Ticks counted when the gate went low; below 0: counting. */
   frozenTicks: ['f64', 3],
-  reload: ['u32', 3], latched: ['u16', 3], latchState: ['u8', 3], status: ['u8', 3], statusLatched: ['u8', 3], readHigh: ['u8', 3], writeHigh: ['u8', 3], writeLow: ['u8', 3],
-  access: ['u8', 3], mode: ['u8', 3], bcd: ['u8', 3], gate: ['u8', 3], speaker: 'u8', irqEnabled: 'u8',
+  reload: ['u32', 3],
+  latched: ['u16', 3],
+  latchState: ['u8', 3],
+  status: ['u8', 3],
+  statusLatched: ['u8', 3],
+  readHigh: ['u8', 3],
+  writeHigh: ['u8', 3],
+  writeLow: ['u8', 3],
+  access: ['u8', 3],
+  mode: ['u8', 3],
+  bcd: ['u8', 3],
+  gate: ['u8', 3],
+  speaker: 'u8',
+  irqEnabled: 'u8',
 });
 
 const fromBcd = (value: number) => (value >> 12) * 1000 + ((value >> 8) & 15) * 100 + ((value >> 4) & 15) * 10 + (value & 15);
-const toBcd = (value: number) => ((Math.floor(value / 1000) % 10) << 12) | ((Math.floor(value / 100) % 10) << 8) | ((Math.floor(value / 10) % 10) << 4) | (value % 10);
+const toBcd = (value: number) =>
+  ((Math.floor(value / 1000) % 10) << 12) | ((Math.floor(value / 100) % 10) << 8) | ((Math.floor(value / 10) % 10) << 4) | (value % 10);
 
 /** Output after `ticks` since the load; ticks below 0: not triggered. */
 function outputAt(mode: number, reload: number, ticks: number): boolean {
@@ -81,7 +94,13 @@ export class I8254 implements Device {
         read: (offset) => (offset === 3 ? 0xff : this.#readCounter(offset)),
         write: (offset, _, value) => (offset === 3 ? this.#control(value) : this.#writeCounter(offset, value)),
       },
-      { start: 0x61, byteCount: 1, widestBytes: 1, read: () => this.#readPort61(), write: (_offset, _bytes, value) => this.#writePort61(value) },
+      {
+        start: 0x61,
+        byteCount: 1,
+        widestBytes: 1,
+        read: () => this.#readPort61(),
+        write: (_offset, _bytes, value) => this.#writePort61(value),
+      },
     ];
     this.reset();
   }
@@ -136,7 +155,7 @@ export class I8254 implements Device {
     const ticks = Math.max(0, this.#ticks(i));
     let count: number;
     if (s.mode[i] === 2) count = reload - (ticks % reload);
-    else if (s.mode[i] === 3) count = reload - ((ticks * 2) % reload & ~1);
+    else if (s.mode[i] === 3) count = reload - (((ticks * 2) % reload) & ~1);
     else count = (((reload - ticks) % wrap) + wrap) % wrap;
     count %= wrap;
     return s.bcd[i] !== 0 ? toBcd(count) : count;
@@ -185,7 +204,7 @@ export class I8254 implements Device {
     }
     s.access[select] = access;
     // Modes 6 and 7 are 2 and 3.
-    s.mode[select] = ((value >> 1) & 7) > 5 ? ((value >> 1) & 3) : (value >> 1) & 7;
+    s.mode[select] = ((value >> 1) & 7) > 5 ? (value >> 1) & 3 : (value >> 1) & 7;
     s.bcd[select] = value & 1;
     s.readHigh[select] = s.writeHigh[select] = s.latchState[select] = s.statusLatched[select] = 0;
     s.startNs[select] = s.frozenTicks[select] = -1;

@@ -4,7 +4,7 @@ import type { Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
 import { convertRoutine } from './simd-convert-routines.ts';
 import { upperResult } from './simd-float-rows.ts';
-import { bytesOf, fromLow64, imm8, isMemory, low64, readPart, readVector, setVector, vectorRegister, writeVector, type V } from './simd-operands.ts';
+import { bytesOf, fromLow64, imm8, isMemory, low64, readPart, readVector, setVector, vectorAddress, vectorRegister, writeVector, type V } from './simd-operands.ts';
 
 const fromHalf = (c: Lift): void => {
   const two = bytesOf(c, c.operand(0)) === 32;
@@ -15,6 +15,11 @@ const fromHalf = (c: Lift): void => {
 
 const toHalf = (c: Lift): void => {
   const source = readVector(c, 1);
+  // Exceptions of the conversion are reported only when the store does not fault.
+  if (isMemory(c, 0)) {
+    const a = vectorAddress(c, 8 * source.length, true, false);
+    for (let at = 0; at < 8 * source.length; at += 8) c.probeWrite(c.offset(a, at), 64);
+  }
   const r = c.b.call(convertRoutine(source.length === 2 ? 'cvtps2ph256' : 'cvtps2ph'), [...source, c.b.i32(imm8(c))]) as V;
   if (source.length === 2) writeVector(c, 0, [r]);
   else if (isMemory(c, 0)) c.store(c.memory(8, true), 64, low64(c.b, r));

@@ -48,7 +48,8 @@ const gather = (indexWidth: Width, elementWidth: Width) => (c: Lift): void => {
       const dstSlot = halfSlot(dst, at);
       const replace = (v: V, value: Value): V =>
         elementWidth === 4 ? b.op('i32x4.replace_lane', [v, value as Value<'i32'>], lane) : b.op('i64x2.replace_lane', [v, value as Value<'i64'>], lane);
-      const value = c.load(address, elementWidth === 4 ? 32 : 64);
+      // No alignment check: gathers have none.
+      const value = elementWidth === 4 ? b.op('i32.load', [address.base], address.disp) : b.op('i64.load', [address.base], address.disp);
       b.set(dstSlot, replace(b.get(dstSlot), value));
       b.set(maskSlot, replace(b.get(maskSlot), elementWidth === 4 ? b.i32(0) : b.i64(0)));
     });

@@ -5,6 +5,7 @@ import type { Builder } from '@anillo/ir/builder';
 import type { Value } from '@anillo/ir/block';
 import type { Slot } from '@anillo/ir/slot';
 import type { Address, Lift } from '../lift.ts';
+import { MODE } from '../mode.ts';
 import type { Operand } from '../row.ts';
 import { MM, TRAP, X86State, XMM, YMM_HIGH } from '../state.ts';
 
@@ -50,10 +51,10 @@ export function isMemory(c: Lift, i: number): boolean {
   return c.isMemory && 'WQME'.includes(c.operand(i).kind);
 }
 
-/** Address of the memory operand; `aligned`: #GP(0) unless it is a multiple of byteCount. */
+/** Address of the memory operand; `aligned`: #GP(0) unless it is a multiple of byteCount; otherwise #AC(0) where alignment checking is on. */
 export function vectorAddress(c: Lift, byteCount: number, write: boolean, aligned: boolean): Address {
   const a = c.memory(byteCount, write);
-  if (aligned) c.b.raiseIf(c.b.and(c.b.wrap(c.sum(a)), c.b.i32(byteCount - 1)), TRAP.GP0);
+  if (aligned || (c.mode & MODE.ALIGN) !== 0) c.b.raiseIf(c.b.and(c.b.wrap(c.sum(a)), c.b.i32(byteCount - 1)), aligned ? TRAP.GP0 : TRAP.AC0);
   return a;
 }
 
@@ -83,7 +84,7 @@ export function readPart(c: Lift, i: number, byteCount: number): V {
     case 2: return b.op('i16x8.splat', [c.load(a, 16) as Value<'i32'>]);
     case 4: return b.op('i32x4.splat', [c.load(a, 32) as Value<'i32'>]);
     case 8: return b.op('i64x2.splat', [c.load(a, 64) as Value<'i64'>]);
-    default: return loadVector(b, a);
+    default: return loadVector(b, vectorAddress(c, byteCount, false, false));
   }
 }
 
@@ -116,7 +117,12 @@ export function setVector(c: Lift, n: number, halves: Halves): void {
 export function storeVector(c: Lift, halves: Halves, aligned: boolean): void {
   const { b } = c;
   const a = vectorAddress(c, halves.length * 16, true, aligned);
-  if (halves.length === 2) c.probeWrite(c.offset(a, 24), 64);
+  if (halves.length === 2) {
+    // Only where the bytes lie in two pages can the second store fault after the first.
+    b.if(b.gtU(b.and(b.wrap(c.sum(a)), b.i32(0xfff)), b.i32(0x1000 - 32)), () => {
+      for (let at = 0; at < 32; at += 8) b.op('probe_write64', [a.base], a.disp + at);
+    });
+  }
   for (const [i, v] of halves.entries()) b.op('v128.store', [a.base, v], a.disp + 16 * i);
 }
 

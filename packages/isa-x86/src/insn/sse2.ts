@@ -82,23 +82,23 @@ const convertScalar = (name: string, from: ScalarKind, to: ScalarKind) => (c: Li
 const widen = convertScalar('cvtss2sd', 'ss', 'sd');
 const narrow = convertScalar('cvtsd2ss', 'sd', 'ss');
 
-/** From MMX register or memory to XMM. */
+/** From MMX register or memory to XMM; a memory operand leaves the x87 state alone. */
 const fromMmx = (single: boolean) => (c: Lift): void => {
   const memory = isMemory(c, 1);
-  if (single || !memory) checkMmx(c);
+  if (!memory) checkMmx(c);
   const value = fromLow64(c.b, readMm(c, 1));
   const dst = vectorRegister(c, 0);
   const old = getXmm(c, dst);
   const result = single ? c.b.shuffle(c.b.call(convertRoutine('cvtdq2ps'), [value]) as V, old, laneBytes([0, 3], 8)) : c.b.op('f64x2.convert_low_i32x4_s', [value]);
-  if (single || !memory) enterMmx(c);
+  if (!memory) enterMmx(c);
   setVector(c, dst, [result]);
 };
-/** To an MMX register. */
+/** To an MMX register. CPUs enter MMX mode even where the conversion then raises #XM. */
 const toMmx = (single: boolean, truncate: boolean) => (c: Lift): void => {
   checkMmx(c);
   const value = single ? fromLow64(c.b, readLow64(c, 1)) : (readVector(c, 1)[0] as V);
-  const r = c.b.call(convertRoutine(`cvt${truncate ? 't' : ''}${single ? 'ps' : 'pd'}2dq`), [value]) as V;
   enterMmx(c);
+  const r = c.b.call(convertRoutine(`cvt${truncate ? 't' : ''}${single ? 'ps' : 'pd'}2dq`), [value]) as V;
   setMm(c, mmRegister(c, 0), low64(c.b, r));
 };
 

@@ -1,14 +1,12 @@
 // SSE4.1 and its AVX and AVX2 forms. SDM Vol. 1, 12.10; Vol. 2.
 
 import type { Value } from '@anillo/ir/block';
-import type { Slot } from '@anillo/ir/slot';
 import type { Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
-import { XMM } from '../state.ts';
 import { callHalves, firstSource, mergeScalar, readScalar, SCALAR_SIZE, type PackedKind, type ScalarKind } from './simd-float-rows.ts';
 import { floatRoutine } from './simd-float-routines.ts';
 import { blendByImmediate, blendByMask, extend, laneBytes, minimumPosition, multiplyEven, sumDifferencesOffset, testFlags } from './simd-integer.ts';
-import { getXmm, imm8, isMemory, readLow32, readPart, readVector, setVector, vectorRegister, vectorZero, writeVector, type V } from './simd-operands.ts';
+import { getXmm, getYmmHigh, imm8, isMemory, readLow32, readPart, readVector, setVector, vectorRegister, vectorZero, writeVector, type V } from './simd-operands.ts';
 import { floatMoveRows, integerRows, liftUnary, op2 } from './simd-rows.ts';
 
 // ---- blends with the mask in XMM0, in VEX forms in the register that the immediate names
@@ -18,10 +16,11 @@ function blendRows(opcode: string, name: string, vexOpcode: string, width: 1 | 4
     const first = firstSource(c);
     const y = readVector(c, first + 1);
     const x = readVector(c, first);
-    const masks = c.d.row.vex ? readVector(c, 3) : [c.b.get(XMM[0] as Slot<'v128'>)];
+    const mask = c.d.row.vex ? vectorRegister(c, 3) : 0;
+    const masks = [getXmm(c, mask), ...(x.length === 2 ? [getYmmHigh(c, mask)] : [])];
     setVector(c, vectorRegister(c, 0), x.map((v, i) => blendByMask(c.b, v, y[i] as V, masks[i] as V, width)));
   };
-  const vexName = `v${name} Vx,Hx,Wx,Lx`;
+  const vexName = `v${name} Vx,Hx,Wx,Lb`;
   return [
     insn(`66 0F38 ${opcode}`, `${name} Vdq,Wdq`, 'sse4_1', lift),
     insn(`VEX 66 0F3A ${vexOpcode} W0 L0`, vexName, 'avx', lift),

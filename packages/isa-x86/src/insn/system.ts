@@ -10,7 +10,7 @@ import type { IntBits } from '../flags.ts';
 import type { Int, Lift } from '../lift.ts';
 import { MODE } from '../mode.ts';
 import { insn, type Row } from '../row.ts';
-import { CS, DS, EFLAG, ES, FLAGS, FS, GS, LDTR, RAX, RDX, SEGMENT_ATTRIBUTES_OFFSET, SS, TR, TRAP, X86State } from '../state.ts';
+import { CS, DS, EFLAG, ES, FLAGS, FS, GS, LDTR, RAX, RDX, SEGMENT_ATTRIBUTES_OFFSET, SS, STACK_SHADOW, TR, TRAP, X86State } from '../state.ts';
 
 const X0 = X64[0] as Slot<'i64'>;
 const X1 = X64[1] as Slot<'i64'>;
@@ -58,8 +58,9 @@ function transferred(c: Lift): void {
 
 const selectorOf = (c: Lift, segment: number): Value<'i32'> => c.b.op('state.load32', [c.b.i32(0)], SELECTOR_OFFSET + 4 * segment);
 
-/** After a segment register has been loaded. */
+/** After MOV or POP to a segment register. */
 function segmentLoaded(c: Lift, segment: number): void {
+  if (segment === SS) c.b.set(STACK_SHADOW, c.b.i64(1));
   if (c.is64 || segment >= FS) {
     if (segment === SS) c.shadow = true;
   } else if (segment === SS) c.holdInterrupts();

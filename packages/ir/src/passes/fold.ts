@@ -1,0 +1,175 @@
+// Constant folding and identities of single ops. 64-bit constants are two words; no BigInt, for this runs on every translated instruction.
+
+import { Inst } from '../block.ts';
+import type { OpName } from '../ops.ts';
+
+type Fold32 = (a: number, b: number) => number;
+
+const FOLD32: Readonly<Record<string, Fold32>> = {
+  'i32.add': (a, b) => a + b,
+  'i32.sub': (a, b) => a - b,
+  'i32.mul': Math.imul,
+  'i32.and': (a, b) => a & b,
+  'i32.or': (a, b) => a | b,
+  'i32.xor': (a, b) => a ^ b,
+  'i32.shl': (a, b) => a << b,
+  'i32.shr_s': (a, b) => a >> b,
+  'i32.shr_u': (a, b) => a >>> b,
+  'i32.eq': (a, b) => Number(a === b),
+  'i32.ne': (a, b) => Number(a !== b),
+  'i32.lt_s': (a, b) => Number(a < b),
+  'i32.lt_u': (a, b) => Number(a >>> 0 < b >>> 0),
+  'i32.gt_s': (a, b) => Number(a > b),
+  'i32.gt_u': (a, b) => Number(a >>> 0 > b >>> 0),
+  'i32.le_s': (a, b) => Number(a <= b),
+  'i32.le_u': (a, b) => Number(a >>> 0 <= b >>> 0),
+  'i32.ge_s': (a, b) => Number(a >= b),
+  'i32.ge_u': (a, b) => Number(a >>> 0 >= b >>> 0),
+};
+
+const COMMUTES: ReadonlySet<OpName> = new Set<OpName>([
+  'i32.add', 'i32.mul', 'i32.and', 'i32.or', 'i32.xor', 'i32.eq', 'i32.ne',
+  'i64.add', 'i64.mul', 'i64.and', 'i64.or', 'i64.xor', 'i64.eq', 'i64.ne',
+]);
+
+export const isConstant = (v: Inst): boolean => v.op === 'i32.const' || v.op === 'i64.const';
+const isValue = (v: Inst, low: number, high: number): boolean => v.imm === low && (v.op === 'i32.const' || v.immHigh === high);
+const isZero = (v: Inst): boolean => isConstant(v) && isValue(v, 0, 0);
+const isOnes = (v: Inst): boolean => isConstant(v) && isValue(v, -1, -1);
+
+function constant32(at: number, value: number): Inst {
+  const inst = new Inst('i32.const', 'i32', [], at, 0);
+  inst.imm = value | 0;
+  return inst as Inst;
+}
+function constant64(at: number, low: number, high: number): Inst {
+  const inst = new Inst('i64.const', 'i64', [], at, 0);
+  inst.imm = low | 0;
+  inst.immHigh = high | 0;
+  return inst as Inst;
+}
+
+function addWords(at: number, a: Inst, low: number, high: number): Inst {
+  const sum = (a.imm >>> 0) + (low >>> 0);
+  return constant64(at, sum | 0, a.immHigh + high + (sum > 0xffffffff ? 1 : 0));
+}
+
+function fold64(inst: Inst, a: Inst, b: Inst): Inst | undefined {
+  const { at } = inst;
+  switch (inst.op) {
+    case 'i64.add':
+      return addWords(at, a, b.imm, b.immHigh);
+    case 'i64.sub':
+      return addWords(at, a, -b.imm | 0, (~b.immHigh + (b.imm === 0 ? 1 : 0)) | 0);
+    case 'i64.and':
+      return constant64(at, a.imm & b.imm, a.immHigh & b.immHigh);
+    case 'i64.or':
+      return constant64(at, a.imm | b.imm, a.immHigh | b.immHigh);
+    case 'i64.xor':
+      return constant64(at, a.imm ^ b.imm, a.immHigh ^ b.immHigh);
+    case 'i64.shl': {
+      const n = b.imm & 63;
+      if (n === 0) return a;
+      if (n >= 32) return constant64(at, 0, a.imm << (n - 32));
+      return constant64(at, a.imm << n, (a.immHigh << n) | (a.imm >>> (32 - n)));
+    }
+    case 'i64.shr_u': {
+      const n = b.imm & 63;
+      if (n === 0) return a;
+      if (n >= 32) return constant64(at, a.immHigh >>> (n - 32), 0);
+      return constant64(at, (a.imm >>> n) | (a.immHigh << (32 - n)), a.immHigh >>> n);
+    }
+    case 'i64.eq':
+      return constant32(at, Number(a.imm === b.imm && a.immHigh === b.immHigh));
+    case 'i64.ne':
+      return constant32(at, Number(a.imm !== b.imm || a.immHigh !== b.immHigh));
+    default:
+      return undefined;
+  }
+}
+
+function foldUnary(inst: Inst, a: Inst): Inst | undefined {
+  if (isConstant(a)) {
+    switch (inst.op) {
+      case 'i32.wrap_i64':
+        return constant32(inst.at, a.imm);
+      case 'i64.extend_i32_u':
+        return constant64(inst.at, a.imm, 0);
+      case 'i64.extend_i32_s':
+        return constant64(inst.at, a.imm, a.imm >> 31);
+      case 'i32.eqz':
+        return constant32(inst.at, Number(a.imm === 0));
+      case 'i64.eqz':
+        return constant32(inst.at, Number(a.imm === 0 && a.immHigh === 0));
+      default:
+        return undefined;
+    }
+  }
+  if (inst.op === 'i32.wrap_i64' && (a.op === 'i64.extend_i32_u' || a.op === 'i64.extend_i32_s')) return a.args[0];
+  return undefined;
+}
+
+/** x op constant. */
+function identity(inst: Inst, a: Inst, b: Inst): Inst | undefined {
+  const name = inst.op.slice(4);
+  switch (name) {
+    case 'add': case 'sub': case 'or': case 'xor': case 'shl': case 'shr_u': case 'shr_s': case 'rotl': case 'rotr':
+      return isZero(b) ? a : undefined;
+    case 'and':
+      if (isOnes(b)) return a;
+      if (isZero(b)) return b;
+      return inst.op === 'i64.and' && isValue(b, -1, 0) && a.op === 'i64.extend_i32_u' ? a : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** (x + c) + d -> x + (c + d): the new constant and x; the caller rewrites. */
+function reassociate(inst: Inst, a: Inst, b: Inst): Inst | undefined {
+  if (inst.op !== a.op || !isConstant(a.args[1])) return undefined;
+  if (inst.op === 'i64.add') return addWords(inst.at, a.args[1], b.imm, b.immHigh);
+  return inst.op === 'i32.add' ? constant32(inst.at, a.args[1].imm + b.imm) : undefined;
+}
+
+/**
+ * Simplifies an op whose arguments are final. Returns a value that replaces it (a new constant, or an existing value), or undefined; it may also
+ * change the op's arguments, and then `added` gets a new constant that must precede it.
+ */
+export function fold(inst: Inst, added: Inst[]): Inst | undefined {
+  const { args } = inst;
+  if (args.length === 1) return foldUnary(inst, args[0]);
+  if (args.length !== 2) return undefined;
+  if (isConstant(args[0]) && !isConstant(args[1]) && COMMUTES.has(inst.op)) inst.args = [args[1], args[0]];
+  const [a, b] = inst.args;
+  if (!isConstant(b)) return undefined;
+  if (isConstant(a)) {
+    const f = FOLD32[inst.op];
+    return f ? constant32(inst.at, f(a.imm, b.imm)) : fold64(inst, a, b);
+  }
+  const same = identity(inst, a, b);
+  if (same) return same;
+  const sum = reassociate(inst, a, b);
+  if (sum) {
+    added.push(sum);
+    inst.args = [a.args[0], sum];
+  }
+  return undefined;
+}
+
+/** A memory op at (x + constant) is one at x with a larger displacement, where that fits. */
+export function foldAddress(inst: Inst): void {
+  const [address, ...rest] = inst.args;
+  if (address.op !== 'i64.add' || !isConstant(address.args[1])) return;
+  const by = address.args[1];
+  const disp = inst.imm + by.imm;
+  if (by.immHigh !== by.imm >> 31 || disp !== (disp | 0)) return;
+  inst.imm = disp;
+  inst.args = [address.args[0], ...rest];
+}
+
+/** What a condition tests: (x != 0) is x. */
+export function foldCondition(cond: Inst): Inst {
+  let c = cond;
+  while (c.op === 'i32.ne' && isZero(c.args[1])) c = c.args[0];
+  return c;
+}

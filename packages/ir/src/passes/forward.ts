@@ -1,0 +1,159 @@
+// Forward pass: values of slots are known after a get or set, so later gets of them vanish; constants fold; addresses take in constants.
+
+import type { Inst } from '../block.ts';
+import { OPS, type OpSpec } from '../ops.ts';
+import type { Slot } from '../slot.ts';
+import { fold, foldAddress, foldCondition } from './fold.ts';
+import { SlotNumbers } from './slot-numbers.ts';
+
+interface ControlFrame {
+  /** Known values at the `if`. */
+  readonly before: readonly (Inst | undefined)[];
+  /** Known values after all branches that are written so far. */
+  after: (Inst | undefined)[] | undefined;
+}
+
+export class ForwardPass {
+  readonly #numbers = new SlotNumbers();
+  #known: (Inst | undefined)[] = [];
+  readonly #frames: ControlFrame[] = [];
+  /** By id: the value that stands for an inst that is gone. */
+  readonly #replacement: (Inst | undefined)[] = [];
+  readonly #added: Inst[] = [];
+
+  /** Rewrites `insts` in place. */
+  run(insts: Inst[]): void {
+    this.#numbers.clear();
+    this.#known.length = 0;
+    this.#frames.length = 0;
+    this.#replacement.length = 0;
+    const input = insts.slice();
+    insts.length = 0;
+    for (let i = 0; i < input.length; i++) {
+      const inst = input[i];
+      inst.id = i;
+      this.#rewriteArgs(inst);
+      const replacement = this.#visit(inst);
+      this.#replacement.push(replacement);
+      for (const added of this.#added) insts.push(added);
+      this.#added.length = 0;
+      if (replacement === undefined) insts.push(inst);
+      else if (replacement.id < 0) insts.push(replacement);
+    }
+  }
+
+  /** The value that stands for `value` after `run`. */
+  resolve<T extends Inst>(value: T): T {
+    return (value.id >= 0 ? (this.#replacement[value.id] ?? value) : value) as T;
+  }
+
+  #rewriteArgs(inst: Inst): void {
+    const { args } = inst;
+    for (let a = 0; a < args.length; a++) {
+      if (this.resolve(args[a]) === args[a]) continue;
+      inst.args = args.map((arg) => this.resolve(arg));
+      return;
+    }
+  }
+
+  /** Returns what replaces the inst; a new one has id -1. A `set` that changes nothing is replaced by its value. */
+  #visit(inst: Inst): Inst | undefined {
+    const spec: OpSpec = OPS[inst.op];
+    switch (spec.effect) {
+      case 'pure': {
+        if (inst.op.endsWith('.select')) inst.args = [inst.args[0], inst.args[1], foldCondition(inst.args[2])];
+        const folded = fold(inst, this.#added);
+        for (const added of this.#added) added.id = -1;
+        if (folded && folded.args.length === 0 && folded.id === 0 && folded !== inst.args[0] && folded !== inst.args[1]) folded.id = -1;
+        return folded;
+      }
+      case 'get':
+        return this.#visitGet(inst);
+      case 'set':
+        return this.#visitSet(inst);
+      case 'load':
+      case 'store':
+        foldAddress(inst);
+        return undefined;
+      case 'trap':
+        if (inst.op === 'raise_if') inst.args = [foldCondition(inst.args[0])];
+        return undefined;
+      case 'stateStore':
+        this.#forgetPinned();
+        return undefined;
+      case 'call':
+        this.#visitCall(inst);
+        return undefined;
+      case 'control':
+        this.#visitControl(inst);
+        return undefined;
+      default:
+        return undefined;
+    }
+  }
+
+  #visitGet(inst: Inst): Inst | undefined {
+    const number = this.#numbers.of(inst.slot as Slot);
+    const known = this.#known[number];
+    if (known && known.type === inst.type) return known;
+    this.#known[number] = inst;
+    return undefined;
+  }
+
+  #visitSet(inst: Inst): Inst | undefined {
+    const slot = inst.slot as Slot;
+    const number = this.#numbers.of(slot);
+    const value = inst.args[0];
+    if (this.#known[number] === value) return value;
+    if (slot.pinned) this.#forgetPinned();
+    this.#known[number] = value.type === slot.type ? value : undefined;
+    return undefined;
+  }
+
+  #forgetPinned(): void {
+    const { slots } = this.#numbers;
+    for (let n = 0; n < slots.length; n++) if (slots[n].pinned) this.#known[n] = undefined;
+  }
+
+  #visitCall(inst: Inst): void {
+    this.#forgetPinned();
+    const writes = inst.callee?.writes ?? 'all';
+    if (writes === 'none') return;
+    if (writes !== 'all') {
+      for (const slot of writes) this.#known[this.#numbers.of(slot)] = undefined;
+      return;
+    }
+    const { slots } = this.#numbers;
+    for (let n = 0; n < slots.length; n++) if (!slots[n].temp) this.#known[n] = undefined;
+  }
+
+  #visitControl(inst: Inst): void {
+    switch (inst.op) {
+      case 'if':
+        inst.args = [foldCondition(inst.args[0])];
+        this.#frames.push({ before: this.#known.slice(), after: undefined });
+        break;
+      case 'else': {
+        const frame = this.#frames.at(-1) as ControlFrame;
+        frame.after = common(frame.before, this.#known);
+        this.#known = frame.before.slice();
+        break;
+      }
+      case 'end': {
+        const frame = this.#frames.pop() as ControlFrame;
+        this.#known = common(frame.after ?? frame.before, this.#known);
+        break;
+      }
+      case 'loop':
+        this.#known = [];
+        break;
+      default:
+        inst.args = [foldCondition(inst.args[0])];
+        this.#known = [];
+    }
+  }
+}
+
+function common(a: readonly (Inst | undefined)[], b: readonly (Inst | undefined)[]): (Inst | undefined)[] {
+  return a.map((value, i) => (value === b[i] ? value : undefined));
+}
