@@ -49,8 +49,10 @@ export class MemoryMiss {
     return MISS_RESULT.LEAVE;
   }
 
-  serve(kind: number): number {
+  /** `place`: that of the instruction, for the fault exit; `kind`: see ACCESS_KIND. */
+  serve(place: number, kind: number): number {
     this.misses++;
+    this.#words[(this.#p.state + at.trapAt) >>> 2] = place;
     const { cpu, memory, tlb, cache, state } = this.#p;
     const byteCount = 1 << (kind & ACCESS_KIND.SIZE_LOG2);
     const isWrite = (kind & (ACCESS_KIND.WRITE | ACCESS_KIND.PROBE)) !== 0;

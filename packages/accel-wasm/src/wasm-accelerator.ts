@@ -92,7 +92,7 @@ class WasmVm implements AcceleratedVm {
     const watchpoints = new Watchpoints();
     const miss = new MemoryMiss({ buffer, state, cpu, memory: this.memory, ports: this.#config.ports, tlb, cache, watchpoints });
     const env: Record<string, unknown> = { memory: this.#wasmMemory, table: this.#table };
-    const host = { memory_miss: (_cpu: number, at: number, kind: number) => this.#memoryMiss(miss, state, at, kind) };
+    const host = { memory_miss: (_cpu: number, at: number, kind: number) => miss.serve(at, kind) };
     const helper = { ...cpu.helpers };
     const module = new WebAssembly.Module(this.#runtime.bytes);
     const runtime = new WebAssembly.Instance(module, { env, host, helper }).exports;
@@ -112,11 +112,6 @@ class WasmVm implements AcceleratedVm {
       hotAt: isJit ? (this.#options.hotAt ?? HOT_AT) : NEVER,
     });
     return vcpu;
-  }
-
-  #memoryMiss(miss: MemoryMiss, state: number, at: number, kind: number): number {
-    new Uint32Array(this.#parts.buffer, state + VcpuHeader.offset.trapAt, 1)[0] = at;
-    return miss.serve(kind);
   }
 
   #cpuPorts(id: number, state: number, tlb: VcpuTlb): VcpuPorts {

@@ -14,7 +14,7 @@ export interface RegionBlock {
   readonly block: Block;
   /** Byte distance of the block's start from the region's pc base; 0 or more, below 1 MiB. No two blocks of a region have the same. */
   readonly offset: number;
-  /** May the function be entered here from outside? At least one block may. */
+  /** May the function be entered here from outside? Every block must be reachable from one that may. */
   readonly entry: boolean;
 }
 
@@ -32,7 +32,10 @@ export interface CompiledRegions {
    * each `(cpu i32, entry i32) -> i32`: 0 when `pc` is set and the next block is to be looked up, else an EXIT reason.
    */
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** For each region, the `functionEntry` of each of its blocks; -1 where `entry` is false. */
+  /**
+   * For each region, the `functionEntry` of each of its blocks; -1 where it is not entered: `entry` is false, or the block is inside a loop
+   * (such a block stays with the interpreter when it is reached from outside; the loop's header is an entry).
+   */
   readonly entries: readonly Int32Array[];
 }
 

@@ -14,6 +14,7 @@ import type { Block, Inst, Terminal } from '@anillo/ir/block';
 import { BodyCompiler, usesTlb, type BodyFrame, type Linkage } from './body-compiler.ts';
 import { shapeFlow, type FlowShape } from './control-flow.ts';
 import { isPc } from './expression-plan.ts';
+import { chooseEntries } from './region-entries.ts';
 import { FunctionCode, type Label, type Local } from './function-code.ts';
 import { addHeader64, HEADER, loadHeader32, loadHeader64, storeHeader32, storeHeader64 } from './header-access.ts';
 import { emitCutPc } from './interpreter-terminals.ts';
@@ -56,6 +57,7 @@ function targetDeltas(terminal: Terminal): number[] {
 export class RegionWriter {
   readonly #region: Region;
   readonly #byOffset = new Map<number, number>();
+  readonly #entries: readonly number[];
   readonly #shape: FlowShape;
   readonly #f = new FunctionCode(2, 4096);
   readonly #cache: SlotCache;
@@ -77,7 +79,8 @@ export class RegionWriter {
     this.#region = region;
     region.forEach(({ offset }, i) => this.#byOffset.set(offset, i));
     const successors = region.map(({ block, offset }) => [...new Set(targetDeltas(block.terminal).flatMap((d) => this.#byOffset.get(offset + d) ?? []))]);
-    this.#shape = shapeFlow(successors, region.flatMap((b, i) => (b.entry ? [i] : [])));
+    this.#entries = chooseEntries({ successors, mayEnter: (i) => region[i].entry, returnPoints: this.#returnPoints() });
+    this.#shape = shapeFlow(successors, this.#entries);
     this.#loopLabel = new Int32Array(region.length + 1);
     this.#blockLabel = new Int32Array(region.length + 1);
     const f = this.#f;
@@ -106,7 +109,15 @@ export class RegionWriter {
 
   /** `functionEntry` of each block of the region; -1 where it cannot be entered. */
   entries(): Int32Array {
-    return Int32Array.from(this.#region, ({ offset, entry }, i) => (entry ? (offset << ENTRY_SHIFT) | this.#shape.dispatched.indexOf(i) : -1));
+    const isEntry = new Set(this.#entries);
+    return Int32Array.from(this.#region, ({ offset }, i) => (isEntry.has(i) ? (offset << ENTRY_SHIFT) | this.#shape.dispatched.indexOf(i) : -1));
+  }
+
+  #returnPoints(): Set<number> {
+    const points = this.#region.flatMap(({ block, offset }) =>
+      'returnDelta' in block.terminal ? (this.#byOffset.get(offset + block.terminal.returnDelta) ?? []) : [],
+    );
+    return new Set(points);
   }
 
   write(): FunctionCode {

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import type { Block, Terminal } from '@anillo/ir/block';
 import { evaluateBlock, type EvaluatorWorld } from '@anillo/ir/evaluate';
 import { optimize } from '@anillo/ir/optimize';
+import { verifyBlock } from '@anillo/ir/verify';
 import { BLOCK_FLAGS, BlockRecord } from '@anillo/codegen/block-record';
 import { Random } from '@anillo/codegen/testing/random';
 import { HELPERS, RandomBlock, ROUTINES, FUEL } from '@anillo/codegen/testing/random-block';
@@ -88,8 +89,10 @@ function compareChains(seed: number, blockCount: number, prepare: Prepare, rig: 
     return Array.from({ length: blockCount }, (_, i) => new RandomBlock(r).build((cond, target) => randomTerminal(r, i, blockCount, cond, target)));
   };
   const plain = build();
+  for (const block of plain) equal(verifyBlock(block), undefined, `seed ${seed}`);
   const blocks = build().map(prepare);
-  const compiled = rig.compile([blocks.map((block, i) => ({ block, offset: i * BLOCK_SPACING, entry: i === 0 || random.chance(40) }))]);
+  for (const block of blocks) equal(verifyBlock(block), undefined, `seed ${seed}, prepared`);
+  const compiled = rig.compile([blocks.map((block, i) => ({ block, offset: i * BLOCK_SPACING, entry: i === 0 || random.chance(90) }))]);
   rig.reset();
   const records = blocks.map((block, i) => rig.addBlock(block, i * BLOCK_SPACING));
   const setCompiled = (on: boolean): void =>

@@ -4,7 +4,7 @@
 import { hasTrapBreakpoint } from './breakpoint.ts';
 import { raise, type HelperMap, type X86Context } from './helper-map.ts';
 import { readWords, currentPrivilege } from './linear-memory.ts';
-import { loadPdptes } from './mmu.ts';
+import { flushTranslation, flushTranslations, loadPdptes } from './mmu.ts';
 import { ATTRIBUTE, CR0, CR4, cplOf, EFER, syncMode } from './mode.ts';
 import { in64BitCode, segmentAttributes } from './segments.ts';
 import { CS, RAX, RCX, RDX, SS, VECTOR } from './state.ts';
@@ -39,7 +39,7 @@ export function writeCr0(cpu: X86Context, low: number, high: number): number {
   if (turnsOn && (efer & EFER.LME) !== 0) setWord(cpu, WORD.efer, efer | EFER.LMA);
   if (turnsOff) setWord(cpu, WORD.efer, efer & ~EFER.LMA);
   if (((value ^ old) & CR0.PE) !== 0) setWord(cpu, WORD.segmentAttributes + SS, segmentAttributes(cpu, SS) & ~0x60);
-  if (((value ^ old) & (CR0.PG | CR0.WP | CR0.PE)) !== 0) cpu.ports.flushTlb();
+  if (((value ^ old) & (CR0.PG | CR0.WP | CR0.PE)) !== 0) flushTranslations(cpu);
   syncMode(cpu);
   return 0;
 }
@@ -56,7 +56,7 @@ function writeCr3(cpu: X86Context, low: number, high: number): number {
   }
   setWords(cpu, WORD.cr3, low, kept);
   // Entries carry no PCID, so they go even where "no flush" is asked for (which is allowed).
-  cpu.ports.flushTlb();
+  flushTranslations(cpu);
   return 0;
 }
 
@@ -82,7 +82,7 @@ function writeCr4(cpu: X86Context, low: number, high: number): number {
     if (!loadPdptes(cpu, word(cpu, WORD.cr3))) return gp(cpu);
   }
   setWords(cpu, WORD.cr4, low, 0);
-  if ((changed & (CR4.PSE | CR4.PAE | CR4.PGE | CR4.SMEP | CR4.SMAP | CR4.PCIDE)) !== 0) cpu.ports.flushTlb();
+  if ((changed & (CR4.PSE | CR4.PAE | CR4.PGE | CR4.SMEP | CR4.SMAP | CR4.PCIDE)) !== 0) flushTranslations(cpu);
   syncMode(cpu);
   return 0;
 }
@@ -156,7 +156,7 @@ function writeDebug(cpu: X86Context, register: number): number {
   else setWords(cpu, WORD.dr + 2 * number, low, high);
   if (number === 7) syncMode(cpu);
   // Pages with data breakpoints must not be in the TLB.
-  if (hasTrapBreakpoint(word(cpu, WORD.dr + 14))) cpu.ports.flushTlb();
+  if (hasTrapBreakpoint(word(cpu, WORD.dr + 14))) flushTranslations(cpu);
   return 0;
 }
 
@@ -190,8 +190,8 @@ function invpcid(cpu: X86Context): number {
   if (word(cpu, WORD.x + 1) !== 0 || type > 3 || (type < 2 && (descriptor[0] >>> 12 !== 0 || descriptor[1] !== 0))) return gp(cpu);
   if (type < 2 && descriptor[0] !== 0 && (word(cpu, WORD.cr4) & CR4.PCIDE) === 0) return gp(cpu);
   if (type === 0 && !isCanonical(signedWords(descriptor[2], descriptor[3]))) return gp(cpu);
-  if (type === 0) cpu.ports.flushTlbPage((BigInt(descriptor[3]) << 32n) | BigInt(descriptor[2]));
-  else cpu.ports.flushTlb();
+  if (type === 0) flushTranslation(cpu, descriptor[2], descriptor[3]);
+  else flushTranslations(cpu);
   return 0;
 }
 
@@ -217,7 +217,7 @@ export const CONTROL_HELPERS: HelperMap = {
   /** Linear address in x0. */
   invlpg(cpu) {
     if (cplOf(cpu) !== 0) return gp(cpu);
-    cpu.ports.flushTlbPage((BigInt(word(cpu, WORD.x + 1)) << 32n) | BigInt(word(cpu, WORD.x)));
+    flushTranslation(cpu, word(cpu, WORD.x), word(cpu, WORD.x + 1));
     return 0;
   },
   invpcid,

@@ -1,11 +1,12 @@
 // The x86 front end as accelerators see it.
 
 import type { Frontend } from '@anillo/ir/frontend';
+import { readConfig } from './context.ts';
 import type { CpuModel } from './cpu-model.ts';
 import { buildOpcodeTable, type OpcodeTable } from './decode.ts';
 import { HELPER_FUNCTIONS, HELPERS, ROUTINES, ROWS } from './instruction-set.ts';
 import { X86State } from './state.ts';
-import { readConfig, X86Cpu } from './x86-cpu.ts';
+import { X86Cpu } from './x86-cpu.ts';
 
 // Tables are the same for every CPU of a model with the same features.
 const tables = new Map<string, OpcodeTable>();

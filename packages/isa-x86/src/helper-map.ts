@@ -3,6 +3,7 @@
 import type { VcpuPorts } from '@anillo/ir/frontend';
 import type { CpuModel } from './cpu-model.ts';
 import type { X86View } from './state.ts';
+import type { WalkCache } from './walk-cache.ts';
 
 /** What helpers work on: one per vCPU. */
 export interface X86Context {
@@ -11,8 +12,12 @@ export interface X86Context {
   readonly model: CpuModel;
   /** 32-bit words of the machine's memory; index (ports.state + offset) >> 2 reaches the vCPU struct. */
   readonly words: Uint32Array;
+  /** The words of the vCPU struct alone. */
+  readonly state: Uint32Array;
   readonly bytes: Uint8Array;
   readonly data: DataView;
+  /** Emptied together with the TLB (mmu.ts). */
+  readonly walkCache: WalkCache;
   /** APIC ID. */
   readonly id: number;
   /** 32 random bits, for RDRAND and RDSEED. */

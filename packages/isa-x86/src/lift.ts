@@ -306,6 +306,11 @@ export class Lift {
     if (bits === 64) this.b.op('i64.store', [a.base, this.to64(v)], a.disp);
     else this.b.op(({ 8: 'i32.store8', 16: 'i32.store16', 32: 'i32.store' } as const)[bits], [a.base, this.to32(v)], a.disp);
   }
+  /** Load of what is about to be stored: faults as a write (SDM Vol. 3A 4.7, W/R). */
+  loadToWrite(a: Address, bits: IntBits): Int {
+    this.probeWrite(a, bits);
+    return this.load(a, bits);
+  }
   /** Faults now if a later store of `bits` to the address would. */
   probeWrite(a: Address, bits: IntBits): void {
     this.b.op(({ 8: 'probe_write8', 16: 'probe_write16', 32: 'probe_write32', 64: 'probe_write64' } as const)[bits], [a.base], a.disp);
@@ -389,8 +394,8 @@ export class Lift {
   }
 
   /**
-   * Replaces operand i by f(old) and returns old. With LOCK the memory form is one atomic step: by the named read-modify-write op with
-   * `operand`, or by compare-and-exchange.
+   * Replaces operand i by f(old) and returns old. The memory form is one step where a read-modify-write op does it; else, with LOCK, a
+   * compare-and-exchange, and without, a load and a store.
    */
   modify(i: number, f: (old: Int) => Int, atomic?: { op: 'add' | 'and' | 'or' | 'xor'; operand: Int }): Int {
     if (!this.isMemory || this.operand(i).kind !== 'E') {
@@ -400,13 +405,15 @@ export class Lift {
     }
     const bits = this.bits(i);
     const a = this.memory(bits / 8, true);
-    if (this.d.lock) {
-      const old = atomic ? this.atomic(a, bits, atomic.op, atomic.operand) : this.atomicReplace(a, bits, f);
-      this.modified = f(old);
+    let old: Int;
+    if (atomic) old = this.atomic(a, bits, atomic.op, atomic.operand);
+    else if (this.d.lock) old = this.atomicReplace(a, bits, f);
+    else {
+      old = this.loadToWrite(a, bits);
+      this.store(a, bits, (this.modified = f(old)));
       return old;
     }
-    const old = this.load(a, bits);
-    this.store(a, bits, (this.modified = f(old)));
+    this.modified = f(old);
     return old;
   }
   /** What the last `modify` wrote (bits above the operand's size undefined). */
@@ -432,6 +439,7 @@ export class Lift {
     const { b } = this;
     const type = bits === 64 ? 'i64' : 'i32';
     const seen = b.temp(type) as Slot<'i32' | 'i64'>;
+    this.probeWrite(a, bits);
     b.loopWhile(() => {
       const old = this.load(a, bits);
       const before = this.compareExchange(a, bits, old, f(old));

@@ -27,8 +27,17 @@ function physicalOf(cpu: X86Context, linear: number, access: Access, privilege: 
     raise(cpu, VECTOR.GP, 0);
     return false;
   }
+  const write = access === ACCESS.WRITE ? 1 : 0;
+  const known = cpu.walkCache.find(linear, write, privilege);
+  if (known >= 0) {
+    found.gpa = known;
+    return true;
+  }
   const fault = walk(cpu, linear, access, privilege, found);
-  if (fault < 0) return true;
+  if (fault < 0) {
+    cpu.walkCache.add(linear, write, privilege, found.gpa);
+    return true;
+  }
   raisePageFault(cpu, linear, fault);
   return false;
 }

@@ -225,6 +225,18 @@ export function probeTranslation(cpu: X86Context, access: Access, into: Translat
   return (!long || isCanonical(linear)) && walk(cpu, linear, access, DEBUGGER, into) < 0;
 }
 
+/** Forgets all translations. */
+export function flushTranslations(cpu: X86Context): void {
+  cpu.walkCache.clear();
+  cpu.ports.flushTlb();
+}
+
+/** Forgets the translations of the page of a linear address, given as two words. */
+export function flushTranslation(cpu: X86Context, low: number, high: number): void {
+  cpu.walkCache.clear();
+  cpu.ports.flushTlbPage((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0));
+}
+
 /**
  * Loads the four PDPTEs of PAE paging from the table that `cr3` names. False: one has reserved bits set, nothing is loaded, and the
  * caller raises #GP(0). SDM Vol. 3A 4.4.1.

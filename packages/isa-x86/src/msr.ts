@@ -4,6 +4,7 @@
 import type { Feature } from './cpu-model.ts';
 import { raise, type HelperMap, type X86Context } from './helper-map.ts';
 import { CR0, cplOf, EFER } from './mode.ts';
+import { flushTranslations } from './mmu.ts';
 import { writeTimeInfo, writeWallClock } from './kvmclock.ts';
 import { FS, GS, RAX, RCX, RDX, VECTOR } from './state.ts';
 import { isCanonical, setWords, signedWords, word, WORD } from './state-words.ts';
@@ -67,7 +68,7 @@ function writeEfer(cpu: X86Context, l: number, h: number): boolean {
   if ((!has.has('lm') && (l & (EFER.LME | EFER.LMA)) !== 0) || (!has.has('nx') && (l & EFER.NXE) !== 0) || (!has.has('syscall') && (l & EFER.SCE) !== 0)) return false;
   if (((l ^ old) & EFER.LME) !== 0 && (word(cpu, WORD.cr0) & CR0.PG) !== 0) return false;
   setWords(cpu, WORD.efer, (l & ~EFER.LMA) | (old & EFER.LMA), 0);
-  if (((l ^ old) & EFER.NXE) !== 0) cpu.ports.flushTlb();
+  if (((l ^ old) & EFER.NXE) !== 0) flushTranslations(cpu);
   return true;
 }
 

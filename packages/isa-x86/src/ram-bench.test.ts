@@ -1,13 +1,13 @@
 // A vCPU over plain RAM, for tests of the system level: no devices, no translator.
 
 import type { InterruptPort, VcpuPorts } from '@anillo/ir/frontend';
+import { createContext, type X86Config } from './context.ts';
 import type { X86Context } from './helper-map.ts';
 import { CR0, CR4, EFER, syncMode } from './mode.ts';
 import { resetState } from './reset-state.ts';
 import { setSegment } from './segments.ts';
 import { CS, DS, ES, FS, GS, LDTR, SS, TR } from './state.ts';
 import { setSignedField, setWord, setWords, WORD } from './state-words.ts';
-import { createContext, type X86Config } from './x86-cpu.ts';
 
 const RAM_OFFSET = 0x2_0000;
 export const RAM_BYTES = 0x40_0000;

@@ -4,6 +4,7 @@ import type { StartState } from '@anillo/ir/frontend';
 import type { X86Context } from './helper-map.ts';
 import { DR6_FIXED, DR7_FIXED } from './control.ts';
 import { CR0, CR4, EFER, syncMode } from './mode.ts';
+import { flushTranslations } from './mmu.ts';
 import { setSegment } from './segments.ts';
 import { CS, DS, ES, FS, GPR, GS, LDTR, RDX, SS, TR, X86State } from './state.ts';
 import { setSignedField, setWord, setWords, WORD } from './state-words.ts';
@@ -37,7 +38,7 @@ export function resetState(cpu: X86Context): void {
   setWords(cpu, WORD.xcr0, 1, 0);
   setWord(cpu, WORD.mxcsr, MXCSR_RESET);
   resetX87State(cpu);
-  cpu.ports.flushTlb();
+  flushTranslations(cpu);
   syncMode(cpu);
 }
 

@@ -10,16 +10,15 @@ type Offsets = typeof X86State.offset;
 export const WORD = Object.freeze(Object.fromEntries(Object.entries(X86State.offset).map(([name, offset]) => [name, offset >> 2]))) as { readonly [K in keyof Offsets]: number };
 
 /** Reads a word as an unsigned number. */
-export const word = (cpu: X86Context, index: number): number => cpu.words[(cpu.ports.state >> 2) + index];
+export const word = (cpu: X86Context, index: number): number => cpu.state[index];
 
 export function setWord(cpu: X86Context, index: number, value: number): void {
-  cpu.words[(cpu.ports.state >> 2) + index] = value;
+  cpu.state[index] = value;
 }
 
 export function setWords(cpu: X86Context, index: number, low: number, high: number): void {
-  const at = (cpu.ports.state >> 2) + index;
-  cpu.words[at] = low;
-  cpu.words[at + 1] = high;
+  cpu.state[index] = low;
+  cpu.state[index + 1] = high;
 }
 
 /**
@@ -27,15 +26,13 @@ export function setWords(cpu: X86Context, index: number, low: number, high: numb
  * other values come out rounded, but never as a canonical address.
  */
 export function signedField(cpu: X86Context, index: number): number {
-  const at = (cpu.ports.state >> 2) + index;
-  return (cpu.words[at + 1] | 0) * 0x1_0000_0000 + cpu.words[at];
+  return (cpu.state[index + 1] | 0) * 0x1_0000_0000 + cpu.state[index];
 }
 
 /** Writes a signed number of at most 53 bits to a 64-bit field. */
 export function setSignedField(cpu: X86Context, index: number, value: number): void {
-  const at = (cpu.ports.state >> 2) + index;
-  cpu.words[at] = value;
-  cpu.words[at + 1] = Math.floor(value / 0x1_0000_0000);
+  cpu.state[index] = value;
+  cpu.state[index + 1] = Math.floor(value / 0x1_0000_0000);
 }
 
 /** High word of a signed number of at most 53 bits. */

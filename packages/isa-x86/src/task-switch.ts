@@ -5,7 +5,7 @@ import { getEflags, setEflags } from './eflags.ts';
 import { raise, type X86Context } from './helper-map.ts';
 import { ACCESS } from '@anillo/ir/frontend';
 import { IMPLICIT, probe, readBytes, readWords, writeBytes, writeLinear } from './linear-memory.ts';
-import { loadPdptes } from './mmu.ts';
+import { flushTranslations, loadPdptes } from './mmu.ts';
 import { CR0, CR4, syncMode } from './mode.ts';
 import { ACCESSED_BIT, descriptorAddress, descriptorAttributes, descriptorBase, descriptorDpl, descriptorLimit, isCode, isConforming, isNull, isPresent, isUserDescriptor, loadDataSegment, loadStackSegment, markDescriptor, newDescriptor, readDescriptor, segmentBase, segmentLimit, segmentSelector, setFromDescriptor, setNull, setSegment, setV86Segment, systemType } from './segments.ts';
 import { currentStack, newStack, pushFrame, setStackPointer } from './stack-frame.ts';
@@ -109,7 +109,7 @@ function loadTask(cpu: X86Context, wide: boolean, nested: boolean, error: number
     cr3Valid = (word(cpu, WORD.cr4) & CR4.PAE) === 0 || loadPdptes(cpu, cr3);
     if (cr3Valid) {
       setWords(cpu, WORD.cr3, cr3, 0);
-      cpu.ports.flushTlb();
+      flushTranslations(cpu);
     }
   }
   const keep = wide ? 0 : getEflags(cpu) & 0xffff_0000 & ~(EFLAG.VM | EFLAG.RF);

@@ -2,7 +2,8 @@
 
 import type { Access, CodeSource, GuestCpu, StartState, Translation, VcpuPorts } from '@anillo/ir/frontend';
 import type { Block } from '@anillo/ir/block';
-import { type CpuModel, cpuModel, DEFAULT_CPU_MODEL, parseCpuModel } from './cpu-model.ts';
+import { createContext, type X86Config } from './context.ts';
+import type { CpuModel } from './cpu-model.ts';
 import { architectureOf, dumpRegisters, readDebugRegister, writeDebugRegister } from './debug-registers.ts';
 import type { OpcodeTable } from './decode.ts';
 import type { HelperMap, X86Context } from './helper-map.ts';
@@ -10,45 +11,9 @@ import { BlockLifter } from './lift-block.ts';
 import { probeTranslation, translate } from './mmu.ts';
 import { resetState, setStartState } from './reset-state.ts';
 import { beginStep, deliverStep } from './single-step.ts';
-import { EFLAG, X86State } from './state.ts';
+import { EFLAG } from './state.ts';
 import { setWord, word, WORD } from './state-words.ts';
 import { deliver, deliverInterrupt, deliverNmi } from './trap.ts';
-
-/** What an embedder may give with a CPU; a plain string is a model as users write it. */
-export interface X86Config {
-  readonly model?: CpuModel | string;
-  /** APIC ID; default 0. */
-  readonly id?: number;
-  /** 32 random bits from a good source. */
-  readonly random?: () => number;
-  /** Milliseconds since 1970. */
-  readonly wallClockMs?: () => number;
-}
-
-/** An X86Config from what an accelerator passes through. */
-export function readConfig(config: unknown): X86Config {
-  if (typeof config === 'string') return { model: config };
-  return (config ?? {}) as X86Config;
-}
-
-const modelOf = ({ model }: X86Config): CpuModel => (model === undefined ? cpuModel(DEFAULT_CPU_MODEL) : typeof model === 'string' ? parseCpuModel(model) : model);
-
-/** The context that helpers work on. */
-export function createContext(ports: VcpuPorts, config: X86Config): X86Context {
-  const { buffer, state } = ports;
-  return {
-    view: X86State.view(buffer, state),
-    ports,
-    model: modelOf(config),
-    words: new Uint32Array(buffer),
-    bytes: new Uint8Array(buffer),
-    data: new DataView(buffer),
-    id: config.id ?? 0,
-    // Not for secrets: an embedder that has a cryptographic source gives it.
-    random: config.random ?? (() => Math.floor(Math.random() * 0x1_0000_0000)),
-    wallClockMs: config.wallClockMs ?? (() => Date.now()),
-  };
-}
 
 export class X86Cpu implements GuestCpu {
   readonly helpers: Readonly<Record<string, (...args: number[]) => number>>;

@@ -5,7 +5,7 @@ import type { Block, Terminal, Value } from '@anillo/ir/block';
 import { Builder } from '@anillo/ir/builder';
 import { helper, routine, type Callee } from '@anillo/ir/callee';
 import type { Slot } from '@anillo/ir/slot';
-import { X64 } from '@anillo/ir/vcpu-header';
+import { PC, X64 } from '@anillo/ir/vcpu-header';
 import type { Random } from './random.ts';
 import { DATA_BASE, PINNED_AT, RAM_PAGES, SLOTS, type TierRig } from './tier-rig.ts';
 
@@ -83,6 +83,7 @@ export class RandomBlock {
   #int64(): Value<'i64'> {
     const r = this.#r;
     if (this.#i64.length > 0 && r.chance(60)) return this.#i64[this.#i64.length - 1 - r.below(Math.min(6, this.#i64.length))];
+    if (r.chance(5)) return this.#b.get(PC as Slot<'i64'>);
     if (r.chance(30)) return this.#b.i64Words(r.word(), r.chance(50) ? r.word() : 0);
     return this.#b.get(r.pick(r.chance(15) ? SLOTS.pinned : GENERAL));
   }

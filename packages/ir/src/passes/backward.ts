@@ -4,6 +4,7 @@
 import type { Inst } from '../block.ts';
 import { OPS, type OpSpec } from '../ops.ts';
 import type { Slot } from '../slot.ts';
+import { foldAddress } from './fold.ts';
 import { SlotNumbers } from './slot-numbers.ts';
 
 interface ControlFrame {
@@ -18,6 +19,7 @@ export class BackwardPass {
   #overwritten = new Uint8Array(64);
   readonly #frames: ControlFrame[] = [];
   #needed = new Uint8Array(256);
+  #uses = new Uint16Array(256);
 
   /** Rewrites `insts` in place and renumbers them. `results` are used after the last one. */
   run(insts: Inst[], results: readonly Inst[]): void {
@@ -30,6 +32,7 @@ export class BackwardPass {
       const { slot } = insts[i];
       if (slot) this.#numbers.of(slot);
     }
+    this.#foldAddresses(insts, results);
     const { slots } = this.#numbers;
     this.#overwritten = new Uint8Array(slots.length);
     for (let n = 0; n < slots.length; n++) this.#overwritten[n] = slots[n].temp ? 1 : 0;
@@ -43,6 +46,18 @@ export class BackwardPass {
     insts.copyWithin(0, to);
     insts.length -= to;
     for (let i = 0; i < insts.length; i++) insts[i].id = i;
+  }
+
+  /** Takes constants into the displacements of memory ops, where that makes the addition vanish. */
+  #foldAddresses(insts: readonly Inst[], results: readonly Inst[]): void {
+    if (this.#uses.length < insts.length) this.#uses = new Uint16Array(insts.length * 2);
+    this.#uses.fill(0, 0, insts.length);
+    for (const result of results) this.#uses[result.id] += 2;
+    for (const inst of insts) for (const arg of inst.args) this.#uses[arg.id] += 1;
+    for (const inst of insts) {
+      const { effect } = OPS[inst.op];
+      if ((effect === 'load' || effect === 'store') && this.#uses[inst.args[0].id] === 1) foldAddress(inst);
+    }
   }
 
   /** Visits an inst; false: it can go. */

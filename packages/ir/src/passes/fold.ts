@@ -38,12 +38,12 @@ const isZero = (v: Inst): boolean => isConstant(v) && isValue(v, 0, 0);
 const isOnes = (v: Inst): boolean => isConstant(v) && isValue(v, -1, -1);
 
 function constant32(at: number, value: number): Inst {
-  const inst = new Inst('i32.const', 'i32', [], at, 0);
+  const inst = new Inst('i32.const', 'i32', [], at, -1);
   inst.imm = value | 0;
   return inst as Inst;
 }
 function constant64(at: number, low: number, high: number): Inst {
-  const inst = new Inst('i64.const', 'i64', [], at, 0);
+  const inst = new Inst('i64.const', 'i64', [], at, -1);
   inst.imm = low | 0;
   inst.immHigh = high | 0;
   return inst as Inst;
@@ -124,36 +124,20 @@ function identity(inst: Inst, a: Inst, b: Inst): Inst | undefined {
   }
 }
 
-/** (x + c) + d -> x + (c + d): the new constant and x; the caller rewrites. */
-function reassociate(inst: Inst, a: Inst, b: Inst): Inst | undefined {
-  if (inst.op !== a.op || !isConstant(a.args[1])) return undefined;
-  if (inst.op === 'i64.add') return addWords(inst.at, a.args[1], b.imm, b.immHigh);
-  return inst.op === 'i32.add' ? constant32(inst.at, a.args[1].imm + b.imm) : undefined;
-}
-
 /**
- * Simplifies an op whose arguments are final. Returns a value that replaces it (a new constant, or an existing value), or undefined; it may also
- * change the op's arguments, and then `added` gets a new constant that must precede it.
+ * Simplifies an op whose arguments are final: returns the value that replaces it, or undefined. A value with id -1 is a new constant. Constants
+ * move to the right of ops that commute.
  */
-export function fold(inst: Inst, added: Inst[]): Inst | undefined {
+export function fold(inst: Inst): Inst | undefined {
   const { args } = inst;
   if (args.length === 1) return foldUnary(inst, args[0]);
   if (args.length !== 2) return undefined;
   if (isConstant(args[0]) && !isConstant(args[1]) && COMMUTES.has(inst.op)) inst.args = [args[1], args[0]];
   const [a, b] = inst.args;
   if (!isConstant(b)) return undefined;
-  if (isConstant(a)) {
-    const f = FOLD32[inst.op];
-    return f ? constant32(inst.at, f(a.imm, b.imm)) : fold64(inst, a, b);
-  }
-  const same = identity(inst, a, b);
-  if (same) return same;
-  const sum = reassociate(inst, a, b);
-  if (sum) {
-    added.push(sum);
-    inst.args = [a.args[0], sum];
-  }
-  return undefined;
+  if (!isConstant(a)) return identity(inst, a, b);
+  const f = FOLD32[inst.op];
+  return f ? constant32(inst.at, f(a.imm, b.imm)) : fold64(inst, a, b);
 }
 
 /** A memory op at (x + constant) is one at x with a larger displacement, where that fits. */

@@ -1,10 +1,14 @@
-// Forward pass: values of slots are known after a get or set, so later gets of them vanish; constants fold; addresses take in constants.
+// Forward pass: values of slots are known after a get or set, so later gets of them vanish; constants fold.
 
 import type { Inst } from '../block.ts';
 import { OPS, type OpSpec } from '../ops.ts';
 import type { Slot } from '../slot.ts';
-import { fold, foldAddress, foldCondition } from './fold.ts';
+import { fold, foldCondition } from './fold.ts';
 import { SlotNumbers } from './slot-numbers.ts';
+
+/** Ids of constants that folding makes: not yet in the list, and in it. */
+const NEW = -1;
+const PLACED = -2;
 
 interface ControlFrame {
   /** Known values at the `if`. */
@@ -19,7 +23,6 @@ export class ForwardPass {
   readonly #frames: ControlFrame[] = [];
   /** By id: the value that stands for an inst that is gone. */
   readonly #replacement: (Inst | undefined)[] = [];
-  readonly #added: Inst[] = [];
 
   /** Rewrites `insts` in place. */
   run(insts: Inst[]): void {
@@ -35,10 +38,12 @@ export class ForwardPass {
       this.#rewriteArgs(inst);
       const replacement = this.#visit(inst);
       this.#replacement.push(replacement);
-      for (const added of this.#added) insts.push(added);
-      this.#added.length = 0;
-      if (replacement === undefined) insts.push(inst);
-      else if (replacement.id < 0) insts.push(replacement);
+      if (replacement === undefined) {
+        insts.push(inst);
+      } else if (replacement.id === NEW) {
+        replacement.id = PLACED;
+        insts.push(replacement);
+      }
     }
   }
 
@@ -56,25 +61,19 @@ export class ForwardPass {
     }
   }
 
-  /** Returns what replaces the inst; a new one has id -1. A `set` that changes nothing is replaced by its value. */
+  /** Returns what replaces the inst. A `set` that changes nothing is replaced by its value. */
   #visit(inst: Inst): Inst | undefined {
     const spec: OpSpec = OPS[inst.op];
     switch (spec.effect) {
       case 'pure': {
-        if (inst.op.endsWith('.select')) inst.args = [inst.args[0], inst.args[1], foldCondition(inst.args[2])];
-        const folded = fold(inst, this.#added);
-        for (const added of this.#added) added.id = -1;
-        if (folded && folded.args.length === 0 && folded.id === 0 && folded !== inst.args[0] && folded !== inst.args[1]) folded.id = -1;
-        return folded;
+        const { args } = inst;
+        if (args.length === 3 && args[2].op === 'i32.ne') inst.args = [args[0], args[1], foldCondition(args[2])];
+        return fold(inst);
       }
       case 'get':
         return this.#visitGet(inst);
       case 'set':
         return this.#visitSet(inst);
-      case 'load':
-      case 'store':
-        foldAddress(inst);
-        return undefined;
       case 'trap':
         if (inst.op === 'raise_if') inst.args = [foldCondition(inst.args[0])];
         return undefined;

@@ -20,7 +20,7 @@ function binary(c: Lift, name: BinaryName): void {
       return;
     }
     case 'sub': {
-      const old = c.modify(0, (x) => b.sub(x, source), c.d.lock ? { op: 'add', operand: negate(c, source) } : undefined);
+      const old = c.modify(0, (x) => b.sub(x, source), { op: 'add', operand: negate(c, source) });
       c.setFlags(CC.SUB, bits, c.modifiedValue, source, { first: old });
       return;
     }
@@ -247,7 +247,7 @@ function cmpxchg(c: Lift): void {
     const a = c.memory(bits / 8, true);
     if (c.d.lock) old = c.compareExchange(a, bits, expected, source);
     else {
-      old = c.load(a, bits);
+      old = c.loadToWrite(a, bits);
       c.store(a, bits, b.select(b.eq(old, expected), source, old));
     }
     if (bits === 32) b.if(b.ne(old, expected), () => c.setReg(RAX, 32, old));

@@ -33,11 +33,7 @@ function bitTest(c: Lift, op: BitOp): void {
     const moved = c.cut(b.add(c.sum(ea), bytes), c.d.addressSize);
     const a = c.linear(c.segment, { base: c.to64(moved), disp: 0 }, bits / 8, op !== 'bt');
     if (op === 'bt') old = c.load(a, bits);
-    else if (c.d.lock) old = c.atomic(a, bits, op === 'bts' ? 'or' : op === 'btc' ? 'xor' : 'and', op === 'btr' ? b.xor(mask, constant(c, mask, -1)) : mask);
-    else {
-      old = c.load(a, bits);
-      c.store(a, bits, apply(old));
-    }
+    else old = c.atomic(a, bits, op === 'bts' ? 'or' : op === 'btc' ? 'xor' : 'and', op === 'btr' ? b.xor(mask, constant(c, mask, -1)) : mask);
   } else if (op === 'bt') old = c.read(0);
   else {
     const operand = op === 'btr' ? b.xor(mask, constant(c, mask, -1)) : mask;

@@ -7,10 +7,10 @@ import { vectorZero } from './simd-operands.ts';
 
 type Width = 1 | 4 | 8;
 const BITMASK = { 1: 'i8x16.bitmask', 4: 'i32x4.bitmask', 8: 'i64x2.bitmask' } as const;
-const PROBE = { 1: 'probe_write8', 4: 'probe_write32', 8: 'probe_write64' } as const;
+const PROBE = { 4: 'probe_write32', 8: 'probe_write64' } as const;
 
 /** (address, mask): faults as storing the picked lanes would. */
-const probe = (width: Width): Routine =>
+const probe = (width: 4 | 8): Routine =>
   routine({
     name: `maskedProbe${width * 8}`, params: ['i64', 'v128'], result: undefined, reads: 'none', writes: 'none', traps: true,
     build: (b, [address, mask]) => {
@@ -57,6 +57,6 @@ const load = (width: 4 | 8): Routine =>
     },
   });
 
-export const MASKED_PROBE = { 1: probe(1), 4: probe(4), 8: probe(8) } as const;
+export const MASKED_PROBE = { 4: probe(4), 8: probe(8) } as const;
 export const MASKED_STORE = { 1: store(1), 4: store(4), 8: store(8) } as const;
 export const MASKED_LOAD = { 4: load(4), 8: load(8) } as const;

@@ -4,6 +4,7 @@ import type { Builder } from '@anillo/ir/builder';
 import type { Value } from '@anillo/ir/block';
 import { routine, type Routine } from '@anillo/ir/callee';
 import type { Slot } from '@anillo/ir/slot';
+import type { Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
 import { XMM } from '../state.ts';
 import { laneBytes } from './simd-integer.ts';
@@ -81,7 +82,9 @@ const sha256Message2 = shaRoutine('sha256msg2', 2, (b, x, y) => {
 export const SHA_ROUTINES: readonly Routine[] = [...sha1Rounds, sha1Message2, sha256Rounds, sha256Message1, sha256Message2];
 
 const by = (r: Routine): Binary => (c, x, y) => c.b.call(r, [x, y]) as V;
-const row = (opcode: string, name: string, f: Binary): Row => insn(`NP 0F38 ${opcode}`, `${name} Vdq,Wdq`, 'sha', liftBinary(f));
+// Unlike other legacy SSE instructions these take unaligned operands, as CPUs do (the manual lists #GP).
+const lift = (f: Binary): ((c: Lift) => void) => liftBinary(f, false);
+const row = (opcode: string, name: string, f: Binary): Row => insn(`NP 0F38 ${opcode}`, `${name} Vdq,Wdq`, 'sha', lift(f));
 
 export const SHA_ROWS: readonly Row[] = [
   row('C8', 'sha1nexte', sha1NextE),
@@ -90,5 +93,5 @@ export const SHA_ROWS: readonly Row[] = [
   row('CB', 'sha256rnds2', (c, x, y) => c.b.call(sha256Rounds, [x, y, c.b.get(XMM[0] as Slot<'v128'>)]) as V),
   row('CC', 'sha256msg1', by(sha256Message1)),
   row('CD', 'sha256msg2', by(sha256Message2)),
-  insn('NP 0F3A CC', 'sha1rnds4 Vdq,Wdq,Ib', 'sha', liftBinary((c, x, y) => c.b.call(sha1Rounds[imm8(c) & 3] as Routine, [x, y]) as V)),
+  insn('NP 0F3A CC', 'sha1rnds4 Vdq,Wdq,Ib', 'sha', lift((c, x, y) => c.b.call(sha1Rounds[imm8(c) & 3] as Routine, [x, y]) as V)),
 ];

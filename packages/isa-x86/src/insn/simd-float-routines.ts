@@ -10,7 +10,7 @@ import type { Slot } from '@anillo/ir/slot';
 import { SIMD_X, SIMD_X64, X86State } from '../state.ts';
 import { CARRIER, FloatLanes, isDouble, type FloatKind } from './simd-float-lanes.ts';
 import { floatCode, SIMD_FLOAT, type FloatOperation } from './simd-float-helper.ts';
-import { type V } from './simd-operands.ts';
+import type { V } from './simd-operands.ts';
 
 /** Masks over MXCSR: RC, masks, PE, DAZ, FZ. */
 const MXCSR_FAST = { mask: 0xffe0, value: 0x1fa0 } as const;

@@ -54,7 +54,9 @@ export function isMemory(c: Lift, i: number): boolean {
 /** Address of the memory operand; `aligned`: #GP(0) unless it is a multiple of byteCount; otherwise #AC(0) where alignment checking is on. */
 export function vectorAddress(c: Lift, byteCount: number, write: boolean, aligned: boolean): Address {
   const a = c.memory(byteCount, write);
-  if (aligned || (c.mode & MODE.ALIGN) !== 0) c.b.raiseIf(c.b.and(c.b.wrap(c.sum(a)), c.b.i32(byteCount - 1)), aligned ? TRAP.GP0 : TRAP.AC0);
+  // Alignment checking asks for no more than 16 bytes.
+  const mask = aligned ? byteCount - 1 : (c.mode & MODE.ALIGN) !== 0 ? Math.min(byteCount, 16) - 1 : 0;
+  if (mask !== 0) c.b.raiseIf(c.b.and(c.b.wrap(c.sum(a)), c.b.i32(mask)), aligned ? TRAP.GP0 : TRAP.AC0);
   return a;
 }
 

@@ -36,9 +36,9 @@ export function mmxPart(b: Builder, v: V, part: MmxPart): Value<'i64'> {
 }
 
 /** Meaning of legacy and VEX forms: destination is operand 0, sources are the last two vector operands. */
-export const liftBinary = (f: Binary) => (c: Lift): void => {
+export const liftBinary = (f: Binary, aligned?: boolean) => (c: Lift): void => {
   const first = c.d.row.vex ? 1 : 0;
-  const y = readVector(c, first + 1);
+  const y = readVector(c, first + 1, aligned);
   const x = readVector(c, first);
   writeVector(c, 0, x.map((v, i) => f(c, v, y[i] as V, i)));
 };

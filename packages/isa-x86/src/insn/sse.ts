@@ -8,7 +8,7 @@ import type { Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
 import { DS, GPR, RDI, TRAP, X86State } from '../state.ts';
 import { requireAvx, requireSse } from '../usable.ts';
-import { MASKED_PROBE, MASKED_STORE } from './masked-store.ts';
+import { MASKED_STORE } from './masked-store.ts';
 import { RECIPROCAL, RECIPROCAL_ROOT } from './simd-approximation.ts';
 import { arithmeticRows, callHalves, featureOf, firstSource, mergeLane, readScalar, SCALAR_SIZE, splatScalar, type PackedKind, type ScalarKind } from './simd-float-rows.ts';
 import { PREDICATE_TRUTH } from './simd-float-helper.ts';
@@ -185,12 +185,12 @@ function stmxcsr(c: Lift): void {
   c.write(0, c.b.op('state.load32', [c.b.i32(0)], MXCSR));
 }
 
-/** MASKMOVQ, MASKMOVDQU: to DS:rDI. */
-export function maskedStore(c: Lift, data: V, mask: V): void {
+/** MASKMOVQ, MASKMOVDQU: to DS:rDI. CPUs may fault for bytes that are left out; like AMD's, this one does for all of them. */
+export function maskedStore(c: Lift, data: V, mask: V, byteCount: 8 | 16): void {
   const rdi = c.b.get(GPR[RDI] as Slot<'i64'>);
   const offset = c.to64(c.cut(rdi, c.d.addressSize));
-  const address = c.sum(c.linear(c.d.segment >= 0 ? c.d.segment : DS, { base: offset, disp: 0 }, 1, true));
-  c.b.call(MASKED_PROBE[1], [address, mask]);
+  const address = c.sum(c.linear(c.d.segment >= 0 ? c.d.segment : DS, { base: offset, disp: 0 }, byteCount, true));
+  for (let at = 0; at < byteCount; at += 8) c.probeWrite({ base: address, disp: at }, 64);
   c.b.call(MASKED_STORE[1], [address, data, mask]);
 }
 
@@ -260,7 +260,8 @@ export const SSE_ROWS: readonly Row[] = [
   }),
   insn('NP 0F F7', 'maskmovq Pq,Nq', 'sse', (c) => {
     checkMmx(c);
-    maskedStore(c, fromLow64(c.b, readMm(c, 0)), fromLow64(c.b, readMm(c, 1)));
+    // Before the store, for MMX mode is entered even where it faults.
     enterMmx(c);
+    maskedStore(c, fromLow64(c.b, readMm(c, 0)), fromLow64(c.b, readMm(c, 1)), 8);
   }),
 ];

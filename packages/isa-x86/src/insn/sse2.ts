@@ -128,7 +128,7 @@ const byteMask = (c: Lift): void => {
   const [low, high] = readVector(c, 1).map((v) => c.b.op('i8x16.bitmask', [v])) as [Value<'i32'>, Value<'i32'>?];
   c.write(0, high ? c.b.or(low, c.b.shl(high, c.b.i32(16))) : low);
 };
-const maskedStoreXmm = (c: Lift): void => maskedStore(c, getXmm(c, vectorRegister(c, 0)), getXmm(c, vectorRegister(c, 1)));
+const maskedStoreXmm = (c: Lift): void => maskedStore(c, getXmm(c, vectorRegister(c, 0)), getXmm(c, vectorRegister(c, 1)), 16);
 
 export const SSE2_ROWS: readonly Row[] = [
   ...moveRows('66', '10', '11', 'movupd', 'sse2', false),
@@ -137,7 +137,6 @@ export const SSE2_ROWS: readonly Row[] = [
   ...moveRows('F3', '6F', '7F', 'movdqu', 'sse2', false),
   ...streamRows('66', '2B', 'movntpd', 'sse2'),
   ...streamRows('66', 'E7', 'movntdq', 'sse2'),
-  insn('NP 0F C3 mem', 'movnti Ey,Gy', 'sse2', (c) => c.write(0, c.read(1))),
   ...scalarMoveRows('sd'),
   ...halfMoveRows('66', '12', '13', 'movlpd', 'sse2', 0),
   ...halfMoveRows('66', '16', '17', 'movhpd', 'sse2', 1),

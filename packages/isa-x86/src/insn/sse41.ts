@@ -143,7 +143,7 @@ function dotProductRows(opcode: string, kind: PackedKind): Row[] {
 
 const ptest = (c: Lift): void => {
   const y = readVector(c, 1);
-  testFlags(c, y, readVector(c, 0));
+  testFlags(c, readVector(c, 0), y);
 };
 const streamLoad = (c: Lift): void => writeVector(c, 0, readVector(c, 1, true));
 const wordPosition = liftUnary(minimumPosition);

@@ -12,7 +12,7 @@ import type { X86Context } from '../helper-map.ts';
 import { X87_ROWS } from '../insn/x87.ts';
 import { Lift } from '../lift.ts';
 import { CR0, MODE } from '../mode.ts';
-import { X86State } from '../state.ts';
+import { createContext } from '../context.ts';
 import { X87_HELPERS } from './x87-helper-map.ts';
 
 const OPERAND_AT = 0x10000;
@@ -26,17 +26,7 @@ type Cell = number | bigint;
 export function bareContext(): X86Context {
   const buffer = new ArrayBuffer(0x20000);
   const ports: Partial<VcpuPorts> = { buffer, state: 0, ramAt: (gpa) => gpa, requestExit: () => undefined };
-  return {
-    view: X86State.view(buffer, 0),
-    ports: ports as VcpuPorts,
-    model,
-    words: new Uint32Array(buffer),
-    bytes: new Uint8Array(buffer),
-    data: new DataView(buffer),
-    id: 0,
-    random: () => 0,
-    wallClockMs: () => 0,
-  };
+  return createContext(ports as VcpuPorts, { model });
 }
 
 class Trap extends Error {}

@@ -1,0 +1,70 @@
+// Chooses where a region is entered. An entry in the middle of a loop would make the loop irreducible, which costs a dispatch in each round; so of the
+// blocks that may be entries, those inside a loop are left out (its header is one), unless a call returns there.
+
+import { shapeFlow } from './control-flow.ts';
+
+export interface EntryQuestion {
+  readonly successors: readonly (readonly number[])[];
+  readonly mayEnter: (node: number) => boolean;
+  /** Blocks to which calls made in the region return. */
+  readonly returnPoints: ReadonlySet<number>;
+}
+
+/** Entries that make every node reachable: those that nothing else in the region leads to, return points, and one for each cycle left over. */
+function primaryEntries({ successors, mayEnter, returnPoints }: EntryQuestion): number[] {
+  const hasPredecessor = new Uint8Array(successors.length);
+  successors.forEach((to, from) => {
+    for (const node of to) if (node !== from) hasPredecessor[node] = 1;
+  });
+  const entries: number[] = [];
+  const reached = new Uint8Array(successors.length);
+  const enter = (node: number): void => {
+    entries.push(node);
+    const work = [node];
+    for (let at = work.pop(); at !== undefined; at = work.pop()) {
+      if (reached[at]) continue;
+      reached[at] = 1;
+      work.push(...successors[at]);
+    }
+  };
+  successors.forEach((_, node) => {
+    if (mayEnter(node) && (!hasPredecessor[node] || returnPoints.has(node))) enter(node);
+  });
+  successors.forEach((_, node) => {
+    if (mayEnter(node) && !reached[node]) enter(node);
+  });
+  return entries;
+}
+
+/** Nodes that lie in a natural loop without being its header. */
+function loopInteriors(successors: readonly (readonly number[])[], entries: readonly number[]): Uint8Array {
+  const { order, isLoopHeader, viaRoot } = shapeFlow(successors, entries);
+  const predecessors: number[][] = successors.map(() => []);
+  successors.forEach((to, from) => {
+    for (const node of to) predecessors[node].push(from);
+  });
+  const interior = new Uint8Array(successors.length);
+  for (let header = 0; header < successors.length; header++) {
+    if (!isLoopHeader[header]) continue;
+    const inLoop = new Uint8Array(successors.length);
+    inLoop[header] = 1;
+    const work = predecessors[header].filter((from) => order[from] >= order[header] && !viaRoot(from, header));
+    for (let node = work.pop(); node !== undefined; node = work.pop()) {
+      if (inLoop[node] || order[node] < 0) continue;
+      inLoop[node] = 1;
+      if (!isLoopHeader[node]) interior[node] = 1;
+      work.push(...predecessors[node]);
+    }
+  }
+  return interior;
+}
+
+export function chooseEntries(question: EntryQuestion): number[] {
+  const primary = primaryEntries(question);
+  const interior = loopInteriors(question.successors, primary);
+  const chosen = new Set(primary);
+  question.successors.forEach((_, node) => {
+    if (question.mayEnter(node) && !interior[node]) chosen.add(node);
+  });
+  return [...chosen].sort((a, b) => a - b);
+}

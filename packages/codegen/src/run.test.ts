@@ -1,0 +1,213 @@
+// The dispatcher: why `run` comes back, links, guards, heat, budget; both tiers hand over to each other.
+
+import { deepEqual, equal } from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Block, Terminal, Value } from '@anillo/ir/block';
+import { Builder } from '@anillo/ir/builder';
+import { routine } from '@anillo/ir/callee';
+import { EXIT } from '@anillo/ir/frontend';
+import { BLOCK_FLAGS, BlockRecord } from '@anillo/codegen/block-record';
+import { CODE_BASE_LINEAR, DATA_BASE, RAM_PAGES, SLOTS, TierRig } from '@anillo/codegen/testing/tier-rig';
+
+const R = BlockRecord.offset;
+const COUNTER = SLOTS.i64[0];
+
+/** Counts in a slot, then goes where `terminal` says. */
+function counting(terminal: (b: Builder) => Terminal, insnCount = 3, pcBits: 16 | 32 | 64 = 64): Block {
+  const b = new Builder();
+  b.set(COUNTER, b.add(b.get(COUNTER), b.i64(1)));
+  return b.finish(terminal(b), { byteCount: 8, insnCount, pcBits });
+}
+const jump = (delta: number, poll = false) => (): Terminal => ({ kind: 'jump', delta, poll });
+
+function rigWith(blocks: readonly [Block, number][], hotAt = 0): { rig: TierRig; records: number[] } {
+  const rig = new TierRig();
+  rig.reset();
+  const records = blocks.map(([block, offset]) => rig.addBlock(block, offset, hotAt));
+  start(rig);
+  return { rig, records };
+}
+function start(rig: TierRig, offset = 0): void {
+  rig.start(new Uint8Array(0x1a0), new Uint8Array(RAM_PAGES * 4096), CODE_BASE_LINEAR + offset);
+}
+const counter = (rig: TierRig): number => Number(rig.state.getBigUint64(COUNTER.offset, true));
+
+function compileAll(rig: TierRig, blocks: readonly [Block, number][], records: readonly number[]): void {
+  const { entries } = rig.compile([blocks.map(([block, offset]) => ({ block, offset, entry: true }))]);
+  records.forEach((record, i) => {
+    if (entries[0][i] < 0) return;
+    rig.view.setUint32(record + R.flags, BLOCK_FLAGS.COMPILED, true);
+    rig.view.setUint32(record + R.functionIndex, 1, true);
+    rig.view.setInt32(record + R.functionEntry, entries[0][i], true);
+  });
+}
+
+test('a missing block is a miss with pc there', () => {
+  const { rig } = rigWith([[counting(jump(0x40)), 0]]);
+  equal(rig.run(), EXIT.MISS);
+  equal(rig.header.pc, BigInt(CODE_BASE_LINEAR + 0x40));
+  equal(rig.header.block, 0);
+  equal(counter(rig), 1);
+});
+
+test('no exec tag is a miss', () => {
+  const { rig } = rigWith([[counting(jump(0x40)), 0]]);
+  rig.fillTlb(BigInt(CODE_BASE_LINEAR), TierRig.codeHost, { read: true, write: true, exec: false });
+  equal(rig.run(), EXIT.MISS);
+  equal(counter(rig), 0);
+});
+
+test('another mode is another block', () => {
+  const { rig } = rigWith([[counting(jump(0x40)), 0]]);
+  rig.header.mode = 7;
+  equal(rig.run(), EXIT.MISS);
+  equal(counter(rig), 0);
+});
+
+for (const tier of ['interpreted', 'compiled'] as const) {
+  test(`the budget ends a loop, ${tier}`, () => {
+    const blocks: [Block, number][] = [[counting(jump(0)), 0]];
+    const { rig, records } = rigWith(blocks);
+    if (tier === 'compiled') compileAll(rig, blocks, records);
+    rig.header.budget = 100;
+    equal(rig.run(), EXIT.BUDGET);
+    const executed = counter(rig);
+    equal(executed, tier === 'compiled' ? 34 : 33);
+    equal(rig.header.budget, 100 - 3 * executed);
+    equal(tier === 'compiled' ? rig.header.retiredCompiled : rig.header.retiredInterpreted, BigInt(3 * executed));
+    equal(rig.header.pc, BigInt(CODE_BASE_LINEAR));
+    if (tier === 'compiled') equal(rig.run(), EXIT.BUDGET);
+    equal(counter(rig), executed);
+  });
+
+  test(`loops within loops and exits, ${tier}`, () => {
+    const below = (limit: number, bits: number) => (b: Builder): Value<'i32'> => b.ltU(b.and(b.get(COUNTER), b.i64(bits)), b.i64(limit));
+    const blocks: [Block, number][] = [
+      [counting(jump(0x20)), 0],
+      [counting((b) => ({ kind: 'branch', cond: below(7, 7)(b), taken: 0, fall: 0x20 })), 0x20],
+      [counting((b) => ({ kind: 'branch', cond: below(90, 127)(b), taken: -0x40, fall: 0x20 })), 0x40],
+      [counting(() => ({ kind: 'exit', delta: 5, reason: EXIT.HALT })), 0x60],
+    ];
+    const { rig, records } = rigWith(blocks);
+    if (tier === 'compiled') compileAll(rig, blocks, records);
+    rig.header.budget = 100000;
+    equal(rig.run(), EXIT.HALT);
+    equal(rig.header.exitReason, EXIT.HALT);
+    equal(rig.header.pc, BigInt(CODE_BASE_LINEAR + 0x65));
+    let want = 0;
+    do {
+      want++;
+      do want++;
+      while ((want & 7) < 7);
+      want++;
+    } while ((want & 127) < 90);
+    equal(counter(rig), want + 1);
+  });
+
+  test(`pending interrupts stop polls and dispatches, ${tier}`, () => {
+    for (const terminal of [jump(0x20, true), (): Terminal => ({ kind: 'dispatch' })]) {
+      const blocks: [Block, number][] = [[counting(terminal), 0]];
+      const { rig, records } = rigWith(blocks);
+      if (tier === 'compiled') compileAll(rig, blocks, records);
+      rig.header.pending = 1;
+      equal(rig.run(), EXIT.POLL);
+      equal(counter(rig), 1);
+    }
+  });
+
+  test(`a new pc is cut to its width, ${tier}`, () => {
+    for (const [bits, mask] of [[16, 0xffffn], [32, 0xffff_ffffn], [64, 0xffff_ffff_ffff_ffffn]] as const) {
+      const blocks: [Block, number][] = [[counting(jump(-(CODE_BASE_LINEAR + 3)), 3, bits), 0]];
+      const { rig, records } = rigWith(blocks);
+      if (tier === 'compiled') compileAll(rig, blocks, records);
+      equal(rig.run(), EXIT.MISS);
+      equal(rig.header.pc, BigInt.asUintN(64, -3n) & mask);
+    }
+  });
+}
+
+test('a block is reported hot once, before it runs', () => {
+  const { rig, records } = rigWith([[counting(jump(0)), 0]], 5);
+  equal(rig.run(), EXIT.HOT);
+  equal(rig.header.block, records[0]);
+  equal(counter(rig), 4);
+  rig.header.budget = 30;
+  equal(rig.run(), EXIT.BUDGET);
+  equal(counter(rig), 14);
+});
+
+test('links stay within the page and are filled after the first look-up', () => {
+  const { rig, records } = rigWith([[counting(jump(0x20)), 0], [counting(jump(0x1000)), 0x20]]);
+  equal(rig.run(), EXIT.MISS);
+  equal(rig.header.pc, BigInt(CODE_BASE_LINEAR + 0x1020));
+  // Take the second block's record out of its chain: the link still leads there.
+  rig.bytes.fill(0, 0x30000, 0x70000);
+  const rest = rig.addBlock(counting(jump(0x20)), 0x800);
+  rig.view.setUint32(rest + R.hostAddress, 0, true);
+  start(rig);
+  const [first] = records;
+  rig.view.setUint32(first + R.next, 0, true);
+  equal(rig.run(), EXIT.MISS);
+  equal(counter(rig), 0);
+});
+
+test('a straddling block runs only while its second page is where it was', () => {
+  const { rig, records } = rigWith([[counting(jump(0x40)), 0xff0]]);
+  const [record] = records;
+  rig.view.setUint32(record + R.flags, BLOCK_FLAGS.GUARD, true);
+  rig.view.setUint32(record + R.guardDelta, 0x10, true);
+  rig.view.setUint32(record + R.guardHost, TierRig.ramAt, true);
+  start(rig, 0xff0);
+  equal(rig.run(), EXIT.MISS);
+  equal(rig.header.block, record);
+  rig.fillTlb(BigInt(CODE_BASE_LINEAR + 0x1000), TierRig.ramAt + 0x1000, { read: false, write: false, exec: true });
+  equal(rig.run(), EXIT.MISS);
+  equal(counter(rig), 0);
+  rig.fillTlb(BigInt(CODE_BASE_LINEAR + 0x1000), TierRig.ramAt, { read: false, write: false, exec: true });
+  equal(rig.run(), EXIT.MISS);
+  equal(rig.header.block, 0);
+  equal(counter(rig), 1);
+});
+
+test('interpreted and compiled blocks hand over to each other', () => {
+  const blocks: [Block, number][] = [0, 0x20, 0x40].map((at) => [counting(jump(at === 0x40 ? -0x40 : 0x20)), at]);
+  const { rig, records } = rigWith(blocks);
+  compileAll(rig, blocks.slice(1, 2).map(([block]) => [block, 0]), records.slice(1, 2));
+  rig.header.budget = 90;
+  equal(rig.run(), EXIT.BUDGET);
+  equal(counter(rig), 30);
+  deepEqual([rig.header.retiredInterpreted, rig.header.retiredCompiled], [60n, 30n]);
+});
+
+test('the host calls a routine by its name; a trap shows in the header', () => {
+  const load = routine({
+    name: 'loadOne',
+    params: ['i64'],
+    result: 'i32',
+    reads: 'none',
+    writes: 'none',
+    traps: true,
+    build: (b, [a]) => b.op('i32.load8_u', [a as Value<'i64'>], 2),
+  });
+  const where = routine({
+    name: 'where',
+    params: ['i64'],
+    result: 'i32',
+    reads: 'none',
+    writes: 'none',
+    traps: false,
+    build: (b, [a]) => b.op('tlb.write', [a as Value<'i64'>]),
+  });
+  const rig = new TierRig({ routines: [load, where] });
+  rig.reset();
+  start(rig);
+  rig.bytes[TierRig.ramAt + 7] = 99;
+  const call = (name: string, address: bigint): number => (rig.runtime.exports[name] as unknown as (cpu: number, a: bigint) => number)(0x10000, address);
+  equal(call('where', DATA_BASE + 5n), -1);
+  equal(call('loadOne', DATA_BASE + 5n), 99);
+  equal(call('where', DATA_BASE + 5n), TierRig.ramAt + 5);
+  equal(rig.header.trapped, 0);
+  call('loadOne', 5n);
+  equal(rig.header.trapped, 1);
+  equal(rig.faultAddress, 7n);
+});
