@@ -10,7 +10,8 @@ import { readFlags, writeFlags } from '@anillo/isa-x86/flags';
 import { X86 } from '@anillo/isa-x86/frontend';
 import type { X86Context } from '@anillo/isa-x86/helper-map';
 import { syncMode } from '@anillo/isa-x86/mode';
-import { X86State, type X86View } from '@anillo/isa-x86/state';
+import type { X86View } from '@anillo/isa-x86/state';
+import type { X86Cpu } from '@anillo/isa-x86/x86-cpu';
 import { loadFloatingPoint, saveFloatingPoint } from './floating-point-image.ts';
 import type { Executor } from './executor.ts';
 import { CODE_AREA_BYTES, CODE_BASE, DATA_BASE, DATA_BYTES, PAGE_BYTES, READ_ONLY_BASE, READ_ONLY_BYTES, readOnlyPage } from './memory-map.ts';
@@ -76,15 +77,9 @@ class TranslatorExecutor implements Executor {
       ...X86,
       createCpu: (ports: VcpuPorts, config: unknown): GuestCpu => {
         const cpu = X86.createCpu(ports, config);
-        const view = X86State.view(ports.buffer, ports.state);
-        this.#context = {
-          view,
-          ports,
-          model: (config as { model: X86Context['model'] }).model,
-          words: new Uint32Array(ports.buffer),
-          bytes: new Uint8Array(ports.buffer),
-          data: new DataView(ports.buffer),
-        };
+        const { context } = cpu as X86Cpu;
+        const { view } = context;
+        this.#context = context;
         const stop = (): boolean => this.#record(view);
         return new Proxy(cpu, {
           get: (target, property) => {

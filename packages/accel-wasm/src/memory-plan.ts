@@ -2,7 +2,7 @@
 //
 //   0x0001_0000  page of ones: what the guest fetches where nothing answers
 //   0x0002_0000  vCPU structs, VCPU_BYTES each
-//   then         TLBs: TLB_CLASSES of each vCPU; the block bucket table; the arena of block records and bytecode; guest regions, 64 KiB aligned
+//   then         TLBs: TLB_CLASSES for each of the address spaces of each vCPU; the block bucket table; the arena of block records and bytecode; guest regions, 64 KiB aligned
 
 import { AnilloError } from '@anillo/base/anillo-error';
 import { gpa } from '@anillo/base/gpa';
@@ -13,6 +13,8 @@ import type { MemoryRegion } from '@anillo/memory/guest-memory';
 
 const WASM_PAGE = 0x10000;
 const ARENA_BYTES = 48 << 20;
+/** Address spaces of a vCPU that keep their TLBs at the same time: Linux uses six PCIDs. */
+export const ADDRESS_SPACES = 8;
 const FOUR_GIB = 0x1_0000_0000;
 const align = (n: number): number => Math.ceil(n / WASM_PAGE) * WASM_PAGE;
 
@@ -21,7 +23,7 @@ const VCPUS_AT = 0x20000;
 
 export interface MemoryPlan {
   readonly vcpuAt: (id: number) => number;
-  readonly tlbAt: (id: number, tlbClass: number) => number;
+  readonly tlbAt: (id: number, space: number, tlbClass: number) => number;
   readonly bucketsAt: number;
   readonly arenaAt: number;
   readonly arenaEnd: number;
@@ -31,7 +33,7 @@ export interface MemoryPlan {
 
 export function planMemory(vcpuCount: number, regions: readonly { start: number; byteCount: number; kind: 'ram' | 'rom' }[]): MemoryPlan {
   const tlbsAt = VCPUS_AT + vcpuCount * VCPU_BYTES;
-  const bucketsAt = align(tlbsAt + vcpuCount * TLB_CLASSES * TLB_BYTES);
+  const bucketsAt = align(tlbsAt + vcpuCount * ADDRESS_SPACES * TLB_CLASSES * TLB_BYTES);
   const arenaAt = bucketsAt + BLOCK_BUCKET_TABLE_BYTES;
   const arenaEnd = align(arenaAt + ARENA_BYTES);
   let at = arenaEnd;
@@ -45,7 +47,7 @@ export function planMemory(vcpuCount: number, regions: readonly { start: number;
   }
   return {
     vcpuAt: (id) => VCPUS_AT + id * VCPU_BYTES,
-    tlbAt: (id, tlbClass) => tlbsAt + (id * TLB_CLASSES + tlbClass) * TLB_BYTES,
+    tlbAt: (id, space, tlbClass) => tlbsAt + ((id * ADDRESS_SPACES + space) * TLB_CLASSES + tlbClass) * TLB_BYTES,
     bucketsAt,
     arenaAt,
     arenaEnd,

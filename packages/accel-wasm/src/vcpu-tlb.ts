@@ -1,7 +1,9 @@
 // One vCPU's software TLBs, as words in the machine's memory: filling, forgetting, and taking back write access to pages that hold code.
+// There is a set of TLBs (one a privilege class) for each of a few address spaces, so that a guest that names its address spaces (PCID) finds its
+// entries again after a switch. Entries of global mappings outlive the flush of one address space.
 
 import { TLB_BYTES, TLB_CLASSES, TLB_ENTRIES, TlbEntry, tlbEntryOffset } from '@anillo/codegen/tlb-layout';
-import type { MemoryPlan } from './memory-plan.ts';
+import { ADDRESS_SPACES, type MemoryPlan } from './memory-plan.ts';
 
 const at = TlbEntry.offset;
 const READ = at.tagRead >> 2;
@@ -9,85 +11,172 @@ const WRITE = at.tagWrite >> 2;
 const EXECUTE = at.tagExec >> 2;
 const ADDEND = at.addend >> 2;
 const ENTRY_WORDS = TlbEntry.bytes >> 2;
-/** Fills remembered since the last flush; beyond, a flush clears everything. */
-const REMEMBERED = 512;
 
-/** What may be granted: bits 1 << ACCESS (read, write, execute). */
+/** Entries filled since they were last cleared; beyond the list's length, all count as filled. */
+class FilledList {
+  readonly entries = new Uint32Array(TLB_ENTRIES);
+  count = 0;
+
+  add(entry: number): void {
+    if (this.count < TLB_ENTRIES) this.entries[this.count] = entry;
+    this.count++;
+  }
+  get isComplete(): boolean {
+    return this.count <= TLB_ENTRIES;
+  }
+}
+
+class AddressSpace {
+  readonly bases: readonly number[];
+  readonly own = new FilledList();
+  readonly global = new FilledList();
+  /** Linear address bits 31..21 around which entries came from mappings larger than 4 KiB. */
+  readonly large = new Set<number>();
+  key = -1;
+  lastUse = 0;
+
+  constructor(bases: readonly number[]) {
+    this.bases = bases;
+  }
+}
+
 export class VcpuTlb {
   /** Number of fills since creation. */
   fills = 0;
+  flushes = 0;
   readonly #words: Uint32Array;
-  readonly #bases: readonly number[];
-  readonly #filled = new Uint32Array(REMEMBERED);
-  #filledCount = 0;
-  /** Linear address bits 31..21 around which entries since the last flush came from mappings larger than 4 KiB. */
-  readonly #large = new Set<number>();
-  #current: number;
+  readonly #spaces: readonly AddressSpace[];
+  #space: AddressSpace;
+  #class = 0;
+  #base = 0;
+  #uses = 0;
 
   constructor(buffer: ArrayBufferLike, plan: MemoryPlan, vcpuId: number) {
     this.#words = new Uint32Array(buffer);
-    this.#bases = Array.from({ length: TLB_CLASSES }, (_, i) => plan.tlbAt(vcpuId, i));
-    this.#current = this.#bases[0] as number;
-    this.#filledCount = REMEMBERED;
-    this.flush();
+    this.#spaces = Array.from(
+      { length: ADDRESS_SPACES },
+      (_, s) => new AddressSpace(Array.from({ length: TLB_CLASSES }, (_unused, c) => plan.tlbAt(vcpuId, s, c))),
+    );
+    this.#space = this.#spaces[0] as AddressSpace;
+    for (const space of this.#spaces) this.#clearAll(space);
+    this.selectSpace(0, true);
   }
 
-  /** Address of the TLB of a class; fills go there from now on. */
-  select(tlbClass: number): number {
-    this.#current = this.#bases[tlbClass] as number;
-    return this.#current;
+  /** Puts the TLB of a privilege class in force and returns its address. */
+  selectClass(tlbClass: number): number {
+    this.#class = tlbClass;
+    this.#base = this.#space.bases[tlbClass] as number;
+    return this.#base;
   }
 
-  /** Enters the page of the linear address (words) at machine-memory page `hostPage`. */
-  fill(low: number, high: number, hostPage: number, grants: number, isLarge: boolean): void {
+  /** Puts the TLBs of an address space in force (`keep` false: without its entries that are not global); returns the address as selectClass. */
+  selectSpace(key: number, keep: boolean): number {
+    let space = this.#spaces.find((s) => s.key === key);
+    if (space === undefined) {
+      space = this.#spaces.reduce((oldest, s) => (s.lastUse < oldest.lastUse ? s : oldest));
+      this.#clearAll(space);
+      space.key = key;
+    } else if (!keep) this.#clearOwn(space);
+    space.lastUse = ++this.#uses;
+    this.#space = space;
+    return this.selectClass(this.#class);
+  }
+
+  /** Enters the page of the linear address (words) at machine-memory page `hostPage`; `grants`: bits 1 << ACCESS. */
+  fill(low: number, high: number, hostPage: number, grants: number, isLarge: boolean, isGlobal: boolean): void {
     this.fills++;
-    const entry = (this.#current + tlbEntryOffset(low)) >>> 2;
+    const entry = (this.#base + tlbEntryOffset(low)) >>> 2;
     const words = this.#words;
     const page = low & ~0xfff;
-    const put = (field: number, granted: number): void => {
-      words[entry + field] = granted ? page : -1;
-      words[entry + field + 1] = granted ? high : -1;
-    };
-    put(READ, grants & 1);
-    put(WRITE, grants & 2);
-    put(EXECUTE, grants & 4);
+    words[entry + READ] = grants & 1 ? page : -1;
+    words[entry + READ + 1] = grants & 1 ? high : -1;
+    words[entry + WRITE] = grants & 2 ? page : -1;
+    words[entry + WRITE + 1] = grants & 2 ? high : -1;
+    words[entry + EXECUTE] = grants & 4 ? page : -1;
+    words[entry + EXECUTE + 1] = grants & 4 ? high : -1;
     words[entry + ADDEND] = hostPage - page;
-    if (this.#filledCount < REMEMBERED) this.#filled[this.#filledCount] = entry;
-    this.#filledCount++;
-    if (isLarge) this.#large.add(low >>> 21);
+    (isGlobal ? this.#space.global : this.#space.own).add(entry);
+    if (isLarge) this.#space.large.add(low >>> 21);
   }
 
   #clear(entry: number): void {
-    this.#words.fill(0xffff_ffff, entry, entry + EXECUTE + 2);
+    const words = this.#words;
+    for (let i = entry; i < entry + EXECUTE + 2; i++) words[i] = 0xffff_ffff;
   }
-
-  flush(): void {
-    if (this.#filledCount < REMEMBERED) {
-      for (let i = 0; i < this.#filledCount; i++) this.#clear(this.#filled[i] as number);
+  #clearList(list: FilledList): void {
+    for (let i = 0; i < list.count; i++) this.#clear(list.entries[i] as number);
+    list.count = 0;
+  }
+  #clearAll(space: AddressSpace): void {
+    if (space.key >= 0 && space.own.isComplete && space.global.isComplete) {
+      this.#clearList(space.own);
+      this.#clearList(space.global);
     } else {
-      for (const base of this.#bases) this.#words.fill(0xffff_ffff, base >>> 2, (base + TLB_BYTES) >>> 2);
+      for (const base of space.bases) this.#words.fill(0xffff_ffff, base >>> 2, (base + TLB_BYTES) >>> 2);
+      space.own.count = 0;
+      space.global.count = 0;
     }
-    this.#filledCount = 0;
-    this.#large.clear();
+    space.large.clear();
+    space.key = -1;
+  }
+  #clearOwn(space: AddressSpace): void {
+    if (space.own.isComplete) this.#clearList(space.own);
+    else {
+      const { key } = space;
+      this.#clearAll(space);
+      space.key = key;
+    }
   }
 
-  /** Forgets one linear page in all classes; where a large mapping has been used near it, that whole mapping (and with it everything) goes. */
+  /** Forgets everything. */
+  flush(): void {
+    this.flushes++;
+    const { key } = this.#space;
+    for (const space of this.#spaces) if (space.key >= 0) this.#clearAll(space);
+    this.#space.key = key;
+  }
+  /** Forgets what is not global, in one address space or (no key) in all. */
+  flushOwn(key?: number): void {
+    this.flushes++;
+    for (const space of this.#spaces) if (space.key >= 0 && (key === undefined || space.key === key)) this.#clearOwn(space);
+  }
+
+  /** Forgets one linear page in all address spaces; where a large mapping has been used near it, that whole mapping (with it everything) goes. */
   flushPage(low: number): void {
-    if (this.#large.has(low >>> 21)) return this.flush();
-    for (const base of this.#bases) this.#clear((base + tlbEntryOffset(low)) >>> 2);
+    for (const space of this.#spaces) {
+      if (space.key < 0) continue;
+      if (space.large.has(low >>> 21)) {
+        const { key } = space;
+        this.#clearAll(space);
+        space.key = key;
+        continue;
+      }
+      for (const base of space.bases) this.#clear((base + tlbEntryOffset(low)) >>> 2);
+    }
   }
 
   /** Takes write access to a machine-memory page out of every entry (code has been translated from it). */
   revokeWrite(hostPage: number): void {
-    const words = this.#words;
-    for (const base of this.#bases) {
-      for (let entry = base >>> 2, end = entry + TLB_ENTRIES * ENTRY_WORDS; entry < end; entry += ENTRY_WORDS) {
-        const page = words[entry + WRITE] as number;
-        if ((page & 0xfff) === 0 && ((page + (words[entry + ADDEND] as number)) >>> 0) === hostPage) {
-          words[entry + WRITE] = -1;
-          words[entry + WRITE + 1] = -1;
+    for (const space of this.#spaces) {
+      if (space.own.isComplete && space.global.isComplete) {
+        this.#revokeIn(space.own, hostPage);
+        this.#revokeIn(space.global, hostPage);
+      } else {
+        for (const base of space.bases) {
+          for (let entry = base >>> 2, end = entry + TLB_ENTRIES * ENTRY_WORDS; entry < end; entry += ENTRY_WORDS) this.#revoke(entry, hostPage);
         }
       }
+    }
+  }
+  #revokeIn(list: FilledList, hostPage: number): void {
+    for (let i = 0; i < list.count; i++) this.#revoke(list.entries[i] as number, hostPage);
+  }
+  #revoke(entry: number, hostPage: number): void {
+    const words = this.#words;
+    const page = words[entry + WRITE] as number;
+    if ((page & 0xfff) === 0 && ((page + (words[entry + ADDEND] as number)) >>> 0) === hostPage) {
+      words[entry + WRITE] = -1;
+      words[entry + WRITE + 1] = -1;
     }
   }
 }

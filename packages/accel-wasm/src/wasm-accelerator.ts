@@ -119,6 +119,7 @@ class WasmVm implements AcceleratedVm {
     const { memory } = this;
     const { buffer } = this.#parts;
     const words = new Uint32Array(buffer);
+    const tlbWord = (state + VcpuHeader.offset.tlb) >>> 2;
     const budget = (state + VcpuHeader.offset.budget) >>> 2;
     return {
       buffer,
@@ -129,9 +130,13 @@ class WasmVm implements AcceleratedVm {
       readPort: (port, byteCount) => ports.readPort(port, byteCount),
       writePort: (port, byteCount, value) => ports.writePort(port, byteCount, value),
       selectTlb: (index) => {
-        words[(state + VcpuHeader.offset.tlb) >>> 2] = tlb.select(index);
+        words[tlbWord] = tlb.selectClass(index);
+      },
+      selectAddressSpace: (key, keep) => {
+        words[tlbWord] = tlb.selectSpace(key, keep);
       },
       flushTlb: () => tlb.flush(),
+      flushAddressSpace: (key) => tlb.flushOwn(key),
       flushTlbPage: (linear) => tlb.flushPage(Number(BigInt.asIntN(32, linear))),
       requestExit: () => {
         words[budget] = 0;

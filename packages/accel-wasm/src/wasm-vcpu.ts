@@ -55,7 +55,7 @@ export class WasmVcpu implements Vcpu {
   readonly #view: ReturnType<typeof VcpuHeader.view>;
   readonly #words: Uint32Array;
   readonly #bytes: Uint8Array;
-  readonly #into: Translation = { gpa: 0, grants: 0, isLarge: false };
+  readonly #into: Translation = { gpa: 0, grants: 0, isLarge: false, isGlobal: false };
   readonly #breakpoints = new Set<bigint>();
   readonly #exits: Record<string, number> = {};
   #burst = FIRST_BURST;
@@ -327,7 +327,7 @@ export class WasmVcpu implements Vcpu {
     }
     if (cache.codePages.hasCode(hostPage) || !this.#p.vm.isWritable(this.#into.gpa)) grants &= ~(1 << ACCESS.WRITE);
     if (this.#p.watchpoints.isActive && this.#p.watchpoints.pageHas(low, high)) grants &= 1 << ACCESS.EXECUTE;
-    this.#p.tlb.fill(low, high, hostPage, grants, this.#into.isLarge);
+    this.#p.tlb.fill(low, high, hostPage, grants, this.#into.isLarge, this.#into.isGlobal);
     return true;
   }
 
@@ -362,7 +362,7 @@ export class WasmVcpu implements Vcpu {
         second = this.#codePage(into.gpa);
         const low = this.#words[(this.#p.state + at.accessAddress) >>> 2] as number;
         const high = this.#words[(this.#p.state + at.accessAddress + 4) >>> 2] as number;
-        this.#p.tlb.fill(low, high, second, into.grants & ~(1 << ACCESS.WRITE), into.isLarge);
+        this.#p.tlb.fill(low, high, second, into.grants & ~(1 << ACCESS.WRITE), into.isLarge, into.isGlobal);
         return this.#bytes.subarray(second, second + 4096);
       },
     };

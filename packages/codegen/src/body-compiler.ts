@@ -2,7 +2,7 @@
 
 import type { Inst } from '@anillo/ir/block';
 import type { Callee } from '@anillo/ir/callee';
-import { OPS, type OpName, type Type } from '@anillo/ir/ops';
+import type { OpName, Type } from '@anillo/ir/ops';
 import type { Slot } from '@anillo/ir/slot';
 import { EMIT, type EmittedOp } from './emit.ts';
 import type { Emitter } from './emitter.ts';
@@ -91,8 +91,8 @@ export class BodyCompiler implements Emitter {
     this.#expires.fill(-1, 0, count + 1);
     for (let i = 0; i < count; i++) {
       const { placement } = this.#plan;
-      if (placement[i] === PLACE.LOCAL || insts[i].type === undefined || OPS[insts[i].op].effect === 'call') this.#writeInst(insts[i], i);
-      else if (placement[i] === PLACE.SKIP && OPS[insts[i].op].effect !== 'pure') this.#writeUnused(insts[i]);
+      if (placement[i] === PLACE.LOCAL || insts[i].type === undefined || insts[i].spec.effect === 'call') this.#writeInst(insts[i], i);
+      else if (placement[i] === PLACE.SKIP && insts[i].spec.effect !== 'pure') this.#writeUnused(insts[i]);
       this.#expire(i);
     }
   }
@@ -106,7 +106,7 @@ export class BodyCompiler implements Emitter {
 
   /** Loads and read-modify-writes whose result nobody uses still may fault. */
   #writeUnused(inst: Inst): void {
-    const { effect } = OPS[inst.op];
+    const { effect } = inst.spec;
     if (effect !== 'load' && effect !== 'store') return;
     this.#pushExpression(inst);
     this.f.op(O.drop);
@@ -132,7 +132,7 @@ export class BodyCompiler implements Emitter {
   }
 
   #writeInst(inst: Inst, i: number): void {
-    switch (OPS[inst.op].effect) {
+    switch (inst.spec.effect) {
       case 'set':
         this.#writeSet(inst);
         break;

@@ -64,9 +64,8 @@ export class ByteBuffer {
 
   /** A name in ASCII. */
   name(text: string): void {
-    const utf8 = Uint8Array.from(text, (c) => c.charCodeAt(0));
-    this.uleb(utf8.length);
-    this.append(utf8);
+    this.uleb(text.length);
+    for (let i = 0; i < text.length; i++) this.u8(text.charCodeAt(i));
   }
 
   view(): Uint8Array<ArrayBuffer> {

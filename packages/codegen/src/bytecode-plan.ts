@@ -6,7 +6,7 @@
 // - `set X = v` makes v's op write X itself when nothing between the op and the set could see the difference.
 
 import type { Block, Inst } from '@anillo/ir/block';
-import { OPS, type OpName, type OpSpec, type Type } from '@anillo/ir/ops';
+import type { OpName, OpSpec, Type } from '@anillo/ir/ops';
 import type { Slot } from '@anillo/ir/slot';
 import { TEMPS_OFFSET } from '@anillo/ir/vcpu-header';
 import { hasConstantForm } from './interpreter-arms.ts';
@@ -120,10 +120,16 @@ export class BytecodePlan {
     const root = this.root[value.id];
     let end = position;
     // A value from before a loop is needed until the loop's last round ends.
+    if (this.#loopEnd.size > 0) end = this.#loopExtent(root, position);
+    if (end > this.lastUse[root]) this.lastUse[root] = end;
+  }
+
+  #loopExtent(root: number, position: number): number {
+    let end = position;
     for (const [start, loopEnd] of this.#loopEnd) {
       if (start > root && start < position && position <= loopEnd && loopEnd > end) end = loopEnd;
     }
-    if (end > this.lastUse[root]) this.lastUse[root] = end;
+    return end;
   }
 
   #findUses(block: Block): void {
@@ -146,7 +152,7 @@ export class BytecodePlan {
       }
       const { args } = inst;
       let count = args.length;
-      if (count === 2 && takesConstant(inst, OPS[inst.op])) count = 1;
+      if (count === 2 && takesConstant(inst, inst.spec)) count = 1;
       if (inst.op === 'set' && isConstant(args[0])) count = 0;
       for (let a = 0; a < count; a++) this.#use(args[a], i);
     }
@@ -177,7 +183,7 @@ export class BytecodePlan {
         next[PINNED] = i;
         if (writes === 'all') nextCall = i;
         else if (writes !== 'none') for (const slot of writes) this.#noteWrite(slot, i, round);
-      } else if (OPS[inst.op].effect === 'stateStore') {
+      } else if (inst.spec.effect === 'stateStore') {
         stamp[PINNED] = round;
         next[PINNED] = i;
       }
@@ -203,7 +209,7 @@ export class BytecodePlan {
     let lastStateAccess = -1;
     for (let i = 0; i < insts.length; i++) {
       const inst = insts[i];
-      switch (OPS[inst.op].effect) {
+      switch (inst.spec.effect) {
         case 'get':
           this.#placeGet(inst, i, round);
           break;

@@ -1,8 +1,7 @@
 // Block -> bytecode of the interpreter. Format: bytecode-format.ts; where values live: bytecode-plan.ts.
 
 import type { Block, Inst } from '@anillo/ir/block';
-import type { OpName, OpSpec } from '@anillo/ir/ops';
-import { OPS } from '@anillo/ir/ops';
+import { OPS, type OpName, type OpSpec } from '@anillo/ir/ops';
 import type { Slot } from '@anillo/ir/slot';
 import { TEMPS_OFFSET, VCPU_BYTES } from '@anillo/ir/vcpu-header';
 import { BlockRecord } from './block-record.ts';
@@ -25,6 +24,8 @@ const PAGE_BYTES = 4096;
 /** Writes records with their bytecode. One per machine memory; `encode` keeps its scratch arrays. */
 export class BlockEncoder {
   readonly #opcodes: ReadonlyMap<string, number>;
+  /** Opcodes of the forms with a constant, by op. */
+  readonly #constantForms = new Map<OpName, number>();
   readonly #u16: Uint16Array;
   readonly #i32: Int32Array;
   readonly #u8: Uint8Array;
@@ -40,6 +41,10 @@ export class BlockEncoder {
 
   constructor(opcodes: ReadonlyMap<string, number>, buffer: ArrayBufferLike) {
     this.#opcodes = opcodes;
+    for (const op of Object.keys(OPS) as OpName[]) {
+      const opcode = opcodes.get(opcodeName.withConstant(op));
+      if (opcode !== undefined) this.#constantForms.set(op, opcode);
+    }
     this.#u16 = new Uint16Array(buffer);
     this.#i32 = new Int32Array(buffer);
     this.#u8 = new Uint8Array(buffer);
@@ -146,7 +151,7 @@ export class BlockEncoder {
   #encodeInst(inst: Inst, i: number, open: number[]): void {
     const plan = this.#plan;
     if (plan.root[i] !== i) return;
-    const spec: OpSpec = OPS[inst.op];
+    const { spec } = inst;
     const unused = inst.type !== undefined && plan.lastUse[i] < 0 && plan.writesFor[i] === 0;
     switch (spec.effect) {
       case 'get':
@@ -212,7 +217,7 @@ export class BlockEncoder {
     }
     const { args } = inst;
     if (takesConstant(inst, spec)) {
-      this.#start(opcodeName.withConstant(inst.op));
+      this.#field16(FIELD.opcode, this.#constantForms.get(inst.op) as number);
       this.#field16(FIELD.a, this.#operand(args[0], i));
       this.#field32(FIELD.imm64, args[1].imm);
       this.#field32(FIELD.imm64 + 4, args[1].immHigh);

@@ -3,7 +3,7 @@
 // A value that is computed inside another's expression is computed at that one's place ("site").
 
 import type { Inst } from '@anillo/ir/block';
-import { OPS, type Effect } from '@anillo/ir/ops';
+import type { Effect } from '@anillo/ir/ops';
 import { PC } from '@anillo/ir/vcpu-header';
 import type { Slot } from '@anillo/ir/slot';
 
@@ -60,7 +60,7 @@ export class ExpressionPlan {
       this.lastUse[i] = -1;
       this.placement[i] = PLACE.SKIP;
       this.#region[i] = region;
-      if (OPS[inst.op].effect !== 'control') continue;
+      if (inst.spec.effect !== 'control') continue;
       region += 1;
       if (inst.op === 'loop') open.push(i);
       else if (inst.op === 'loop_while') this.#loops.push(open.pop() as number, i);
@@ -81,7 +81,7 @@ export class ExpressionPlan {
 
   /** Backward: all uses of `inst` are known. */
   #visit(inst: Inst, i: number): void {
-    const effect: Effect = inst.op !== 'raise_if' && OPS[inst.op].effect === 'trap' ? 'pure' : OPS[inst.op].effect;
+    const effect: Effect = inst.op !== 'raise_if' && inst.spec.effect === 'trap' ? 'pure' : inst.spec.effect;
     const used = this.#uses[i] > 0;
     const removable = effect === 'pure' || effect === 'get' || effect === 'stateLoad';
     if (removable && !used) return;

@@ -6,7 +6,7 @@ import type { Block, Terminal, Value } from '@anillo/ir/block';
 import { Builder } from '@anillo/ir/builder';
 import { routine } from '@anillo/ir/callee';
 import { EXIT } from '@anillo/ir/frontend';
-import { BLOCK_FLAGS, BlockRecord } from '@anillo/codegen/block-record';
+import { BLOCK_FLAGS, blockBucket, BlockRecord } from '@anillo/codegen/block-record';
 import { CODE_BASE_LINEAR, DATA_BASE, RAM_PAGES, SLOTS, TierRig } from '@anillo/codegen/testing/tier-rig';
 
 const R = BlockRecord.offset;
@@ -137,18 +137,32 @@ test('a block is reported hot once, before it runs', () => {
 });
 
 test('links stay within the page and are filled after the first look-up', () => {
-  const { rig, records } = rigWith([[counting(jump(0x20)), 0], [counting(jump(0x1000)), 0x20]]);
+  const { rig } = rigWith([[counting(jump(0x20)), 0], [counting(jump(0x1000)), 0x20]]);
+  const forget = (offset: number): void => rig.view.setUint32(TierRig.bucketsAt + 4 * blockBucket(TierRig.codeHost + offset, 0), 0, true);
   equal(rig.run(), EXIT.MISS);
   equal(rig.header.pc, BigInt(CODE_BASE_LINEAR + 0x1020));
-  // Take the second block's record out of its chain: the link still leads there.
-  rig.bytes.fill(0, 0x30000, 0x70000);
-  const rest = rig.addBlock(counting(jump(0x20)), 0x800);
-  rig.view.setUint32(rest + R.hostAddress, 0, true);
+  forget(0x20);
   start(rig);
-  const [first] = records;
-  rig.view.setUint32(first + R.next, 0, true);
+  equal(rig.run(), EXIT.MISS);
+  equal(counter(rig), 2);
+  forget(0);
+  start(rig);
   equal(rig.run(), EXIT.MISS);
   equal(counter(rig), 0);
+});
+
+test('16-bit code has no links, for its pc may wrap inside a page', () => {
+  const { rig } = rigWith([[counting(jump(0x20), 3, 16), 0], [counting(jump(0x1000)), 0x20]]);
+  rig.header.pc = 0x100n;
+  rig.header.codeBase = BigInt(CODE_BASE_LINEAR - 0x100);
+  equal(rig.run(), EXIT.MISS);
+  equal(counter(rig), 2);
+  rig.view.setUint32(TierRig.bucketsAt + 4 * blockBucket(TierRig.codeHost + 0x20, 0), 0, true);
+  start(rig);
+  rig.header.pc = 0x100n;
+  rig.header.codeBase = BigInt(CODE_BASE_LINEAR - 0x100);
+  equal(rig.run(), EXIT.MISS);
+  equal(counter(rig), 1);
 });
 
 test('a straddling block runs only while its second page is where it was', () => {

@@ -1,12 +1,14 @@
 // Blocks: straight-line guest code as ops in execution order, ended by one terminal.
 
 import type { Callee } from './callee.ts';
-import type { OpName, Type } from './ops.ts';
+import { OPS, type OpName, type OpSpec, type Type } from './ops.ts';
 import type { Slot } from './slot.ts';
 
 /** One op and, where it has a result, the value. Plain node: arguments are the nodes that produce them. */
 export class Inst<T extends Type | undefined = Type | undefined> {
   readonly op: OpName;
+  /** OPS[op]: passes ask for it all the time. */
+  readonly spec: OpSpec;
   readonly type: T;
   args: readonly Inst[];
   /** i32 constant, lane, displacement (signed 32 bits), trap code; low word of an i64 constant. */
@@ -24,6 +26,7 @@ export class Inst<T extends Type | undefined = Type | undefined> {
 
   constructor(op: OpName, type: T, args: readonly Inst[], at: number, id: number) {
     this.op = op;
+    this.spec = OPS[op];
     this.type = type;
     this.args = args;
     this.imm = 0;

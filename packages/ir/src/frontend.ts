@@ -34,6 +34,8 @@ export interface Translation {
   grants: number;
   /** The mapping is larger than 4 KiB (so forgetting one address must forget them all). */
   isLarge: boolean;
+  /** The mapping is the same in all address spaces. */
+  isGlobal: boolean;
 }
 
 /** CPU state that a boot protocol wants; the accelerator's `CpuStart`. */
@@ -59,6 +61,13 @@ export interface VcpuPorts {
   writePort(port: number, byteCount: 1 | 2 | 4, value: number): void;
   /** Puts the TLB of privilege class `index` (0..3) in force: writes the header's `tlb`. */
   selectTlb(index: number): void;
+  /**
+   * The guest has switched to the address space it calls `key` (x86: PCID, 0 without). Not `keep`: translations of that space that are not global
+   * are forgotten.
+   */
+  selectAddressSpace(key: number, keep: boolean): void;
+  /** Forgets translations that are not global, of one address space or (no key) of all. */
+  flushAddressSpace(key?: number): void;
   /** Forgets all translations of linear addresses, or those of one page. */
   flushTlb(): void;
   flushTlbPage(linear: bigint): void;

@@ -4,7 +4,7 @@
 import { hasTrapBreakpoint } from './breakpoint.ts';
 import { raise, type HelperMap, type X86Context } from './helper-map.ts';
 import { readWords, currentPrivilege } from './linear-memory.ts';
-import { flushTranslation, flushTranslations, loadPdptes } from './mmu.ts';
+import { flushAddressSpace, flushTranslation, flushTranslations, loadPdptes, selectAddressSpace } from './mmu.ts';
 import { ATTRIBUTE, CR0, CR4, cplOf, EFER, syncMode } from './mode.ts';
 import { in64BitCode, segmentAttributes } from './segments.ts';
 import { CS, RAX, RCX, RDX, SS, VECTOR } from './state.ts';
@@ -44,6 +44,9 @@ export function writeCr0(cpu: X86Context, low: number, high: number): number {
   return 0;
 }
 
+/** Does this value of CR3 ask to keep the translations of its PCID? */
+const pcidKeeps = (high: number, cr4: number): boolean => (cr4 & CR4.PCIDE) !== 0 && (high & NO_FLUSH) !== 0;
+
 function writeCr3(cpu: X86Context, low: number, high: number): number {
   const cr4 = word(cpu, WORD.cr4);
   let kept = high;
@@ -55,8 +58,8 @@ function writeCr3(cpu: X86Context, low: number, high: number): number {
     if ((word(cpu, WORD.cr0) & CR0.PG) !== 0 && (cr4 & CR4.PAE) !== 0 && !loadPdptes(cpu, low)) return gp(cpu);
   }
   setWords(cpu, WORD.cr3, low, kept);
-  // Entries carry no PCID, so they go even where "no flush" is asked for (which is allowed).
-  flushTranslations(cpu);
+  const pcid = (cr4 & CR4.PCIDE) !== 0 ? low & 0xfff : 0;
+  selectAddressSpace(cpu, pcid, pcidKeeps(high, cr4));
   return 0;
 }
 
@@ -155,8 +158,11 @@ function writeDebug(cpu: X86Context, register: number): number {
   else if (number === 7) setWords(cpu, WORD.dr + 14, (low & 0xffff_2bff) | DR7_FIXED, 0);
   else setWords(cpu, WORD.dr + 2 * number, low, high);
   if (number === 7) syncMode(cpu);
-  // Pages with data breakpoints must not be in the TLB.
-  if (hasTrapBreakpoint(word(cpu, WORD.dr + 14))) flushTranslations(cpu);
+  if (hasTrapBreakpoint(word(cpu, WORD.dr + 14))) {
+    // Pages with data breakpoints must not be in the TLB, and traps after instructions are the vCPU loop's work.
+    flushTranslations(cpu);
+    cpu.ports.requestExit();
+  }
   return 0;
 }
 
@@ -191,7 +197,9 @@ function invpcid(cpu: X86Context): number {
   if (type < 2 && descriptor[0] !== 0 && (word(cpu, WORD.cr4) & CR4.PCIDE) === 0) return gp(cpu);
   if (type === 0 && !isCanonical(signedWords(descriptor[2], descriptor[3]))) return gp(cpu);
   if (type === 0) flushTranslation(cpu, descriptor[2], descriptor[3]);
-  else flushTranslations(cpu);
+  else if (type === 1) flushAddressSpace(cpu, descriptor[0] & 0xfff);
+  else if (type === 2) flushTranslations(cpu);
+  else flushAddressSpace(cpu);
   return 0;
 }
 

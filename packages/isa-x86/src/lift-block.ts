@@ -68,7 +68,7 @@ export class BlockLifter {
         if (shadowed) {
           c.shadow = false;
           if (c.terminal === undefined) c.endBlock(true);
-        } else if (c.shadow) {
+        } else if (c.shadow && limit > 1) {
           last = Math.max(count + 2, 1);
         }
       }

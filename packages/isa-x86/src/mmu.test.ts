@@ -8,7 +8,7 @@ import { setSignedField, setWord, setWords, word, WORD } from './state-words.ts'
 import { type Bench, enterLong, enterProtected, faultOf, makeBench } from './ram-bench.test.ts';
 
 const PT = 0x1_3000;
-const into: Translation = { gpa: 0, grants: 0, isLarge: false };
+const into: Translation = { gpa: 0, grants: 0, isLarge: false, isGlobal: false };
 
 function go(bench: Bench, linear: number, access: Access): number {
   setSignedField(bench.cpu, WORD.accessAddress, linear);

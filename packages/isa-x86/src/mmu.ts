@@ -15,6 +15,7 @@ const USER = 4;
 const ACCESSED = 0x20;
 const DIRTY = 0x40;
 const LARGE = 0x80;
+const GLOBAL = 0x100;
 /** In the high word. */
 const NO_EXECUTE = 0x8000_0000;
 /** Physical-address bits 51..40 of an entry, which must be 0 (MAXPHYADDR is 40), in the high word. */
@@ -102,6 +103,7 @@ function finish(cpu: X86Context, access: Access, privilege: number, rights: numb
   if (privilege !== DEBUGGER) setEntryBits(cpu, leafAt, leaf, bits);
   into.gpa = gpa;
   into.isLarge = isLarge;
+  into.isGlobal = (leaf & GLOBAL) !== 0 && (word(cpu, WORD.cr4) & CR4.PGE) !== 0;
   into.grants = ((leaf | bits) & DIRTY) !== 0 ? grants : grants & ~(1 << ACCESS.WRITE);
   return -1;
 }
@@ -229,6 +231,18 @@ export function probeTranslation(cpu: X86Context, access: Access, into: Translat
 export function flushTranslations(cpu: X86Context): void {
   cpu.walkCache.clear();
   cpu.ports.flushTlb();
+}
+
+/** The guest has loaded CR3: translations of that PCID that are not global go unless it asks to keep them. */
+export function selectAddressSpace(cpu: X86Context, pcid: number, keep: boolean): void {
+  cpu.walkCache.clear();
+  cpu.ports.selectAddressSpace(pcid, keep);
+}
+
+/** Forgets translations that are not global: of one PCID, or of all. */
+export function flushAddressSpace(cpu: X86Context, pcid?: number): void {
+  cpu.walkCache.clear();
+  cpu.ports.flushAddressSpace(pcid);
 }
 
 /** Forgets the translations of the page of a linear address, given as two words. */

@@ -52,7 +52,8 @@ const ROUTINE_LOAD = routine({
 
 /** Touches everything: reads all slots and changes one. */
 const HELPER_ALL = helper('mixAll', 1);
-const HELPER_TRAP = helper('trapOdd', 1, { reads: X64.slice(0, 1), writes: SLOTS.pinned, traps: true });
+/** Writes a pinned slot, which need not be declared. */
+const HELPER_TRAP = helper('trapOdd', 1, { reads: X64.slice(0, 1), writes: 'none', traps: true });
 
 export const ROUTINES = [ROUTINE_ADD, ROUTINE_LOAD];
 const state = (rig: TierRig, slot: Slot): bigint => rig.state.getBigUint64(slot.offset, true);
@@ -85,7 +86,11 @@ export class RandomBlock {
     if (this.#i64.length > 0 && r.chance(60)) return this.#i64[this.#i64.length - 1 - r.below(Math.min(6, this.#i64.length))];
     if (r.chance(5)) return this.#b.get(PC as Slot<'i64'>);
     if (r.chance(30)) return this.#b.i64Words(r.word(), r.chance(50) ? r.word() : 0);
-    return this.#b.get(r.pick(r.chance(15) ? SLOTS.pinned : GENERAL));
+    return this.#b.get(r.chance(35) ? r.pick(SLOTS.pinned) : this.#general());
+  }
+  /** Few slots often, so that sets meet. */
+  #general(): Slot<'i64'> {
+    return this.#r.chance(50) ? GENERAL[this.#r.below(2)] : this.#r.pick(GENERAL);
   }
   #int32(): Value<'i32'> {
     const r = this.#r;
@@ -96,7 +101,7 @@ export class RandomBlock {
   }
   #vector(): Value<'v128'> {
     const r = this.#r;
-    return this.#v128.length > 0 && r.chance(50) ? r.pick(this.#v128) : this.#b.get(r.pick(SLOTS.v128));
+    return this.#v128.length > 0 && r.chance(50) ? r.pick(this.#v128) : this.#b.get(r.pick(r.chance(25) ? SLOTS.pinnedWide : SLOTS.v128));
   }
   /** An address in the data pages, mostly; displacement apart. */
   #address(): Value<'i64'> {
@@ -145,7 +150,8 @@ export class RandomBlock {
         b.set(r.pick(SLOTS.v128), this.#vector());
         break;
       case 2:
-        b.set(r.pick(SLOTS.pinned), this.#int64());
+        if (r.chance(25)) b.set(r.pick(SLOTS.pinnedWide), this.#vector());
+        else b.set(r.pick(SLOTS.pinned), this.#int64());
         break;
       case 3: {
         if (this.#temps.length > 0 && r.chance(50)) b.set(r.pick(this.#temps), this.#int64());
@@ -153,7 +159,7 @@ export class RandomBlock {
         break;
       }
       default:
-        b.set(r.pick(GENERAL), this.#int64());
+        b.set(this.#general(), this.#int64());
     }
     if (this.#temps.length > 0 && r.chance(40)) this.#i64.push(b.get(r.pick(this.#temps)));
   }
@@ -250,12 +256,12 @@ export class RandomBlock {
     for (let i = 0; i < steps; i++) {
       this.#b.at += r.below(3);
       const kind = r.below(100);
-      if (kind < 45) this.#pure();
-      else if (kind < 70) this.#sets();
-      else if (kind < 84) this.#memory();
-      else if (kind < 88) this.#state();
-      else if (kind < 92) this.#call();
-      else if (kind < 94) this.#b.raiseIf(this.#b.eq(this.#b.and(this.#int32(), this.#b.i32(15)), this.#b.i32(3)), 40 + r.below(10));
+      if (kind < 38) this.#pure();
+      else if (kind < 66) this.#sets();
+      else if (kind < 78) this.#memory();
+      else if (kind < 84) this.#state();
+      else if (kind < 88) this.#call();
+      else if (kind < 94) this.#b.raiseIf(this.#b.eq(this.#b.and(this.#int32(), this.#b.i32(63)), this.#b.i32(3)), 40 + r.below(10));
       else if (depth < 3) this.#control(depth);
     }
   }

@@ -58,6 +58,8 @@ export const SLOTS = {
   v128: slots('v128', 'q', STATE_AT + 0x100, 6),
   /** Reached by offset too. */
   pinned: slots('i64', 'p', STATE_AT + 0x180, 4, true),
+  /** The same bytes, in pairs. */
+  pinnedWide: slots('v128', 'pp', STATE_AT + 0x180, 2, true),
 } as const;
 export const STATE_END = STATE_AT + 0x1a0;
 export const PINNED_AT = STATE_AT + 0x180;
@@ -123,6 +125,7 @@ export class TierRig {
 
   static readonly codeHost = RAM + 15 * PAGE;
   static readonly ramAt = RAM;
+  static readonly bucketsAt = BUCKETS;
 
   pageKind(va: bigint): PageKind {
     const page = (va - DATA_BASE) >> 12n;

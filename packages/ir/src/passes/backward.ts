@@ -2,7 +2,6 @@
 // Who looks: gets, faults and traps, calls, the end of the block. Nobody looks at temps from outside the block.
 
 import type { Inst } from '../block.ts';
-import { OPS, type OpSpec } from '../ops.ts';
 import type { Slot } from '../slot.ts';
 import { foldAddress } from './fold.ts';
 import { SlotNumbers } from './slot-numbers.ts';
@@ -55,15 +54,14 @@ export class BackwardPass {
     for (const result of results) this.#uses[result.id] += 2;
     for (const inst of insts) for (const arg of inst.args) this.#uses[arg.id] += 1;
     for (const inst of insts) {
-      const { effect } = OPS[inst.op];
+      const { effect } = inst.spec;
       if ((effect === 'load' || effect === 'store') && this.#uses[inst.args[0].id] === 1) foldAddress(inst);
     }
   }
 
   /** Visits an inst; false: it can go. */
   #keeps(inst: Inst): boolean {
-    const spec: OpSpec = OPS[inst.op];
-    switch (spec.effect) {
+    switch (inst.spec.effect) {
       case 'pure':
         return this.#needed[inst.id] === 1;
       case 'get':

@@ -1,7 +1,6 @@
 // Forward pass: values of slots are known after a get or set, so later gets of them vanish; constants fold.
 
 import type { Inst } from '../block.ts';
-import { OPS, type OpSpec } from '../ops.ts';
 import type { Slot } from '../slot.ts';
 import { fold, foldCondition } from './fold.ts';
 import { SlotNumbers } from './slot-numbers.ts';
@@ -63,8 +62,7 @@ export class ForwardPass {
 
   /** Returns what replaces the inst. A `set` that changes nothing is replaced by its value. */
   #visit(inst: Inst): Inst | undefined {
-    const spec: OpSpec = OPS[inst.op];
-    switch (spec.effect) {
+    switch (inst.spec.effect) {
       case 'pure': {
         const { args } = inst;
         if (args.length === 3 && args[2].op === 'i32.ne') inst.args = [args[0], args[1], foldCondition(args[2])];

@@ -5,6 +5,7 @@ import type { Value } from '@anillo/ir/block';
 import type { Slot } from '@anillo/ir/slot';
 import type { Feature } from '../cpu-model.ts';
 import type { Lift } from '../lift.ts';
+import { MODE } from '../mode.ts';
 import { insn, type Row } from '../row.ts';
 import { DS, GPR, RDI, TRAP, X86State } from '../state.ts';
 import { requireAvx, requireSse } from '../usable.ts';
@@ -190,6 +191,7 @@ export function maskedStore(c: Lift, data: V, mask: V, byteCount: 8 | 16): void 
   const rdi = c.b.get(GPR[RDI] as Slot<'i64'>);
   const offset = c.to64(c.cut(rdi, c.d.addressSize));
   const address = c.sum(c.linear(c.d.segment >= 0 ? c.d.segment : DS, { base: offset, disp: 0 }, byteCount, true));
+  if ((c.mode & MODE.ALIGN) !== 0) c.b.raiseIf(c.b.and(c.b.wrap(address), c.b.i32(7)), TRAP.AC0);
   for (let at = 0; at < byteCount; at += 8) c.probeWrite({ base: address, disp: at }, 64);
   c.b.call(MASKED_STORE[1], [address, data, mask]);
 }
