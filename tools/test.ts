@@ -9,7 +9,13 @@ import { inspect, parseArgs } from 'node:util';
 import { biomePath } from './biome-path.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
-const UNIT_PATTERNS = ['packages/*/src/**/*.test.ts', 'apps/*/src/**/*.test.ts', 'tests/**/*.test.ts', 'tools/**/*.test.ts'];
+const UNIT_PATTERNS = [
+  'packages/*/src/**/*.test.ts',
+  'apps/*/src/**/*.test.ts',
+  'tests/**/*.test.ts',
+  'tools/**/*.test.ts',
+  'bench/**/*.test.ts',
+];
 const OUTPUT_LIMIT_CHARS = 20_000;
 
 const count = { passed: 0, failed: 0, skipped: 0 };

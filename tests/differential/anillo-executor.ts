@@ -80,10 +80,15 @@ class TranslatorExecutor implements Executor {
         const { context } = cpu as X86Cpu;
         const { view } = context;
         this.#context = context;
-        const stop = (): boolean => this.#record(view);
+        const stop = (): boolean => {
+          (cpu as X86Cpu).settleFault();
+          return this.#record(view);
+        };
+        const stopAfterStep = (): boolean => view.stepFlags === 0 || this.#recordStep();
         return new Proxy(cpu, {
           get: (target, property) => {
-            if (property === 'deliver' || property === 'stepTrap') return stop;
+            if (property === 'deliver') return stop;
+            if (property === 'stepTrap') return stopAfterStep;
             const value = Reflect.get(target, property, target) as unknown;
             return typeof value === 'function' ? value.bind(target) : value;
           },
@@ -96,9 +101,15 @@ class TranslatorExecutor implements Executor {
   #record(view: X86View): boolean {
     if (view.trapCode === 0) this.#fault = { vector: view.faultVector, error: view.faultError < 0 ? 0 : view.faultError };
     else this.#fault = { vector: view.trapCode & 0xff, error: 0 };
-    view.pc += BigInt(view.trapAt);
+    view.pc += BigInt(view.trapAt + (view.trapCode === 0 && view.faultSoftware !== 0 ? view.faultInsnBytes : 0));
     view.trapAt = 0;
     view.trapCode = 0;
+    return false;
+  }
+
+  /** #DB after the instruction that began with EFLAGS.TF set. */
+  #recordStep(): boolean {
+    this.#fault = { vector: 1, error: 0 };
     return false;
   }
 
@@ -180,6 +191,10 @@ class TranslatorExecutor implements Executor {
     };
     for (let i = 0; i < 6; i++) flat(i, 0x2b, 0xc0f3);
     flat(1, c.mode === 64 ? 0x33 : 0x23, c.mode === 64 ? 0xa0fb : 0xc0fb);
+    // A task-state segment without an I/O map: ports are refused.
+    view.segmentBase[7] = 0n;
+    view.segmentLimit[7] = 0x66;
+    view.segmentAttributes[7] = 0x8b;
     view.cr0 = 0x8005_0033n;
     view.cr3 = BigInt(TABLES);
     view.cr4 = 0x0004_0620n;

@@ -107,6 +107,7 @@ export class CaseBuilder {
     if (random.chance(10)) flags |= FLAG.df;
     if (random.chance(1)) flags |= FLAG.nt;
     if (random.chance(1)) flags |= FLAG.id;
+    if (this.canFault && random.chance(1)) flags |= FLAG.tf;
     if (this.canFault && random.chance(1)) flags |= FLAG.ac;
     setU32(this.state, IMAGE.rflags, flags);
     if (random.chance(60)) {

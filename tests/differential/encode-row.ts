@@ -27,6 +27,7 @@ export interface Encoding {
   moffs: bigint | undefined;
 }
 
+const SCALAR = /ss|sd/;
 const VECTOR_KINDS = 'VHWUL';
 
 export function elementOf(operand: Operand): Element {
@@ -214,7 +215,9 @@ function vexBytes(builder: CaseBuilder, encoding: Encoding, w: number, r: number
   const { row } = encoding;
   const pp = row.prefix === 0x66 ? 1 : row.prefix === 0xf3 ? 2 : row.prefix === 0xf2 ? 3 : 0;
   const vvvv = (encoding.vvvv < 0 ? 15 : ~encoding.vvvv & 15) << 3;
-  const low = vvvv | (encoding.wide ? 4 : 0) | pp;
+  // Scalar instructions ignore VEX.L.
+  const ignoresL = SCALAR.test(row.operands[0].type + row.operands[1].type) && [...row.options].some((o) => o === 'v2s' || o === 'v3s' || o === 'lig');
+  const low = vvvv | (encoding.wide || (ignoresL && !builder.sparse && builder.random.chance(10)) ? 4 : 0) | pp;
   if (row.map === 1 && w === 0 && x === 0 && b === 0 && !builder.random.chance(15)) return [0xc5, ((r ^ 1) << 7) | low];
   return [0xc4, ((r ^ 1) << 7) | ((x ^ 1) << 6) | ((b ^ 1) << 5) | row.map, (w << 7) | low];
 }
@@ -225,6 +228,9 @@ function legacyPrefixes(builder: CaseBuilder, encoding: Encoding): number[] {
   const prefixes: number[] = [];
   if (encoding.memory?.addressSize) prefixes.push(0x67);
   if (!builder.sparse && random.chance(3)) prefixes.push(random.pick([0x26, 0x2e, 0x36, 0x3e]));
+  if (!builder.sparse && random.chance(1)) prefixes.push(...prefixes, random.pick([0x26, 0x2e, 0x36, 0x3e]));
+  // REX counts only directly before the opcode.
+  if (!builder.sparse && random.chance(1) && builder.mode === 64) prefixes.push(0x40 | random.below(16), 0x3e);
   if (row.vex) return prefixes;
   if (encoding.size === 16 && row.prefix !== 0x66) prefixes.push(0x66);
   const plain =

@@ -35,6 +35,7 @@ const WEIGHT: Record<string, number> = {
   branch: 2,
   stack: 2,
   fault: 0.4,
+  bytes: 4,
   transcendental: 0.3,
   cx16: 0.5,
   popcnt: 0.4,

@@ -4,6 +4,7 @@
 import type { CaseBuilder } from './case-builder.ts';
 import { hostileAddress } from './hostile-values.ts';
 import { DATA_BASE, PAGE_BYTES } from './memory-map.ts';
+import { emitRandomBytes } from './random-bytes.ts';
 import { FLAG, type FlagEffect, type Mode, STATUS_FLAGS } from './test-case.ts';
 
 export interface SpecialInstruction {
@@ -157,6 +158,18 @@ function emitReturn(builder: CaseBuilder): boolean {
   return true;
 }
 
+/** A jump to an address that is not canonical: the branch itself faults, before it has pushed or popped anything. */
+function emitNonCanonicalJump(builder: CaseBuilder): boolean {
+  if (!builder.canFault) return false;
+  builder.operand(RAX);
+  builder.operand(RSP);
+  const target = [...little(builder.random.u32(), 4), ...little(builder.random.pick([0x8000, 0x10000, 0x7fff_ffff, 0xfffe_ffff]), 4)];
+  const branch = builder.random.pick([[0xff, 0xe0], [0xff, 0xd0], [0x50, 0xc3], [0x50, 0xc2, 8, 0], [0x50, 0xff, 0x24, 0x24], [0x50, 0xff, 0x14, 0x24]]);
+  builder.append('jmp far off', [0x48, 0xb8, ...target, ...branch]);
+  builder.ended = true;
+  return true;
+}
+
 /** A jump to where nothing may be executed. */
 function emitWildJump(builder: CaseBuilder): boolean {
   if (!builder.canFault) return false;
@@ -243,7 +256,7 @@ const ILLEGAL = [
   [0xc5, 0xf0, 0x28, 0xc1],
   [0xc5, 0xfc, 0x16, 0xc1],
   [0xc4, 0xe2, 0x78, 0x00, 0xc1],
-  [0xc4, 0xe3, 0x7d, 0x06, 0xc1],
+  [0xc4, 0xe3, 0xfd, 0x06, 0xc1, 0x00],
   [0xc4, 0xe2, 0x7c, 0xf2, 0xc1],
   [0x0f, 0x0b],
   [0x0f, 0xff, 0xc0],
@@ -282,10 +295,12 @@ export const SPECIAL_INSTRUCTIONS: readonly SpecialInstruction[] = [
   { name: 'jmp r', group: 'branch', emit: emitIndirect },
   { name: 'jmp m', group: 'branch', mode: 64, emit: emitMemoryBranch },
   { name: 'jmp wild', group: 'fault', emit: emitWildJump },
+  { name: 'jmp far off', group: 'fault', mode: 64, emit: emitNonCanonicalJump },
   { name: 'ret', group: 'branch', emit: emitReturn },
   { name: 'popf', group: 'stack', emit: emitPopFlags },
   { name: 'enter', group: 'stack', emit: emitEnter },
   { name: 'leave', group: 'stack', emit: emitLeave },
   { name: 'xlat', group: 'base', emit: emitXlat },
   { name: 'illegal', group: 'fault', emit: emitIllegal },
+  { name: 'bytes', group: 'bytes', emit: emitRandomBytes },
 ];

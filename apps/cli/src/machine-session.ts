@@ -98,17 +98,22 @@ export async function runSession(options: SessionOptions): Promise<number> {
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.on(signal, onSignal);
   let gdb: GdbServer | undefined;
+  let firstInstructionMs: number | undefined;
   try {
     machine = await Machine.create({ ...options.machine, serial: ports.backends });
     if (signalStatus !== undefined) return signalStatus;
     ports.stdio?.open();
     if (options.gdb === undefined) machine.start();
     else gdb = await startHeld(machine, options.gdb);
+    // Queued behind the machine's first turn, some 4 ms of guest code.
+    setImmediate(() => {
+      firstInstructionMs = performance.now();
+    });
     const exit = await machine.waitForExit();
     await gdb?.close(exit.status);
     await ports.close();
     if (exit.reason === 'triple-fault' || exit.reason === 'panicked' || options.verbose === true) complain(`anillo: ${exit.detail}\n`);
-    if (options.stats === true) complain(statsReport(machine.stats()));
+    if (options.stats === true) complain(statsReport(machine.stats(), firstInstructionMs));
     return signalStatus ?? exit.status;
   } finally {
     await ports.close();

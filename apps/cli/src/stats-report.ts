@@ -5,8 +5,14 @@ import type { VcpuStats } from '@anillo/accel/accelerator';
 const BYTES_PER_KIB = 1024;
 const grouped = (value: number): string => Math.round(value).toLocaleString('en-US');
 
-export function statsReport(stats: VcpuStats, peakKib: number = process.resourceUsage().maxRSS): string {
+/** `firstInstructionMs`: since the start of the process, at most. */
+export function statsReport(
+  stats: VcpuStats,
+  firstInstructionMs: number | undefined,
+  peakKib: number = process.resourceUsage().maxRSS,
+): string {
   const rows: (readonly [string, string])[] = [
+    ['first guest instruction, ms', firstInstructionMs === undefined ? '-' : grouped(firstInstructionMs)],
     ['guest instructions, interpreted', grouped(stats.interpretedInsns)],
     ['guest instructions, compiled', grouped(stats.compiledInsns)],
     ['compilations', grouped(stats.compilations)],

@@ -3,11 +3,11 @@
 const PAGE = 4096;
 
 export class CodePages {
-  /** Two words of granule bits a page. */
+  /** Two words of granule bits a page, in the machine's memory: generated code looks there before it grants write access. */
   readonly #granules: Uint32Array;
 
-  constructor(memoryBytes: number) {
-    this.#granules = new Uint32Array((memoryBytes / PAGE) * 2);
+  constructor(buffer: ArrayBufferLike, granulesAt: number, memoryBytes: number) {
+    this.#granules = new Uint32Array(buffer, granulesAt, (memoryBytes / PAGE) * 2);
   }
 
   /** Marks [at, at + byteCount) of one page as code. True: the page held none before. */

@@ -76,10 +76,12 @@ export class GuestDebug implements VcpuDebug {
   }
   setWatchpoint(linear: bigint, byteCount: number, kind: WatchKind): void {
     this.#p.watchpoints.add(BigInt.asUintN(64, linear), byteCount, kind);
+    this.#p.view.hostWalks = 1;
     this.#p.changed();
   }
   clearWatchpoint(linear: bigint, byteCount: number, kind: WatchKind): void {
     this.#p.watchpoints.remove(BigInt.asUintN(64, linear), byteCount, kind);
+    this.#p.view.hostWalks = this.#p.watchpoints.isActive ? 1 : 0;
     this.#p.changed();
   }
 }

@@ -35,7 +35,7 @@ export class TranslationCache {
     this.#words = new Uint32Array(buffer);
     this.#encoder = encoder;
     this.#arenaAt = plan.arenaAt;
-    this.codePages = new CodePages(plan.pageCount * 65536);
+    this.codePages = new CodePages(buffer, plan.granulesAt, plan.pageCount * 65536);
   }
 
   word(record: number, name: keyof typeof field): number {

@@ -2,7 +2,7 @@
 // There is a set of TLBs (one a privilege class) for each of a few address spaces, so that a guest that names its address spaces (PCID) finds its
 // entries again after a switch. Entries of global mappings outlive the flush of one address space.
 
-import { TLB_BYTES, TLB_CLASSES, TLB_ENTRIES, TlbEntry, tlbEntryOffset } from '@anillo/codegen/tlb-layout';
+import { TLB_BYTES, TLB_CLASSES, TLB_ENTRIES, TlbEntry, TlbSpace, tlbEntryOffset } from '@anillo/codegen/tlb-layout';
 import { ADDRESS_SPACES, type MemoryPlan } from './memory-plan.ts';
 
 const at = TlbEntry.offset;
@@ -12,14 +12,31 @@ const EXECUTE = at.tagExec >> 2;
 const ADDEND = at.addend >> 2;
 const ENTRY_WORDS = TlbEntry.bytes >> 2;
 
-/** Entries filled since they were last cleared; beyond the list's length, all count as filled. */
+/** Entries filled since they were last cleared (TlbSpace in the machine's memory); beyond the list's length, all count as filled. */
 class FilledList {
-  readonly entries = new Uint32Array(TLB_ENTRIES);
-  count = 0;
+  readonly #words: Uint32Array;
+  readonly #countAt: number;
+  readonly #listAt: number;
 
+  constructor(words: Uint32Array, countAt: number, listAt: number) {
+    this.#words = words;
+    this.#countAt = countAt >>> 2;
+    this.#listAt = listAt >>> 2;
+  }
+  get count(): number {
+    return this.#words[this.#countAt] as number;
+  }
+  set count(value: number) {
+    this.#words[this.#countAt] = value;
+  }
+  /** Index of the first word of the i-th entry. */
+  entry(i: number): number {
+    return (this.#words[this.#listAt + i] as number) >>> 2;
+  }
   add(entry: number): void {
-    if (this.count < TLB_ENTRIES) this.entries[this.count] = entry;
-    this.count++;
+    const { count } = this;
+    if (count < TLB_ENTRIES) this.#words[this.#listAt + count] = entry << 2;
+    this.count = count + 1;
   }
   get isComplete(): boolean {
     return this.count <= TLB_ENTRIES;
@@ -27,16 +44,22 @@ class FilledList {
 }
 
 class AddressSpace {
+  readonly record: number;
   readonly bases: readonly number[];
-  readonly own = new FilledList();
-  readonly global = new FilledList();
-  /** Linear address bits 31..21 around which entries came from mappings larger than 4 KiB. */
-  readonly large = new Set<number>();
+  readonly own: FilledList;
+  readonly global: FilledList;
+  /** Bit map over linear address bits 31..21 around which entries came from mappings larger than 4 KiB. */
+  readonly large: Uint32Array;
   key = -1;
   lastUse = 0;
 
-  constructor(bases: readonly number[]) {
+  constructor(words: Uint32Array, record: number, bases: readonly number[]) {
+    const { ownCount, globalCount, own, global, large } = TlbSpace.offset;
+    this.record = record;
     this.bases = bases;
+    this.own = new FilledList(words, record + ownCount, record + own);
+    this.global = new FilledList(words, record + globalCount, record + global);
+    this.large = new Uint32Array(words.buffer, record + large, 64);
   }
 }
 
@@ -55,11 +78,16 @@ export class VcpuTlb {
     this.#words = new Uint32Array(buffer);
     this.#spaces = Array.from(
       { length: ADDRESS_SPACES },
-      (_, s) => new AddressSpace(Array.from({ length: TLB_CLASSES }, (_unused, c) => plan.tlbAt(vcpuId, s, c))),
+      (_, s) => new AddressSpace(this.#words, plan.tlbSpaceAt(vcpuId, s), Array.from({ length: TLB_CLASSES }, (_unused, c) => plan.tlbAt(vcpuId, s, c))),
     );
     this.#space = this.#spaces[0] as AddressSpace;
     for (const space of this.#spaces) this.#clearAll(space);
     this.selectSpace(0, true);
+  }
+
+  /** Address of the record of the address space in force. */
+  get space(): number {
+    return this.#space.record;
   }
 
   /** Puts the TLB of a privilege class in force and returns its address. */
@@ -96,7 +124,7 @@ export class VcpuTlb {
     words[entry + EXECUTE + 1] = grants & 4 ? high : -1;
     words[entry + ADDEND] = hostPage - page;
     (isGlobal ? this.#space.global : this.#space.own).add(entry);
-    if (isLarge) this.#space.large.add(low >>> 21);
+    if (isLarge) this.#space.large[low >>> 26] |= 1 << ((low >>> 21) & 31);
   }
 
   #clear(entry: number): void {
@@ -104,7 +132,7 @@ export class VcpuTlb {
     for (let i = entry; i < entry + EXECUTE + 2; i++) words[i] = 0xffff_ffff;
   }
   #clearList(list: FilledList): void {
-    for (let i = 0; i < list.count; i++) this.#clear(list.entries[i] as number);
+    for (let i = 0; i < list.count; i++) this.#clear(list.entry(i));
     list.count = 0;
   }
   #clearAll(space: AddressSpace): void {
@@ -116,7 +144,7 @@ export class VcpuTlb {
       space.own.count = 0;
       space.global.count = 0;
     }
-    space.large.clear();
+    space.large.fill(0);
     space.key = -1;
   }
   #clearOwn(space: AddressSpace): void {
@@ -145,7 +173,7 @@ export class VcpuTlb {
   flushPage(low: number): void {
     for (const space of this.#spaces) {
       if (space.key < 0) continue;
-      if (space.large.has(low >>> 21)) {
+      if ((space.large[low >>> 26] as number) & (1 << ((low >>> 21) & 31))) {
         const { key } = space;
         this.#clearAll(space);
         space.key = key;
@@ -169,7 +197,7 @@ export class VcpuTlb {
     }
   }
   #revokeIn(list: FilledList, hostPage: number): void {
-    for (let i = 0; i < list.count; i++) this.#revoke(list.entries[i] as number, hostPage);
+    for (let i = 0; i < list.count; i++) this.#revoke(list.entry(i), hostPage);
   }
   #revoke(entry: number, hostPage: number): void {
     const words = this.#words;

@@ -19,6 +19,7 @@ import { WasmVcpu } from './wasm-vcpu.ts';
 /** Executions after which a block is compiled. */
 const HOT_AT = 300;
 const NEVER = 0xffff_ffff;
+const FOUR_GIB = 0x1_0000_0000;
 
 /** What the vCPUs of a machine share. */
 export interface VmParts {
@@ -69,7 +70,7 @@ class WasmVm implements AcceleratedVm {
     const { buffer } = this.#wasmMemory;
     new Uint8Array(buffer).fill(0xff, ONES_PAGE, ONES_PAGE + 4096);
     this.memory = new RegionMemory(buffer, plan.regions);
-    this.#runtime = buildRuntime({ routines: frontend.routines, helpers: frontend.helpers, bucketsAt: plan.bucketsAt });
+    this.#runtime = buildRuntime({ routines: frontend.routines, helpers: frontend.helpers, bucketsAt: plan.bucketsAt, walk: frontend.walk && { routine: frontend.walk, granulesAt: plan.granulesAt } });
     const cache = new TranslationCache(buffer, plan, new BlockEncoder(this.#runtime.opcodes, buffer));
     this.memory.onWrite = (offset, byteCount) => cache.dropRange(offset, byteCount);
     const { memory } = this;
@@ -120,6 +121,12 @@ class WasmVm implements AcceleratedVm {
     const { buffer } = this.#parts;
     const words = new Uint32Array(buffer);
     const tlbWord = (state + VcpuHeader.offset.tlb) >>> 2;
+    const spaceWord = (state + VcpuHeader.offset.tlbSpace) >>> 2;
+    words[spaceWord] = tlb.space;
+    const largest = this.memory.regions.filter((r) => r.kind === 'ram' && r.start < FOUR_GIB).reduce((x, y) => (y.byteCount > x.byteCount ? y : x));
+    words[(state + VcpuHeader.offset.ramStart) >>> 2] = largest.start;
+    words[(state + VcpuHeader.offset.ramBytes) >>> 2] = largest.byteCount;
+    words[(state + VcpuHeader.offset.ramOffset) >>> 2] = largest.offset;
     const budget = (state + VcpuHeader.offset.budget) >>> 2;
     return {
       buffer,
@@ -134,6 +141,7 @@ class WasmVm implements AcceleratedVm {
       },
       selectAddressSpace: (key, keep) => {
         words[tlbWord] = tlb.selectSpace(key, keep);
+        words[spaceWord] = tlb.space;
       },
       flushTlb: () => tlb.flush(),
       flushAddressSpace: (key) => tlb.flushOwn(key),

@@ -394,7 +394,7 @@ export class WasmVcpu implements Vcpu {
       compiledInsns: Number(this.#view.retiredCompiled),
       compilations: compiler?.compilations ?? 0,
       compileMs: compiler?.compileMs ?? 0,
-      tlbMisses: tlb.fills,
+      tlbMisses: tlb.fills + this.#view.tlbFills,
       exits: { ...this.#exits, device: miss.deviceAccesses, slowAccess: miss.misses },
     };
   }

@@ -91,6 +91,8 @@ export interface CpuStart {
   /** Page-table root for long64 (guest-physical), GDT for both. */
   readonly cr3?: number;
   readonly gdt?: { readonly base: number; readonly limit: number; readonly codeSelector: number; readonly dataSelector: number };
+  /** Registers reached by number that firmware would have set (x86: MSRs); those that the CPU model lacks are skipped. */
+  readonly modelRegisters?: readonly { readonly index: number; readonly low: number; readonly high: number }[];
 }
 
 export interface VmConfig {

@@ -1,7 +1,7 @@
 // Writes the dispatcher and interpreter (`run`) and the block lookup. One function holds both loops, so a block hands over to the next
 // without a call: lookup -> enter -> instructions -> enter ...
 
-import { EXIT } from '@anillo/ir/frontend';
+import { ACCESS, EXIT } from '@anillo/ir/frontend';
 import { BLOCK_FLAGS, BlockRecord, BUCKET_MODE_SHIFT, BUCKET_MULTIPLIER, BUCKET_SHIFT } from './block-record.ts';
 import { FIELD } from './bytecode-format.ts';
 import { FunctionCode, type Local } from './function-code.ts';
@@ -237,7 +237,7 @@ function emitHostOf(f: FunctionCode, va: Local, entry: Local): void {
 }
 
 /** lookup(cpu) -> record or 0. */
-export function writeLookup(bucketsAt: number): FunctionCode {
+export function writeLookup(bucketsAt: number, refill: number | undefined): FunctionCode {
   const f = new FunctionCode(1);
   const va = f.local('i64');
   const entry = f.local('i32');
@@ -248,8 +248,19 @@ export function writeLookup(bucketsAt: number): FunctionCode {
   f.set(va);
   emitExecMiss(f, va, entry);
   f.ifRarely();
+  if (refill !== undefined) {
+    f.get(CPU);
+    f.get(va);
+    f.i32(ACCESS.EXECUTE);
+    f.call(refill);
+    f.i32(1 << ACCESS.EXECUTE);
+    f.op(O.and);
+    f.op(O.eqz);
+    f.if();
+  }
   f.i32(0);
   f.return();
+  if (refill !== undefined) f.end();
   f.end();
   emitHostOf(f, va, entry);
   f.tee(host);

@@ -4,7 +4,7 @@ import { deepEqual, equal } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Block, Terminal, Value } from '@anillo/ir/block';
 import { Builder } from '@anillo/ir/builder';
-import { routine } from '@anillo/ir/callee';
+import { helper, routine } from '@anillo/ir/callee';
 import { EXIT } from '@anillo/ir/frontend';
 import { BLOCK_FLAGS, blockBucket, BlockRecord } from '@anillo/codegen/block-record';
 import { CODE_BASE_LINEAR, DATA_BASE, RAM_PAGES, SLOTS, TierRig } from '@anillo/codegen/testing/tier-rig';
@@ -224,4 +224,31 @@ test('the host calls a routine by its name; a trap shows in the header', () => {
   call('loadOne', 5n);
   equal(rig.header.trapped, 1);
   equal(rig.faultAddress, 7n);
+});
+
+test('a pinned slot that a helper changes without saying so keeps its old value where that was read before', () => {
+  const poke = helper('poke', 0, { reads: 'none', writes: 'none' });
+  const b = new Builder();
+  const old = b.get(SLOTS.pinned[1]);
+  b.call(poke);
+  b.set(SLOTS.i64[1], old);
+  b.set(SLOTS.i64[2], b.get(SLOTS.pinned[1]));
+  const block = b.finish({ kind: 'jump', delta: 64, poll: false }, { byteCount: 8, insnCount: 1, pcBits: 64 });
+  const rig = new TierRig({
+    helpers: {
+      poke: (r: TierRig): number => {
+        r.state.setBigUint64(SLOTS.pinned[1].offset, 5n, true);
+        return 0;
+      },
+    },
+  });
+  rig.reset();
+  rig.addBlock(block, 0);
+  const compiled = rig.compile([[{ block, offset: 0, entry: true }]]);
+  for (const run of [() => rig.run(), () => compiled.call(0, 0)]) {
+    start(rig);
+    rig.state.setBigUint64(SLOTS.pinned[1].offset, 4n, true);
+    run();
+    deepEqual([1, 2].map((i) => rig.state.getBigUint64(SLOTS.i64[i].offset, true)), [4n, 5n]);
+  }
 });

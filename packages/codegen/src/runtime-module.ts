@@ -25,13 +25,14 @@ import type { Callee, Routine } from '@anillo/ir/callee';
 import type { OpName } from '@anillo/ir/ops';
 import type { Linkage } from './body-compiler.ts';
 import { FunctionCode } from './function-code.ts';
-import { HEADER, storeHeader32 } from './header-access.ts';
+import { HEADER, loadHeader32, storeHeader32 } from './header-access.ts';
 import { writeGuard, writeInterpreter, writeLookup } from './interpreter.ts';
 import { calleeArmOfRoutine, calleeArmsOfHelper, type CalleeArm } from './interpreter-arms.ts';
 import { ModuleWriter, type FunctionType } from './module-writer.ts';
 import { COMPILED_TYPE, helperType, routineExport, TRAP_TYPE } from './region-compiler.ts';
 import { compileRoutine, routineType } from './routine-compiler.ts';
 import { defineSlowFunctions } from './slow-functions.ts';
+import { tlbFill } from './tlb-fill.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
 export interface RuntimeOptions {
@@ -39,6 +40,8 @@ export interface RuntimeOptions {
   readonly helpers: readonly { readonly name: string; readonly argCount: number }[];
   /** Address of the BLOCK_BUCKETS u32 chain heads. */
   readonly bucketsAt: number;
+  /** The front end's page walk, and the address of the accelerator's code granules (two u32 a page of the memory): TLB misses without the host. */
+  readonly walk?: { readonly routine: Routine; readonly granulesAt: number };
   /** Set when the imported memory is shared, to its maximum (then read-modify-writes are WebAssembly atomics where aligned). */
   readonly sharedMaximumPages?: number;
 }
@@ -60,12 +63,15 @@ export function buildRuntime(options: RuntimeOptions): Runtime {
   module.importTable();
   const memoryMiss = module.importFunction('host', 'memory_miss', MEMORY_MISS_TYPE);
   const helpers = new Map(options.helpers.map((h) => [h.name, module.importFunction('helper', h.name, helperType(h.argCount))]));
-  const slow = defineSlowFunctions(module, memoryMiss);
+  const refill = options.walk && declareRefill(module);
+  const slow = defineSlowFunctions(module, memoryMiss, refill);
   const trap = module.declare(TRAP_TYPE, 'trap');
   module.define(trap, writeTrap());
-  const routines = defineRoutines(module, options.routines, { slow, helpers, trap, atomics });
+  const fill = options.walk && [options.walk.routine, tlbFill(options.walk.granulesAt)];
+  const routines = defineRoutines(module, [...options.routines, ...(fill ?? [])], { slow, helpers, trap, atomics });
+  if (refill !== undefined && fill) module.define(refill, writeRefill(fill.map((r) => routines.get(r.name) as number)));
   const lookup = module.declare(VCPU_TO_I32, 'lookup');
-  module.define(lookup, writeLookup(options.bucketsAt));
+  module.define(lookup, writeLookup(options.bucketsAt, refill));
   const guard = module.declare(GUARD_TYPE);
   module.define(guard, writeGuard());
   const callees: CalleeArm[] = [
@@ -76,6 +82,33 @@ export function buildRuntime(options: RuntimeOptions): Runtime {
   const { body, opcodes } = writeInterpreter({ callees, slow, atomics, lookup, guard, compiledType: module.typeIndex(COMPILED_TYPE) });
   module.define(run, body);
   return { bytes: module.finish(), opcodes };
+}
+
+/** refill(cpu, linear, access) -> what the TLB grants now, as bits; 0: ask the host. */
+const REFILL_TYPE: FunctionType = { params: ['i32', 'i64', 'i32'], results: ['i32'] };
+const declareRefill = (module: ModuleWriter): number => module.declare(REFILL_TYPE);
+
+function writeRefill([walk, fill]: readonly number[]): FunctionCode {
+  const f = new FunctionCode(3);
+  const found = f.local('i32');
+  loadHeader32(f, 0, HEADER.hostWalks);
+  f.if();
+  f.i32(0);
+  f.return();
+  f.end();
+  for (const parameter of [0, 1, 2]) f.get(parameter);
+  f.call(walk as number);
+  f.tee(found);
+  f.op(opcodeOf('i32.eqz'));
+  f.if();
+  f.i32(0);
+  f.return();
+  f.end();
+  f.get(0);
+  f.get(1);
+  f.get(found);
+  f.call(fill as number);
+  return f;
 }
 
 interface RoutineContext {

@@ -2,6 +2,7 @@
 //   slow.<op>(cpu i32, at i32, va i64, ...operands) -> (result, fault i32)     (just the fault flag where the op has no result)
 // It asks the host (slow-access.ts) about an access within a page, and does one that crosses pages byte by byte. On a fault `trapAt` is `at`.
 
+import { ACCESS } from '@anillo/ir/frontend';
 import type { Type } from '@anillo/ir/ops';
 import type { Emitter } from './emitter.ts';
 import { FunctionCode, type Local } from './function-code.ts';
@@ -78,10 +79,10 @@ function pushZero(f: FunctionCode, type: Type): void {
 }
 
 /** Declares and defines all slow functions. Returns their indices. */
-export function defineSlowFunctions(module: ModuleWriter, memoryMiss: number): ReadonlyMap<OpName, number> {
+export function defineSlowFunctions(module: ModuleWriter, memoryMiss: number, refill: number | undefined): ReadonlyMap<OpName, number> {
   const index = new Map<OpName, number>();
   for (const op of MEMORY_OPS.values()) index.set(op.name, module.declare(slowType(op), slowName(op.name)));
-  for (const op of MEMORY_OPS.values()) module.define(index.get(op.name) as number, new SlowFunction(op, index, memoryMiss).write());
+  for (const op of MEMORY_OPS.values()) module.define(index.get(op.name) as number, new SlowFunction(op, index, memoryMiss, refill).write());
   return index;
 }
 
@@ -89,11 +90,13 @@ class SlowFunction {
   readonly #op: MemoryOp;
   readonly #index: ReadonlyMap<OpName, number>;
   readonly #memoryMiss: number;
+  readonly #refill: number | undefined;
   readonly #f: FunctionCode;
   readonly #e: Emitter;
   readonly #operands: readonly Local[];
 
-  constructor(op: MemoryOp, index: ReadonlyMap<OpName, number>, memoryMiss: number) {
+  constructor(op: MemoryOp, index: ReadonlyMap<OpName, number>, memoryMiss: number, refill: number | undefined) {
+    this.#refill = refill;
     this.#op = op;
     this.#index = index;
     this.#memoryMiss = memoryMiss;
@@ -135,8 +138,28 @@ class SlowFunction {
     f.call(this.#index.get(op) as number);
   }
 
-  /** Pushes the answer of the host. */
+  /** Pushes the answer of the walk in generated code, or else of the host. */
   #miss(kindBits: number): void {
+    const f = this.#f;
+    if (this.#refill === undefined) {
+      this.#askHost(kindBits);
+      return;
+    }
+    const access = kindBits === 0 ? ACCESS.READ : ACCESS.WRITE;
+    f.get(CPU);
+    f.get(VA);
+    f.i32(access);
+    f.call(this.#refill);
+    f.i32(1 << access);
+    f.op(O.and);
+    f.if('i32');
+    f.i32(MISS_RESULT.FILLED);
+    f.else();
+    this.#askHost(kindBits);
+    f.end();
+  }
+
+  #askHost(kindBits: number): void {
     const f = this.#f;
     storeHeader64(f, CPU, HEADER.accessAddress, () => f.get(VA));
     f.get(CPU);

@@ -2,7 +2,7 @@
 
 import { equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Block, Terminal } from '@anillo/ir/block';
+import type { Block, Terminal, Value } from '@anillo/ir/block';
 import { evaluateBlock, type EvaluatorWorld } from '@anillo/ir/evaluate';
 import { optimize } from '@anillo/ir/optimize';
 import { verifyBlock } from '@anillo/ir/verify';
@@ -37,7 +37,7 @@ const calls = (rig: TierRig): EvaluatorWorld['call'] => (name, args) => {
 };
 
 /** Where a block of a random region goes. */
-function randomTerminal(random: Random, from: number, count: number, cond: Parameters<Parameters<RandomBlock['build']>[0]>[0], target: (pc: number) => ReturnType<RandomBlock['build']> extends never ? never : Parameters<Parameters<RandomBlock['build']>[0]>[1] extends (pc: number) => infer V ? V : never): Terminal {
+function randomTerminal(random: Random, from: number, count: number, cond: Value<'i32'>, target: (pc: number) => Value<'i64'>): Terminal {
   const to = (): number => (random.chance(12) ? count + random.below(2) : random.below(count));
   const delta = (n: number): number => (n - from) * BLOCK_SPACING;
   switch (random.below(12)) {

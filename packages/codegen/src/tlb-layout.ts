@@ -27,3 +27,15 @@ export const tlbEntryOffset = (linearLow: number): number => (linearLow >>> TLB_
 
 export const TLB_INDEX_SHIFT = 7;
 export const TLB_INDEX_MASK = (TLB_ENTRIES - 1) * TLB_ENTRY_BYTES;
+
+/** What is known of the entries of one address space: which have been filled since they were last cleared, so that clearing is short. */
+export const TlbSpace = struct({
+  /** Number of entries in each list; beyond TLB_ENTRIES the list is incomplete. */
+  ownCount: 'u32',
+  globalCount: 'u32',
+  /** Bit map over linear address bits 31..21: entries there came from mappings larger than 4 KiB. */
+  large: ['u32', 64],
+  /** Addresses of entries of mappings that are not global, and of global ones. */
+  own: ['u32', TLB_ENTRIES],
+  global: ['u32', TLB_ENTRIES],
+});

@@ -38,6 +38,12 @@ export interface Translation {
   isGlobal: boolean;
 }
 
+/**
+ * Result of a front end's `walk` routine: byte offset of the page in the machine's memory (low 12 bits 0), with what it grants in bits 0..2
+ * (1 << ACCESS) and these bits; 0 when the host must look (fault, device memory, anything unusual).
+ */
+export const WALK = { GRANTS: 7, LARGE: 8, GLOBAL: 16 } as const;
+
 /** CPU state that a boot protocol wants; the accelerator's `CpuStart`. */
 export interface StartState {
   readonly mode: 'reset' | 'protected32' | 'long64';
@@ -45,6 +51,8 @@ export interface StartState {
   readonly registers: Readonly<Record<string, number>>;
   readonly cr3?: number;
   readonly gdt?: { readonly base: number; readonly limit: number; readonly codeSelector: number; readonly dataSelector: number };
+  /** Registers reached by number that firmware would have set (x86: MSRs); those that the CPU model lacks are skipped. */
+  readonly modelRegisters?: readonly { readonly index: number; readonly low: number; readonly high: number }[];
 }
 
 /** What the accelerator offers to a front end's vCPU. */
@@ -142,6 +150,8 @@ export interface Frontend {
   /** Bytes of the vCPU struct, header included. */
   readonly stateBytes: number;
   readonly routines: readonly Routine[];
+  /** `(linear i64, access i32) -> i32` (see WALK): the page walk for the frequent cases, in IR. Sets accessed and dirty bits only when it succeeds. */
+  readonly walk?: Routine;
   /** Names and argument counts of every helper that lifted code may call. */
   readonly helpers: readonly { readonly name: string; readonly argCount: number }[];
   /** Number of privilege classes that need a TLB of their own (at most 4). */

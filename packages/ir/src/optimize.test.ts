@@ -54,6 +54,14 @@ test('a get after a set or get of the slot vanishes', () => {
     '%0 = get a:i64@8; set b:i64@16 %0; %2 = i64.add %0 %0; set c:i64@24 %2');
 });
 
+test('pinned slots are forgotten when something may reach them by offset', () => {
+  const twice = (between: string): string => optimized(`%0 = get p:i64@32!\n${between}\n%8 = get p:i64@32!\n%9 = i64.add %0 %8\nset c:i64@24 %9`);
+  match(twice('%1 = i32.const 0x20\n%2 = i64.const 0x1\nstate.store64 %1 %2 0'), /store64.*get p/);
+  match(twice('%1 = call quiet'), /quiet.*get p/);
+  match(twice('%1 = i64.const 0x1\nset q:i64@40! %1'), /set q.*get p/);
+  equal(twice('%1 = i64.const 0x1\nset q:i64@40 %1'), '%0 = get p:i64@32!; %1 = i64.const 0x1; set q:i64@40 %1; %3 = i64.add %0 %0; set c:i64@24 %3');
+});
+
 test('a slot set in a branch is not known after it', () => {
   const lines = '%0 = get a:i64@8\n%1 = i32.wrap_i64 %0\nif %1\n%3 = i64.const 0x5\nset a:i64@8 %3\nend\n%6 = get a:i64@8\nset b:i64@16 %6';
   match(optimized(lines), /end; %\d = get a:i64@8; set b/);

@@ -5,6 +5,17 @@ import { struct } from '@anillo/base/struct';
 import { slot } from './slot.ts';
 
 export const VCPU_HEADER = {
+  // The accelerator's: a reset of the guest CPU starts at `pc` and leaves these.
+  /** For walkers in generated code, the largest piece of RAM: `ramBytes` bytes from guest-physical `ramStart`, at `ramOffset` in the machine's memory. */
+  ramStart: 'u32',
+  ramBytes: 'u32',
+  ramOffset: 'u32',
+  /** Record of the address space in force (TlbSpace), for filling the TLB in generated code. */
+  tlbSpace: 'u32',
+  /** Not 0: every TLB miss goes to the host (watchpoints). */
+  hostWalks: 'u32',
+  /** TLB entries filled by generated code. */
+  tlbFills: 'u32',
   /** Program counter as the guest sees it (x86: RIP, an offset into the code segment). Constant within a block; the block's start. */
   pc: 'u64',
   /** Added to pc to make the linear address of code (x86: CS base; 0 elsewhere). */

@@ -90,21 +90,23 @@ function writeCr4(cpu: X86Context, low: number, high: number): number {
   return 0;
 }
 
+const isControlRegister = (register: number): boolean => register === 0 || (register >= 2 && register <= 4) || register === 8;
+
 function readControl(cpu: X86Context, register: number): number {
+  if (!isControlRegister(register)) return raise(cpu, VECTOR.UD);
   if (cplOf(cpu) !== 0) return gp(cpu);
   if (register === 0) setWords(cpu, WORD.x, word(cpu, WORD.cr0), 0);
   else if (register === 2) setWords(cpu, WORD.x, word(cpu, WORD.cr2), word(cpu, WORD.cr2 + 1));
   else if (register === 3) setWords(cpu, WORD.x, word(cpu, WORD.cr3), word(cpu, WORD.cr3 + 1));
   else if (register === 4) setWords(cpu, WORD.x, word(cpu, WORD.cr4), 0);
-  else if (register === 8) setWords(cpu, WORD.x, cpu.ports.interrupts.getTaskPriority(), 0);
-  else return raise(cpu, VECTOR.UD);
+  else setWords(cpu, WORD.x, cpu.ports.interrupts.getTaskPriority(), 0);
   return 0;
 }
 
 function writeControl(cpu: X86Context, register: number): number {
   const low = word(cpu, WORD.x);
   const high = word(cpu, WORD.x + 1);
-  if (register !== 0 && register !== 2 && register !== 3 && register !== 4 && register !== 8) return raise(cpu, VECTOR.UD);
+  if (!isControlRegister(register)) return raise(cpu, VECTOR.UD);
   if (cplOf(cpu) !== 0) return gp(cpu);
   if (register === 0) return writeCr0(cpu, low, high);
   if (register === 3) return writeCr3(cpu, low, high);

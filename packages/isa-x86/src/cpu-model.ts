@@ -7,7 +7,7 @@ export const FEATURES = [
   'fpu', 'vme', 'de', 'pse', 'tsc', 'msr', 'pae', 'mce', 'cx8', 'apic', 'sep', 'mtrr', 'pge', 'mca', 'cmov', 'pat', 'pse36', 'clflush', 'mmx', 'fxsr', 'sse', 'sse2', 'syscall', 'nx', 'pdpe1gb', 'rdtscp', 'lm',
   'sse3', 'pclmulqdq', 'ssse3', 'fma', 'cx16', 'pcid', 'sse4_1', 'sse4_2', 'x2apic', 'movbe', 'popcnt', 'tsc_deadline', 'aes', 'xsave', 'avx', 'f16c', 'rdrand', 'hypervisor',
   'lahf_lm', 'lzcnt', 'fsgsbase', 'tsc_adjust', 'bmi1', 'avx2', 'smep', 'bmi2', 'erms', 'invpcid', 'rdseed', 'adx', 'smap', 'clflushopt', 'clwb', 'sha', 'umip', 'rdpid', 'xsaveopt', 'xsavec', 'prefetchw', 'fsrm', 'xgetbv1',
-  'spec_ctrl', 'arch_capabilities',
+  'spec_ctrl', 'arch_capabilities', 'bhi_ctrl',
 ] as const;
 export type Feature = (typeof FEATURES)[number];
 
@@ -16,11 +16,13 @@ export interface CpuModel {
   readonly features: ReadonlySet<Feature>;
   /** CPUID.1:EAX: family, model, stepping. Default: family 6, model 0x3c. */
   readonly signature?: number;
+  /** Default GenuineIntel. AMD processors have SYSCALL outside 64-bit code too. */
+  readonly vendor?: 'GenuineIntel' | 'AuthenticAMD';
 }
 
 const I686 = [
   'fpu', 'vme', 'de', 'pse', 'tsc', 'msr', 'pae', 'mce', 'cx8', 'apic', 'sep', 'mtrr', 'pge', 'mca', 'cmov', 'pat', 'pse36', 'clflush', 'mmx', 'fxsr', 'sse', 'sse2', 'nx', 'hypervisor',
-  'x2apic', 'tsc_deadline', 'tsc_adjust', 'arch_capabilities', 'spec_ctrl',
+  'x2apic', 'tsc_deadline', 'tsc_adjust', 'arch_capabilities', 'spec_ctrl', 'bhi_ctrl',
 ] as const satisfies readonly Feature[];
 const V1 = [...I686, 'syscall', 'lm', 'lahf_lm', 'cx16'] as const;
 const V2 = [...V1, 'sse3', 'ssse3', 'sse4_1', 'sse4_2', 'popcnt', 'rdtscp', 'pdpe1gb'] as const;
@@ -39,17 +41,21 @@ const MODELS: Readonly<Record<string, { readonly features: readonly Feature[]; r
 export const CPU_MODEL_NAMES: readonly string[] = Object.keys(MODELS);
 export const DEFAULT_CPU_MODEL = 'x86-64-v3';
 
-const ALIASES: Readonly<Record<string, Feature>> = { 'sse4.1': 'sse4_1', 'sse4.2': 'sse4_2', pni: 'sse3', abm: 'lzcnt', 'tsc-deadline': 'tsc_deadline', pclmul: 'pclmulqdq', 'spec-ctrl': 'spec_ctrl', 'tsc-adjust': 'tsc_adjust', 'arch-capabilities': 'arch_capabilities' };
+const ALIASES: Readonly<Record<string, Feature>> = { 'sse4.1': 'sse4_1', 'sse4.2': 'sse4_2', pni: 'sse3', abm: 'lzcnt', 'tsc-deadline': 'tsc_deadline', pclmul: 'pclmulqdq', 'spec-ctrl': 'spec_ctrl', 'bhi-ctrl': 'bhi_ctrl', 'tsc-adjust': 'tsc_adjust', 'arch-capabilities': 'arch_capabilities' };
 
 /** What a feature needs; taken away with it. */
 const NEEDS: readonly (readonly [Feature, Feature])[] = [
-  ['avx', 'xsave'], ['xsaveopt', 'xsave'], ['xsavec', 'xsave'], ['xgetbv1', 'xsave'], ['avx2', 'avx'], ['fma', 'avx'], ['f16c', 'avx'], ['invpcid', 'pcid'], ['pcid', 'lm'], ['pdpe1gb', 'lm'], ['syscall', 'lm'],
+  ['avx', 'xsave'], ['xsaveopt', 'xsave'], ['xsavec', 'xsave'], ['xgetbv1', 'xsave'], ['avx2', 'avx'], ['fma', 'avx'], ['f16c', 'avx'], ['invpcid', 'pcid'], ['pcid', 'lm'], ['pdpe1gb', 'lm'], ['syscall', 'lm'], ['bhi_ctrl', 'spec_ctrl'],
 ];
 
+const findFeature = (name: string): Feature | undefined => ALIASES[name] ?? FEATURES.find((f) => f === name || f === name.replaceAll('-', '_'));
+
+export const isCpuFeature = (name: string): boolean => findFeature(name) !== undefined;
+
 function feature(name: string): Feature {
-  const known = ALIASES[name] ?? (FEATURES as readonly string[]).find((f) => f === name || f === name.replaceAll('-', '_'));
+  const known = findFeature(name);
   if (known === undefined) throw new AnilloError('BAD_OPTION', `CPU feature "${name}" is not known; use one of: ${FEATURES.join(', ')}.`);
-  return known as Feature;
+  return known;
 }
 
 /** A model by name, with features added and taken away. */
@@ -68,10 +74,16 @@ export function parseCpuModel(text: string): CpuModel {
   const [name = '', ...changes] = text.split(',');
   const plus: string[] = [];
   const minus: string[] = [];
+  let vendor: CpuModel['vendor'];
   for (const change of changes) {
-    const [, sign, word, value] = /^([+-]?)([^=]+)(?:=(on|off))?$/.exec(change) ?? [];
-    if (word === undefined) throw new AnilloError('BAD_OPTION', `CPU feature "${change}" cannot be read; write +name or -name.`);
-    (sign === '-' || value === 'off' ? minus : plus).push(word);
+    if (change === 'vendor=GenuineIntel' || change === 'vendor=AuthenticAMD') {
+      vendor = change.slice('vendor='.length) as CpuModel['vendor'];
+      continue;
+    }
+    const match = /^(?:([+-])([^=]+)|([^=]+)=(on|off))$/.exec(change);
+    if (match === null) throw new AnilloError('BAD_OPTION', `"${change}" is no change to a CPU model; write +FEATURE or -FEATURE.`);
+    const [, sign, signed, named, value] = match;
+    (sign === '-' || value === 'off' ? minus : plus).push(signed ?? named);
   }
-  return cpuModel(name, plus, minus);
+  return { ...cpuModel(name, plus, minus), vendor };
 }

@@ -22,6 +22,7 @@ const LEAF1_ECX: Bits = {
 const LEAF7_EBX: Bits = { fsgsbase: 0, tsc_adjust: 1, bmi1: 3, avx2: 5, smep: 7, bmi2: 8, erms: 9, invpcid: 10, rdseed: 18, adx: 19, smap: 20, clflushopt: 23, clwb: 24, sha: 29 };
 const LEAF7_ECX: Bits = { umip: 2, rdpid: 22 };
 const LEAF7_EDX: Bits = { fsrm: 4, spec_ctrl: 26, arch_capabilities: 29 };
+const LEAF7_2_EDX: Bits = { bhi_ctrl: 4 };
 const LEAF_D_EAX: Bits = { xsaveopt: 0, xsavec: 1, xgetbv1: 2 };
 const EXTENDED_EDX: Bits = { nx: 20, pdpe1gb: 26, rdtscp: 27, lm: 29 };
 const EXTENDED_ECX: Bits = { lahf_lm: 0, lzcnt: 5, prefetchw: 8 };
@@ -29,6 +30,7 @@ const OSXSAVE = 1 << 27;
 const SYSCALL = 1 << 11;
 
 const MAX_BASIC = 0x16;
+const LAST_SUBLEAF_OF_7 = 2;
 const MAX_HYPERVISOR = 0x4000_0010;
 const MAX_EXTENDED = 0x8000_0008;
 const DEFAULT_SIGNATURE = 0x306c3;
@@ -52,11 +54,13 @@ function bitsOf(cpu: X86Context, table: Bits): number {
 const characters = (text: string, index: number): number =>
   [0, 1, 2, 3].reduce((sum, i) => sum | ((index * 4 + i < text.length ? text.charCodeAt(index * 4 + i) : 0) << (8 * i)), 0);
 
-const VENDOR = 'GenuineIntel';
 const HYPERVISOR = 'KVMKVMKVM';
 
 export type CpuidResult = readonly [eax: number, ebx: number, ecx: number, edx: number];
 const NOTHING: CpuidResult = [0, 0, 0, 0];
+
+/** One round; caches as leaf 4 tells; TLBs for code: 4 KiB (64 entries), large pages (7); for data: 4 KiB (64), large pages (32), second level (512). */
+const CACHE_DESCRIPTORS: CpuidResult = [0x03b2_ff01, 0x00ca_5a55, 0, 0];
 
 function leaf1(cpu: X86Context): CpuidResult {
   const osxsave = (word(cpu, WORD.cr4) & CR4.OSXSAVE) !== 0 ? OSXSAVE : 0;
@@ -75,12 +79,14 @@ function leafD(cpu: X86Context, subleaf: number): CpuidResult {
 
 function basic(cpu: X86Context, leaf: number, subleaf: number): CpuidResult {
   switch (leaf) {
-    case 0:
-      return [MAX_BASIC, characters(VENDOR, 0), characters(VENDOR, 2), characters(VENDOR, 1)];
+    case 0: {
+      const vendor = cpu.model.vendor ?? 'GenuineIntel';
+      return [MAX_BASIC, characters(vendor, 0), characters(vendor, 2), characters(vendor, 1)];
+    }
     case 1:
       return leaf1(cpu);
     case 2:
-      return [0x00fe_ff01, 0, 0, 0];
+      return CACHE_DESCRIPTORS;
     case 4: {
       const cache = CACHES[subleaf];
       return cache === undefined ? NOTHING : [cache[0], cache[1], cache[2], 0];
@@ -88,7 +94,8 @@ function basic(cpu: X86Context, leaf: number, subleaf: number): CpuidResult {
     case 6:
       return [1 << 2, 0, 0, 0];
     case 7:
-      return subleaf === 0 ? [0, bitsOf(cpu, LEAF7_EBX), bitsOf(cpu, LEAF7_ECX), bitsOf(cpu, LEAF7_EDX)] : NOTHING;
+      if (subleaf === 0) return [LAST_SUBLEAF_OF_7, bitsOf(cpu, LEAF7_EBX), bitsOf(cpu, LEAF7_ECX), bitsOf(cpu, LEAF7_EDX)];
+      return subleaf === 2 ? [0, 0, 0, bitsOf(cpu, LEAF7_2_EDX)] : NOTHING;
     case 0xb:
       return subleaf < 2 ? [0, 1, ((subleaf + 1) << 8) | subleaf, cpu.id] : [0, 0, subleaf & 0xff, cpu.id];
     case 0xd:
@@ -109,13 +116,14 @@ function hypervisor(leaf: number): CpuidResult {
 }
 
 function extended(cpu: X86Context, leaf: number): CpuidResult {
+  const isAmd = cpu.model.vendor === 'AuthenticAMD';
   const brand = `Anillo ${cpu.model.name}`;
   switch (leaf) {
     case 0x8000_0000:
       return [MAX_EXTENDED, 0, 0, 0];
     case 0x8000_0001:
       // Intel processors announce SYSCALL in 64-bit code only.
-      return [0, 0, bitsOf(cpu, EXTENDED_ECX), bitsOf(cpu, EXTENDED_EDX) | (cpu.model.features.has('syscall') && in64BitCode(cpu) ? SYSCALL : 0)];
+      return [0, 0, bitsOf(cpu, EXTENDED_ECX), bitsOf(cpu, EXTENDED_EDX) | (cpu.model.features.has('syscall') && (isAmd || in64BitCode(cpu)) ? SYSCALL : 0)];
     case 0x8000_0002:
     case 0x8000_0003:
     case 0x8000_0004: {

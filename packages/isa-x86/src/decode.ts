@@ -204,7 +204,7 @@ export class Decoder {
     d.mod = 3;
     d.reg = 0;
     d.rm = (opcode & 7) | b;
-    if (row.hasModrm) this.#modrm(d, r, x, b);
+    if (row.hasModrm) this.#modrm(d, row.ignoresMod, r, x, b);
     this.#immediates(row, d);
     if (d.lock && !(row.lockable && d.mod !== 3)) return 'undefined';
     return 'ok';
@@ -229,10 +229,10 @@ export class Decoder {
     return undefined;
   }
 
-  #modrm(d: Decoded, r: number, x: number, b: number): void {
+  #modrm(d: Decoded, ignoresMod: boolean, r: number, x: number, b: number): void {
     const modrm = this.#byte();
     d.modrm = modrm;
-    d.mod = modrm >> 6;
+    d.mod = ignoresMod ? 3 : modrm >> 6;
     d.reg = ((modrm >> 3) & 7) | r;
     const rm = modrm & 7;
     d.rm = rm | b;

@@ -5,6 +5,7 @@ import { readConfig } from './context.ts';
 import type { CpuModel } from './cpu-model.ts';
 import { buildOpcodeTable, type OpcodeTable } from './decode.ts';
 import { HELPER_FUNCTIONS, HELPERS, ROUTINES, ROWS } from './instruction-set.ts';
+import { PAGE_WALK } from './page-walk.ts';
 import { X86State } from './state.ts';
 import { X86Cpu } from './x86-cpu.ts';
 
@@ -25,6 +26,7 @@ export const X86: Frontend = {
   name: 'x86',
   stateBytes: X86State.bytes,
   routines: ROUTINES,
+  walk: PAGE_WALK,
   helpers: HELPERS.map(({ name, argCount }) => ({ name, argCount })),
   tlbCount: 3,
   createCpu: (ports, config) => new X86Cpu(ports, readConfig(config), HELPER_FUNCTIONS, tableFor),

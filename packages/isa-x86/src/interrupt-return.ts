@@ -105,7 +105,10 @@ function iretProtected(cpu: X86Context, size: 2 | 4 | 8, nextDelta: number): num
 
 /** `bits`: operand size. Ends the block with `dispatch`. */
 function iret(cpu: X86Context, bits: number, nextDelta: number): number {
-  setWord(cpu, WORD.nmiBlocked, 0);
+  if (word(cpu, WORD.nmiBlocked) !== 0) {
+    setWord(cpu, WORD.nmiBlocked, 0);
+    if (cpu.ports.interrupts.nmiPending === true) cpu.ports.requestExit();
+  }
   const size = (bits >> 3) as 2 | 4 | 8;
   const outcome = isProtected(cpu) ? iretProtected(cpu, size, nextDelta) : iretReal(cpu, size as 2 | 4);
   if (outcome !== 0) return outcome;

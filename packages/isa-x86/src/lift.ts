@@ -15,7 +15,7 @@ import { CC, ccOp, COMPUTE_FLAGS, parityFlag, type CcKind, type IntBits } from '
 import { MODE } from './mode.ts';
 import type { Operand } from './row.ts';
 import {
-  CC_AUX, CC_DST, CC_OP, CC_SRC, DS, EFLAG, FLAGS, FS, GPR, INTERRUPT_SHADOW, RSP, SEGMENT_ATTRIBUTES_OFFSET, SEGMENT_BASE, SEGMENT_LIMIT_OFFSET, SS, TRAP,
+  CC_AUX, CC_DST, CC_OP, CC_SRC, CS, DS, EFLAG, FLAGS, FS, GPR, INTERRUPT_SHADOW, RSP, SEGMENT_ATTRIBUTES_OFFSET, SEGMENT_BASE, SEGMENT_LIMIT_OFFSET, SS, TRAP,
 } from './state.ts';
 
 /** Integer value: i32 for sizes up to 32 bits, i64 for 64. */
@@ -260,7 +260,9 @@ export class Lift {
       if (segment < FS) return offset;
       return { base: b.add(b.get(SEGMENT_BASE[segment] as Slot<'i64'>), offset.base), disp: offset.disp };
     }
-    if (this.isFlat && segment < FS) return offset;
+    // Code segments are never writable, flat or not.
+    const isRefused = write && segment === CS && (this.mode & MODE.PROTECTED) !== 0;
+    if (this.isFlat && segment < FS && !isRefused) return offset;
     const whole = this.sum(offset);
     b.call(CHECK_SEGMENT, [b.i32(segment), b.wrap(whole), b.i32(byteCount - 1), b.i32(write ? 1 : 0)]);
     const sum = b.add(b.wrap(whole), b.wrap(b.get(SEGMENT_BASE[segment] as Slot<'i64'>)));
@@ -284,7 +286,7 @@ export class Lift {
   /** Linear address of the ModRM memory operand (computed once an instruction). */
   memory(byteCount: number, write = false): Address {
     const key = byteCount * 2 + (write ? 1 : 0);
-    if (this.#mem === undefined || (!this.isFlat && key > this.#memChecked)) {
+    if (this.#mem === undefined || ((!this.isFlat || this.segment === CS) && key > this.#memChecked)) {
       this.#mem = this.linear(this.segment, this.effectiveAddress(), byteCount, write);
       this.#memChecked = key;
     }
@@ -308,6 +310,7 @@ export class Lift {
   }
   /** Load of what is about to be stored: faults as a write (SDM Vol. 3A 4.7, W/R). */
   loadToWrite(a: Address, bits: IntBits): Int {
+    this.#checkAlignment(a, bits / 8);
     this.probeWrite(a, bits);
     return this.load(a, bits);
   }
@@ -439,6 +442,7 @@ export class Lift {
     const { b } = this;
     const type = bits === 64 ? 'i64' : 'i32';
     const seen = b.temp(type) as Slot<'i32' | 'i64'>;
+    this.#checkAlignment(a, bits / 8);
     this.probeWrite(a, bits);
     b.loopWhile(() => {
       const old = this.load(a, bits);

@@ -6,7 +6,7 @@ import { ACCESS, type Access, type Translation } from '@anillo/ir/frontend';
 import { raise, type X86Context } from './helper-map.ts';
 import { raisePageFault, walk } from './mmu.ts';
 import { EFER, TLB_CLASS, tlbClassOf } from './mode.ts';
-import { VECTOR } from './state.ts';
+import { NON_CANONICAL } from './state.ts';
 import { isCanonical, signedWords, word, WORD } from './state-words.ts';
 
 /** With whose rights an access is made: a TLB class. IMPLICIT: system structures; EFLAGS.AC does not lift SMAP. */
@@ -24,7 +24,7 @@ export const wrapLinear = (cpu: X86Context, linear: number): number => ((word(cp
 
 function physicalOf(cpu: X86Context, linear: number, access: Access, privilege: number): boolean {
   if ((word(cpu, WORD.efer) & EFER.LMA) !== 0 && !isCanonical(linear)) {
-    raise(cpu, VECTOR.GP, 0);
+    raise(cpu, NON_CANONICAL, 0);
     return false;
   }
   const write = access === ACCESS.WRITE ? 1 : 0;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { ACCESS, type Access, type Translation } from '@anillo/ir/frontend';
 import { loadPdptes, probeTranslation, translate } from './mmu.ts';
 import { CR0, CR4, EFER, syncMode } from './mode.ts';
-import { EFLAG } from './state.ts';
+import { EFLAG, NON_CANONICAL } from './state.ts';
 import { setSignedField, setWord, setWords, word, WORD } from './state-words.ts';
 import { type Bench, enterLong, enterProtected, faultOf, makeBench } from './ram-bench.test.ts';
 
@@ -99,7 +99,7 @@ test('high half and non-canonical addresses', () => {
   assert.equal(go(bench, -0x8000_0000 + 0x5678, ACCESS.READ), -1);
   assert.equal(into.gpa, 0x5678);
   assert.equal(go(bench, 0x8000_0000_0000, ACCESS.READ), 0);
-  assert.deepEqual(faultOf(bench), [13, 0]);
+  assert.deepEqual(faultOf(bench), [NON_CANONICAL, 0]);
 });
 
 test('32-bit paging with 4 MiB and PSE-36 pages', () => {

@@ -6,7 +6,7 @@ import { ACCESS, type Access, type Translation } from '@anillo/ir/frontend';
 import { raise, type X86Context } from './helper-map.ts';
 import { CR0, CR4, EFER, TLB_CLASS, tlbClassOf } from './mode.ts';
 import { noteAccess, pageHasBreakpoint } from './breakpoint.ts';
-import { VECTOR } from './state.ts';
+import { NON_CANONICAL, VECTOR } from './state.ts';
 import { isCanonical, setWords, signedField, word, WORD, highWord } from './state-words.ts';
 
 const PRESENT = 1;
@@ -205,7 +205,7 @@ export function translate(cpu: X86Context, access: Access, into: Translation, by
   let linear = signedField(cpu, WORD.accessAddress);
   if ((word(cpu, WORD.efer) & EFER.LMA) === 0) linear = word(cpu, WORD.accessAddress);
   else if (!isCanonical(linear)) {
-    raise(cpu, VECTOR.GP, 0);
+    raise(cpu, NON_CANONICAL, 0);
     return false;
   }
   const fault = walk(cpu, linear, access, tlbClassOf(cpu), into);

@@ -7,6 +7,7 @@ import { cpuid } from './cpuid.ts';
 import type { HelperFunction } from './helper-map.ts';
 import { CR4, EFER, MODE } from './mode.ts';
 import { readMsr, writeMsr } from './msr.ts';
+import { setStartState } from './reset-state.ts';
 import { RAX, RCX, RDX } from './state.ts';
 import { setWord, setWords, WORD } from './state-words.ts';
 import { XSAVE_HELPERS } from './xsave.ts';
@@ -68,10 +69,31 @@ test('CPUID follows the model', () => {
   assert.equal(cpuid(i686, 0xd, 0)[0], 0);
 });
 
+test('branch history control goes with its bit of SPEC_CTRL, and no processor bug is announced that needs software', () => {
+  const { cpu } = enterLong(makeBench());
+  assert.equal(cpuid(cpu, 7, 0)[0], 2);
+  assert.deepEqual(cpuid(cpu, 7, 2), [0, 0, 0, 1 << 4]);
+  assert.equal(writeMsr(cpu, 0x48, 0x401, 0), true);
+  assert.equal(writeMsr(cpu, 0x48, 0x800, 0), false);
+  assert.equal(((readMsr(cpu, 0x10a)?.high ?? 0) >>> 30) & 1, 1, 'ITS_NO');
+  const without = enterLong(makeBench({ model: 'x86-64-v3,-bhi_ctrl' })).cpu;
+  assert.deepEqual(cpuid(without, 7, 2), [0, 0, 0, 0]);
+  assert.equal(writeMsr(without, 0x48, 0x400, 0), false);
+});
+
+test('a boot protocol sets registers by number; those that the model lacks are skipped', () => {
+  const { cpu } = makeBench({ model: 'x86-64-v3,-pat' });
+  const registers = [[0x2ff, 0xc06], [0x277, 0]].map(([index, low]) => ({ index: index as number, low: low as number, high: 0 }));
+  setStartState(cpu, { mode: 'protected32', pc: 0x1000, registers: {}, modelRegisters: registers });
+  assert.deepEqual(readMsr(cpu, 0x2ff), { low: 0xc06, high: 0 });
+  assert.equal(readMsr(cpu, 0x277), undefined);
+});
+
 test('CPU models: features added and removed, unknown names', () => {
   assert.equal(parseCpuModel('x86-64-v3,-avx').features.has('avx2'), false);
   assert.equal(parseCpuModel('x86-64-v1,+sse4.2,popcnt=on').features.has('sse4_2'), true);
   assert.equal(cpuModel('max').features.has('sha'), true);
+  assert.equal(parseCpuModel('x86-64-v1,vendor=AuthenticAMD').vendor, 'AuthenticAMD');
   assert.throws(() => cpuModel('pentium9'), (e: unknown) => e instanceof AnilloError && e.code === 'BAD_OPTION' && e.message.includes('x86-64-v3'));
   assert.throws(() => parseCpuModel('max,+warp'), /warp/);
 });

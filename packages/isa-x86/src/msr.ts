@@ -121,6 +121,12 @@ const ARCH_CAPABILITIES_LOW =
   (1 << 24) | // PBRSB_NO
   (1 << 26) | // GDS_NO
   (1 << 27); // RFDS_NO
+/** ITS_NO: returns need no thunks. */
+const ARCH_CAPABILITIES_HIGH = 1 << 30;
+
+/** IBRS, STIBP, SSBD; BHI_DIS_S, so that kernels need not clear the branch history in software at each system call. All without effect here. */
+const isSpecCtrl = (l: number, h: number, cpu: X86Context): boolean =>
+  h === 0 && (l & ~(cpu.model.features.has('bhi_ctrl') ? 0x407 : 7)) === 0;
 
 const segmentBaseMsr = (index: number, segment: number): Msr => field(index, WORD.segmentBase + 2 * segment, canonical, undefined, 'lm');
 
@@ -162,13 +168,13 @@ const ROWS: readonly Msr[] = [
       return true;
     },
   },
-  field(0x48, WORD.specCtrl, (l, h) => h === 0 && (l & ~7) === 0, undefined, 'spec_ctrl'), // IA32_SPEC_CTRL
+  field(0x48, WORD.specCtrl, isSpecCtrl, undefined, 'spec_ctrl'), // IA32_SPEC_CTRL
   { index: 0x49, feature: 'spec_ctrl', read: () => false, write: (_cpu, l, h) => h === 0 && (l & ~1) === 0 }, // IA32_PRED_CMD
   ignored(0x79), // IA32_BIOS_UPDT_TRIG
   ignored(0x8b, 0, 1), // IA32_BIOS_SIGN_ID: microcode revision
   constant(0xce, (TSC_HZ / 1e8) << 8), // MSR_PLATFORM_INFO: ratio to 100 MHz
   constant(0xfe, 0x508, 0, 'mtrr'), // IA32_MTRRCAP: 8 variable ranges, fixed ranges, write-combining
-  constant(0x10a, ARCH_CAPABILITIES_LOW, 0, 'arch_capabilities'),
+  constant(0x10a, ARCH_CAPABILITIES_LOW, ARCH_CAPABILITIES_HIGH, 'arch_capabilities'),
   field(0x174, WORD.sysenterCs, anything, undefined, 'sep'),
   field(0x175, WORD.sysenterEsp, canonical, undefined, 'sep'),
   field(0x176, WORD.sysenterEip, canonical, undefined, 'sep'),

@@ -46,6 +46,12 @@ export function makeBench(config: X86Config = {}): Bench {
     flushTlb: () => {
       log.flushes++;
     },
+    selectAddressSpace: () => {
+      log.flushes++;
+    },
+    flushAddressSpace: () => {
+      log.flushes++;
+    },
     flushTlbPage: () => {
       log.flushes++;
     },

@@ -5,6 +5,7 @@ import type { X86Context } from './helper-map.ts';
 import { DR6_FIXED, DR7_FIXED } from './control.ts';
 import { CR0, CR4, EFER, syncMode } from './mode.ts';
 import { flushTranslations } from './mmu.ts';
+import { writeMsr } from './msr.ts';
 import { setSegment } from './segments.ts';
 import { CS, DS, ES, FS, GPR, GS, LDTR, RDX, SS, TR, X86State } from './state.ts';
 import { setSignedField, setWord, setWords, WORD } from './state-words.ts';
@@ -69,5 +70,6 @@ export function setStartState(cpu: X86Context, start: StartState): void {
     const index = GPR.findIndex((slot) => slot.name === name || slot.name === `r${name.slice(1)}`);
     if (index >= 0) setSignedField(cpu, WORD.gpr + 2 * index, value);
   }
+  for (const { index, low, high } of start.modelRegisters ?? []) writeMsr(cpu, index, low, high);
   syncMode(cpu);
 }

@@ -6,7 +6,7 @@
 //   !64 64        not in 64-bit code / only in 64-bit code
 // (64 before the opcode byte only), then the opcode byte: `C0`, with `+r` when its low three bits name a register, and
 //   /0../7        ModRM.reg;  mem / reg: ModRM.mod is a memory or the register form;  =C8: the whole ModRM byte
-//   /r            a ModRM byte follows (implied by operands that need one)
+//   /r            a ModRM byte follows (implied by operands that need one);  any: ModRM.mod is not looked at, ModRM.rm is a register
 //   d64           operand size is 64 bits by default in 64-bit code (push, pop, near branches); f64: always
 //   lock          LOCK is allowed when the destination is memory
 // Operands: letter of appendix A.2.1 (E G M R I J O S C D Z V W H U L P Q N B X Y A) and size (b w d q v y z x dq p), or a fixed register.
@@ -45,6 +45,8 @@ export interface Row {
   readonly codeMask: number;
   /** Whole ModRM byte, or -1. */
   readonly modrm: number;
+  /** ModRM.mod means nothing: ModRM.rm is a register. */
+  readonly ignoresMod: boolean;
   readonly default64: boolean;
   readonly force64: boolean;
   readonly lockable: boolean;
@@ -78,7 +80,7 @@ export function insn(encoding: string, text: string, feature: Feature | undefine
   const row = {
     encoding, mnemonic, operands, feature, lift,
     map: 0 as 0 | 1 | 2 | 3, vex: false, opcode: -1, plusRegister: false, hasModrm: operands.some((o) => MODRM_KINDS.includes(o.kind)),
-    prefixMask: 15, regMask: 0xff, formMask: 3, wMask: 3, lMask: 3, codeMask: 7, modrm: -1, default64: false, force64: false, lockable: false, mandatory66: false, specificity: 0,
+    prefixMask: 15, regMask: 0xff, formMask: 3, wMask: 3, lMask: 3, codeMask: 7, modrm: -1, ignoresMod: false, default64: false, force64: false, lockable: false, mandatory66: false, specificity: 0,
   };
   if (operands.some((o) => o.kind === 'M')) row.formMask = 1;
   if (operands.some((o) => 'RUN'.includes(o.kind))) row.formMask = 2;
@@ -97,6 +99,7 @@ export function insn(encoding: string, text: string, feature: Feature | undefine
     else if (token === 'f64') row.force64 = true;
     else if (token === 'lock') row.lockable = true;
     else if (token === '/r') row.hasModrm = true;
+    else if (token === 'any') { row.ignoresMod = true; row.hasModrm = true; }
     else if (token === 'mem' || token === 'reg') { row.formMask = token === 'mem' ? 1 : 2; row.hasModrm = true; }
     else if (token[0] === '/') { row.regMask = 1 << Number(token[1]); row.hasModrm = true; }
     else if (token[0] === '=') { row.modrm = Number.parseInt(token.slice(1), 16); row.hasModrm = true; }

@@ -160,6 +160,12 @@ export const ARITHMETIC_FLAGS = EFLAG.CF | EFLAG.PF | EFLAG.AF | EFLAG.ZF | EFLA
 /** Exception vectors. SDM Vol. 3A 6.3.1. */
 export const VECTOR = { DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7, DF: 8, TS: 10, NP: 11, SS: 12, GP: 13, PF: 14, MF: 16, AC: 17, MC: 18, XM: 19 } as const;
 
+/**
+ * Recorded for an access to an address that is not canonical: #SS(0) when it went through SS, else #GP(0). Which one is found out at delivery
+ * (canonical-fault.ts), so that accesses need not say what they are.
+ */
+export const NON_CANONICAL = 0x100 | VECTOR.GP;
+
 /** Trap codes of raise_if and trap terminals: vector, bit 8 where an error code of 0 goes with it, bit 9 always (0 means: recorded by a helper). */
 export const TRAP = {
   DE: VECTOR.DE | 0x200, UD: VECTOR.UD | 0x200, NM: VECTOR.NM | 0x200, MF: VECTOR.MF | 0x200, XM: VECTOR.XM | 0x200, BR: VECTOR.BR | 0x200,

@@ -1,10 +1,10 @@
-// SYSCALL, SYSRET, SYSENTER, SYSEXIT as an Intel processor has them: SYSCALL only in 64-bit code, SYSRET to a non-canonical address faults
-// before the level changes. SDM Vol. 2, and Vol. 3A 5.8.7, 5.8.8. Helpers set `pc`; generated code goes on with `dispatch`.
+// SYSCALL, SYSRET, SYSENTER, SYSEXIT. Intel: SYSCALL only in 64-bit code. AMD: in compatibility mode (to CSTAR) and legacy protected mode (to
+// STAR) too. SYSRET to a non-canonical address faults before the level changes. SDM Vol. 2, Vol. 3A 5.8.7, 5.8.8; APM Vol. 3. Helpers set `pc`; generated code goes on with `dispatch`.
 
 import { getEflags, setEflags } from './eflags.ts';
 import { raise, type HelperMap, type X86Context } from './helper-map.ts';
 import { CR0, cplOf, EFER, syncMode } from './mode.ts';
-import { in64BitCode, inLongMode, setSegment } from './segments.ts';
+import { in64BitCode, inLongMode, isProtected, setSegment } from './segments.ts';
 import { CS, EFLAG, RCX, RDX, RSP, SS, VECTOR } from './state.ts';
 import { highWord, isCanonical, setSignedField, setWords, signedField, signedWords, word, WORD } from './state-words.ts';
 import { cutPc } from './trap.ts';
@@ -19,13 +19,30 @@ const RFLAGS_FROM_R11 = 0x003c_7fd7;
 
 const setFlat = (cpu: X86Context, segment: number, selector: number, attributes: number): void => setSegment(cpu, segment, selector, 0, WHOLE, attributes);
 
+/** SYSCALL and SYSRET are there in the present mode. */
+const isAvailable = (cpu: X86Context): boolean => (word(cpu, WORD.efer) & EFER.SCE) !== 0 && (in64BitCode(cpu) || (cpu.model.vendor === 'AuthenticAMD' && isProtected(cpu)));
+
+/** SYSCALL in legacy protected mode: EIP from STAR; only VM, IF and RF are cleared. */
+function legacySyscall(cpu: X86Context, next: number): number {
+  setWords(cpu, WORD.gpr + 2 * RCX, next, 0);
+  setWords(cpu, WORD.pc, word(cpu, WORD.star), 0);
+  setEflags(cpu, getEflags(cpu) & ~(EFLAG.VM | EFLAG.IF | EFLAG.RF));
+  const selector = word(cpu, WORD.star + 1) & 0xfffc;
+  setFlat(cpu, CS, selector, CODE32);
+  setFlat(cpu, SS, selector + 8, DATA);
+  syncMode(cpu);
+  return 0;
+}
+
 function syscall(cpu: X86Context, nextDelta: number): number {
-  if ((word(cpu, WORD.efer) & EFER.SCE) === 0 || !in64BitCode(cpu)) return raise(cpu, VECTOR.UD);
+  if (!isAvailable(cpu)) return raise(cpu, VECTOR.UD);
   const next = cutPc(cpu, signedField(cpu, WORD.pc) + nextDelta);
+  if (!inLongMode(cpu)) return legacySyscall(cpu, next);
+  const entry = in64BitCode(cpu) ? WORD.lstar : WORD.cstar;
   const flags = getEflags(cpu) & ~EFLAG.RF;
   setWords(cpu, WORD.gpr + 2 * RCX, next, highWord(next));
   setWords(cpu, WORD.gpr + 2 * R11, flags, 0);
-  setWords(cpu, WORD.pc, word(cpu, WORD.lstar), word(cpu, WORD.lstar + 1));
+  setWords(cpu, WORD.pc, word(cpu, entry), word(cpu, entry + 1));
   setEflags(cpu, flags & ~word(cpu, WORD.sfmask));
   const selector = word(cpu, WORD.star + 1) & 0xfffc;
   setFlat(cpu, CS, selector, CODE64);
@@ -36,12 +53,12 @@ function syscall(cpu: X86Context, nextDelta: number): number {
 
 /** `bits`: 64 with REX.W, else 32. */
 function sysret(cpu: X86Context, bits: number): number {
-  if ((word(cpu, WORD.efer) & EFER.SCE) === 0 || !in64BitCode(cpu)) return raise(cpu, VECTOR.UD);
+  if (!isAvailable(cpu)) return raise(cpu, VECTOR.UD);
   const rcx = WORD.gpr + 2 * RCX;
   if (cplOf(cpu) !== 0 || (bits === 64 && !isCanonical(signedField(cpu, rcx)))) return raise(cpu, VECTOR.GP, 0);
   const selector = word(cpu, WORD.star + 1) >>> 16;
   setWords(cpu, WORD.pc, word(cpu, rcx), bits === 64 ? word(cpu, rcx + 1) : 0);
-  setEflags(cpu, word(cpu, WORD.gpr + 2 * R11) & RFLAGS_FROM_R11 & ~EFLAG.RF);
+  setEflags(cpu, inLongMode(cpu) ? word(cpu, WORD.gpr + 2 * R11) & RFLAGS_FROM_R11 & ~EFLAG.RF : getEflags(cpu) | EFLAG.IF);
   setFlat(cpu, CS, (bits === 64 ? selector + 16 : selector) | 3, (bits === 64 ? CODE64 : CODE32) | DPL3);
   setFlat(cpu, SS, (selector + 8) | 3, DATA | DPL3);
   syncMode(cpu);

@@ -258,3 +258,15 @@ test('gate targets: null selector, data segment, absent code', () => {
   assert.equal(bench.ram.getUint32(IDT, true), 0);
   assert.equal(bench.cpu.view.segmentSelector[TR], SELECTOR.tss);
 });
+
+test('a breakpoint met by MOV SS traps at the handler of the software interrupt that follows', () => {
+  const bench = enterLong(makeBench());
+  putLongGate(bench, 0x21, SELECTOR.code64, 0x2100n, 0x8e);
+  putLongGate(bench, 1, SELECTOR.code64, 0x1111n, 0x8e);
+  assert.equal(intN(bench, 0x21), 1);
+  setWord(bench.cpu, WORD.pendingDr6, 2);
+  assert.equal(deliver(bench.cpu), true);
+  assert.equal(pc(bench), 0x1111n);
+  assert.equal(stack64(bench, 0x6fa8, 1)[0], 0x2100n);
+  assert.equal(word(bench.cpu, WORD.dr + 12), 0xffff_0ff2);
+});

@@ -64,7 +64,7 @@ export function deliverEvent(cpu: X86Context, vector: number, error: number, eve
       setWord(cpu, WORD.trapped, 0);
       return true;
     }
-    const next = word(cpu, WORD.faultVector);
+    const next = word(cpu, WORD.faultVector) & 0xff;
     if (now === VECTOR.DF && kind === EVENT.EXCEPTION) return false;
     const doubled = kind === EVENT.EXCEPTION && ((isContributory(now) && isContributory(next)) || (now === VECTOR.PF && (next === VECTOR.PF || isContributory(next))));
     now = doubled ? VECTOR.DF : next;
@@ -226,9 +226,15 @@ export function deliver(cpu: X86Context): boolean {
   setWord(cpu, WORD.trapAt, 0);
   setWord(cpu, WORD.faultSoftware, 0);
   setWord(cpu, WORD.faultInNewTask, 0);
+  const breakpoints = word(cpu, WORD.pendingDr6);
   setWord(cpu, WORD.pendingDr6, 0);
   const returnPc = event === EVENT.EXCEPTION ? pc : cutPc(cpu, pc + word(cpu, WORD.faultInsnBytes));
-  return deliverEvent(cpu, vector, error, event, pc, returnPc);
+  if (!deliverEvent(cpu, vector, error, event, pc, returnPc)) return false;
+  if (breakpoints === 0 || event !== EVENT.SOFTWARE) return true;
+  // A breakpoint met by MOV SS has waited for the software interrupt and traps at the handler's first instruction.
+  setWord(cpu, WORD.faultDr6, breakpoints);
+  const handler = signedField(cpu, WORD.pc);
+  return deliverEvent(cpu, VECTOR.DB, -1, EVENT.EXCEPTION, handler, handler);
 }
 
 /** Delivers an external interrupt between instructions. False: shutdown. */

@@ -5,7 +5,8 @@ import type { Block } from '@anillo/ir/block';
 import { createContext, type X86Config } from './context.ts';
 import type { CpuModel } from './cpu-model.ts';
 import { architectureOf, dumpRegisters, readDebugRegister, writeDebugRegister } from './debug-registers.ts';
-import type { OpcodeTable } from './decode.ts';
+import { settleNonCanonical } from './canonical-fault.ts';
+import { Decoder, type OpcodeTable } from './decode.ts';
 import type { HelperMap, X86Context } from './helper-map.ts';
 import { BlockLifter } from './lift-block.ts';
 import { probeTranslation, translate } from './mmu.ts';
@@ -19,11 +20,14 @@ export class X86Cpu implements GuestCpu {
   readonly helpers: Readonly<Record<string, (...args: number[]) => number>>;
   readonly context: X86Context;
   readonly #lifter: BlockLifter;
+  readonly #decoder: Decoder;
 
   constructor(ports: VcpuPorts, config: X86Config, helpers: HelperMap, tableFor: (model: CpuModel) => OpcodeTable) {
     const cpu = createContext(ports, config);
     this.context = cpu;
-    this.#lifter = new BlockLifter(tableFor(cpu.model));
+    const table = tableFor(cpu.model);
+    this.#lifter = new BlockLifter(table);
+    this.#decoder = new Decoder(table);
     this.helpers = Object.fromEntries(Object.entries(helpers).map(([name, f]) => [name, f.bind(undefined, cpu)]));
     this.reset();
   }
@@ -46,7 +50,12 @@ export class X86Cpu implements GuestCpu {
     return this.#lifter.lift(source);
   }
 
+  /** Part of `deliver`: makes the recorded vector final. */
+  settleFault(): void {
+    settleNonCanonical(this.context, this.#decoder);
+  }
   deliver(): boolean {
+    this.settleFault();
     return deliver(this.context);
   }
   canInterrupt(): boolean {

@@ -5,6 +5,7 @@ import { AnilloError } from '@anillo/base/anillo-error';
 import { gpa } from '@anillo/base/gpa';
 import type { CharBackend } from '@anillo/devices/device';
 import { tinyBzImage } from './boot/tiny-images.ts';
+import { MEMORY_TYPE_REGISTERS } from './firmware/memory-types.ts';
 import { Machine, type MachineSpec } from './machine.ts';
 import type { MachineHost } from './machine-host.ts';
 import { type Script, scriptedAccelerator } from './scripted-accelerator.ts';
@@ -92,6 +93,7 @@ test('the CPU starts as the boot protocol says, with the image and the tables in
   const m = machine((guest) => {
     const { memory, start } = guest;
     seen = [start?.mode, start?.pc, memory.read8(gpa(0x1000000)), memory.read32(gpa(0xf0000)), memory.read32(gpa(0xe0000))];
+    assert.equal(start?.modelRegisters, MEMORY_TYPE_REGISTERS);
     return powerOff(guest);
   });
   m.start();

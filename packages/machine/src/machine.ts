@@ -20,6 +20,7 @@ import { PcBoard, type PcBoardEvents } from './boards/pc.ts';
 import { planKernel } from './boot/detect.ts';
 import { checkFirmware, planFirmware } from './boot/firmware.ts';
 import { type BootModule, type BootPlan, loadSegments } from './boot/load-plan.ts';
+import { MEMORY_TYPE_REGISTERS } from './firmware/memory-types.ts';
 import type { MachineExit } from './machine-exit.ts';
 import type { MachineHost } from './machine-host.ts';
 
@@ -180,7 +181,8 @@ export class Machine {
     this.board.reset();
     loadSegments(this.#vm.memory, this.#plan.segments);
     this.#vcpu.reset();
-    if (this.#plan.start.mode !== 'reset') this.#vcpu.setStart(this.#plan.start);
+    const { start } = this.#plan;
+    if (start.mode !== 'reset') this.#vcpu.setStart({ ...start, modelRegisters: MEMORY_TYPE_REGISTERS });
   }
 
   /** Starts the guest; comes back at once. `held`: it is paused before its first instruction, for a debugger. */

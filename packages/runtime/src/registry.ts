@@ -2,27 +2,21 @@
 
 import type { Accelerator } from '@anillo/accel/accelerator';
 import { AnilloError } from '@anillo/base/anillo-error';
-import { CPU_MODEL_NAMES, type CpuModel, cpuModel, DEFAULT_CPU_MODEL } from '@anillo/isa-x86/cpu-model';
+import { CPU_MODEL_NAMES, type CpuModel, DEFAULT_CPU_MODEL, isCpuFeature, parseCpuModel } from '@anillo/isa-x86/cpu-model';
 import { TSC_HZ } from '@anillo/isa-x86/time-stamp-counter';
 
 export const CPU_NAMES: readonly string[] = CPU_MODEL_NAMES;
 export const DEFAULT_CPU = DEFAULT_CPU_MODEL;
 
+/** Can "+NAME" be added to a CPU model? */
+export const isKnownFeature = isCpuFeature;
+
 const SHORT_NAMES: Readonly<Record<string, string>> = { v1: 'x86-64-v1', v2: 'x86-64-v2', v3: 'x86-64-v3', 'x86-64': 'x86-64-v1' };
 
-/** "NAME", or "NAME,+feature,-feature" (also "feature=on", "feature=off"). AnilloError BAD_OPTION for what is not known. */
+/** "NAME", or "NAME,+feature,-feature" (also "feature=on", "feature=off", "vendor=..."). AnilloError BAD_OPTION for what is not known. */
 function parseCpu(text: string): CpuModel {
   const [name, ...changes] = text.split(',');
-  const plus: string[] = [];
-  const minus: string[] = [];
-  for (const change of changes) {
-    const match = /^(?:([+-])(.+)|([^=]+)=(on|off))$/.exec(change);
-    if (match === null) throw new AnilloError('BAD_OPTION', `"${change}" is no change to a CPU model; write +FEATURE or -FEATURE.`);
-    const feature = match[2] ?? match[3];
-    if (match[1] === '+' || match[4] === 'on') plus.push(feature);
-    else minus.push(feature);
-  }
-  return cpuModel(SHORT_NAMES[name] ?? name, plus, minus);
+  return parseCpuModel([SHORT_NAMES[name] ?? name, ...changes].join(','));
 }
 
 /** What a machine needs to know of a CPU before it runs. */

@@ -7,7 +7,7 @@ import { parseQemuOptions } from './qemu-options.ts';
 
 test('the line of the runner of kvm-unit-tests is understood', () => {
   const line =
-    '-nodefaults -device pc-testdev -device isa-debug-exit,iobase=0xf4,iosize=0x4 -vnc none -serial stdio -kernel x.flat -smp 1 -cpu max,+x2apic';
+    '-nodefaults -global kvm-pit.lost_tick_policy=discard -device pc-testdev -device isa-debug-exit,iobase=0xf4,iosize=0x4 -vnc none -serial stdio -kernel x.flat -smp 1 -cpu max,+x2apic';
   const values = parseQemuOptions([...line.split(' '), '--no-reboot']);
   assert.deepEqual(values.device, ['pc-testdev', 'isa-debug-exit,iobase=0xf4,iosize=0x4']);
   assert.deepEqual([values.kernel, values['no-reboot'], values.machine], [['x.flat'], [''], []]);
@@ -21,12 +21,12 @@ test('the list of devices is in the form that scripts search', () => {
 });
 
 test('CPU models and features', () => {
-  assert.deepEqual(parseQemuCpu('max'), { model: 'x86-64-v3', added: [], removed: [] });
-  assert.deepEqual(parseQemuCpu('qemu64,+x2apic,-umip,pcid=on,la57=off,model-id=x'), {
-    model: 'x86-64-v1',
-    added: ['x2apic', 'pcid'],
-    removed: ['umip', 'la57'],
+  assert.deepEqual(parseQemuCpu('max'), { model: 'max', missing: [] });
+  assert.deepEqual(parseQemuCpu('qemu64,+x2apic,-umip,pcid=on,sha=off,+warp,-warp,model-id=x'), {
+    model: 'x86-64-v1,+x2apic,-umip,+pcid,-sha',
+    missing: ['warp'],
   });
+  assert.equal(parseQemuCpu('max,vendor=AuthenticAMD').model, 'max,vendor=AuthenticAMD');
   assert.throws(() => parseQemuCpu('EPYC-Rome-v9'), /no CPU model "EPYC-Rome-v9"/);
 });
 
@@ -41,5 +41,6 @@ test('what is not known is refused by name', async () => {
   await refused(/-display gtk: this version/, '-display', 'gtk', '-kernel', 'x');
   await refused(/no device "virtio-net"/, '-device', 'virtio-net', '-kernel', 'x');
   await refused(/isa-debug-exit does not take "iosise=4"/, '-device', 'isa-debug-exit,iosise=4', '-kernel', 'x');
-  await refused(/-serial takes/, '-serial', 'tcp::99', '-kernel', 'x');
+  await refused(/could not open kernel file 'no-such-kernel'/, '-kernel', 'no-such-kernel');
+  await refused(/-serial takes/, '-serial', 'tcp::99', '-kernel', import.meta.filename);
 });

@@ -1,5 +1,6 @@
 // `anillo-qemu`: Anillo behind the command line of qemu-system-x86_64 (and -i386), for scripts that were written for it.
 
+import { existsSync } from 'node:fs';
 import { AnilloError } from '@anillo/base/anillo-error';
 import type { MachineOptions } from 'anillo';
 import { OPTIONAL_DEVICES, parseDevice } from '../device-options.ts';
@@ -71,6 +72,11 @@ function checkNoDisplay(values: QemuValues): void {
   if (unwanted.length > 0) throw new AnilloError('UNSUPPORTED', `${unwanted[0]}: this version has no such thing; use "none".`);
 }
 
+/** In QEMU's own words, by which scripts find out whether QEMU itself would start. */
+function checkKernel(path: string | undefined): void {
+  if (path !== undefined && !existsSync(path)) throw new AnilloError('FILE', `could not open kernel file '${path}': there is none; check the path.`);
+}
+
 const OPTION_LIST = `Usage: anillo-qemu [OPTION...]
 
 Takes these of QEMU's options: ${Object.keys(QEMU_OPTIONS)
@@ -92,8 +98,10 @@ export async function anilloQemu(args: readonly string[]): Promise<number> {
   checkNoDisplay(values);
   checkCpuCount(last(values.smp) ?? '1');
   const cpu = parseQemuCpu(last(values.cpu) ?? 'qemu64');
+  for (const feature of cpu.missing) process.stderr.write(`anillo-qemu: warning: this version has no CPU feature ${feature}\n`);
   const accel = acceleratorOf(values);
   const memory = last(values.m);
+  checkKernel(last(values.kernel));
   const devices: Partial<MachineOptions> = Object.assign({}, ...values.device.map(parseDevice));
   return runSession({
     machine: {

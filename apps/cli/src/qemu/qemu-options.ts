@@ -35,6 +35,8 @@ export const QEMU_OPTIONS = {
   gdb: WITH_ARGUMENT,
   name: WITH_ARGUMENT,
   rtc: WITH_ARGUMENT,
+  overcommit: WITH_ARGUMENT,
+  global: { argument: true, repeatable: true },
   nodefaults: SWITCH,
   'no-user-config': SWITCH,
   nographic: SWITCH,

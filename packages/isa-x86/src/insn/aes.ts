@@ -42,7 +42,12 @@ function substitute(b: Builder, x: V, table: Uint8Array): V {
 }
 
 const ALL = Array.from({ length: 16 }, (_, i) => i);
-const permute = (b: Builder, x: V, from: (row: number, column: number) => number): V => b.shuffle(x, x, ALL.map((i) => from(i & 3, i >> 2)));
+const permute = (b: Builder, x: V, from: (row: number, column: number) => number): V =>
+  b.shuffle(
+    x,
+    x,
+    ALL.map((i) => from(i & 3, i >> 2)),
+  );
 const shiftRows = (b: Builder, x: V): V => permute(b, x, (row, column) => row + 4 * ((column + row) & 3));
 const inverseShiftRows = (b: Builder, x: V): V => permute(b, x, (row, column) => row + 4 * ((column - row) & 3));
 const rotateColumns = (b: Builder, x: V, by: number): V => permute(b, x, (row, column) => ((row + by) & 3) + 4 * column);
@@ -65,7 +70,12 @@ function inverseMixColumns(b: Builder, x: V): V {
 
 const aesRoutine = (name: string, params: 1 | 2, compute: (b: Builder, x: V) => V): Routine =>
   routine({
-    name, params: params === 2 ? ['v128', 'v128'] : ['v128'], result: 'v128', reads: 'none', writes: 'none', traps: false,
+    name,
+    params: params === 2 ? ['v128', 'v128'] : ['v128'],
+    result: 'v128',
+    reads: 'none',
+    writes: 'none',
+    traps: false,
     build: (b, [x, key]) => {
       const state = compute(b, x as V);
       return key ? b.op('v128.xor', [state, key as V]) : state;
@@ -94,9 +104,14 @@ const keyGeneration = liftUnary((c, x) => {
 export const AES_ROWS: readonly Row[] = [
   insn('66 0F38 DB', 'aesimc Vdq,Wdq', 'aes', call),
   insn('VEX 66 0F38 DB L0', 'vaesimc Vdq,Wdq', 'aes', call),
-  ...([['DC', encrypt], ['DD', encryptLast], ['DE', decrypt], ['DF', decryptLast]] as const).flatMap(([opcode, r]) =>
-    rows128('66', `0F38 ${opcode}`, r.name, 'aes', 'aes', (c, x, y) => c.b.call(r, [x, y]) as V),
-  ),
+  ...(
+    [
+      ['DC', encrypt],
+      ['DD', encryptLast],
+      ['DE', decrypt],
+      ['DF', decryptLast],
+    ] as const
+  ).flatMap(([opcode, r]) => rows128('66', `0F38 ${opcode}`, r.name, 'aes', 'aes', (c, x, y) => c.b.call(r, [x, y]) as V)),
   insn('66 0F3A DF', 'aeskeygenassist Vdq,Wdq,Ib', 'aes', keyGeneration),
   insn('VEX 66 0F3A DF L0', 'vaeskeygenassist Vdq,Wdq,Ib', 'aes', keyGeneration),
 ];

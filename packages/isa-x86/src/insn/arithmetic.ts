@@ -240,8 +240,10 @@ function cmpxchg(c: Lift): void {
       // A 32-bit form writes only one of the two registers, and only that one loses its upper half.
       b.if(equal, () => c.write(0, source), () => c.setReg(RAX, 32, old));
     } else {
-      c.write(0, b.select(equal, source, old));
+      // The accumulator first: it may itself be the destination.
+      const next = b.select(equal, source, old);
       c.setReg(RAX, bits, old);
+      c.write(0, next);
     }
   } else {
     const a = c.memory(bits / 8, true);
@@ -254,6 +256,17 @@ function cmpxchg(c: Lift): void {
     else c.setReg(RAX, bits, old);
   }
   c.setFlags(CC.SUB, bits, b.sub(expected, old), old, { first: expected });
+}
+
+/** BOUND: index in a register, two signed bounds in memory. */
+function bound(c: Lift): void {
+  const { b } = c;
+  const bits = c.bits(0);
+  const a = c.memory(bits / 4);
+  const lower = c.signedValue(c.load(a, bits), bits);
+  const upper = c.signedValue(c.load(c.offset(a, bits / 8), bits), bits);
+  const index = c.signedValue(c.reg(c.d.reg, bits), bits);
+  b.raiseIf(b.or(b.ltS(index, lower), b.ltS(upper, index)), TRAP.BR);
 }
 
 /** CMPXCHG8B and CMPXCHG16B: not split atomically here; both halves are probed first, so a fault changes nothing. */
@@ -383,6 +396,7 @@ export const ARITHMETIC_ROWS: readonly Row[] = [
   insn('lock W1 64 0F C7 /1', 'cmpxchg16b M', 'cx16', cmpxchgWide),
   insn('66 0F38 F6', 'adcx Gy,Ey', 'adx', (c) => addWithFlag(c, 0)),
   insn('F3 0F38 F6', 'adox Gy,Ey', 'adx', (c) => addWithFlag(c, 11)),
+  insn('!64 62', 'bound Gv,M', undefined, bound),
   insn('!64 27', 'daa', undefined, (c) => decimal(c, true)),
   insn('!64 2F', 'das', undefined, (c) => decimal(c, false)),
   insn('!64 37', 'aaa', undefined, (c) => ascii(c, true)),

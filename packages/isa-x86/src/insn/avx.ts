@@ -7,15 +7,39 @@ import { XMM, YMM_HIGH } from '../state.ts';
 import { requireAvx } from '../usable.ts';
 import { MASKED_LOAD, MASKED_PROBE, MASKED_STORE } from './masked-store.ts';
 import { laneBytes, shuffleByImmediate, testFlags } from './simd-integer.ts';
-import { bytesOf, imm8, readPart, readVector, setVector, vector32, vector64, vectorRegister, vectorZero, writeVector, type V } from './simd-operands.ts';
+import {
+  bytesOf,
+  imm8,
+  readPart,
+  readVector,
+  setVector,
+  vector32,
+  vector64,
+  vectorRegister,
+  vectorZero,
+  writeVector,
+  type V,
+} from './simd-operands.ts';
 import { liftBinary, liftUnary, type Binary } from './simd-rows.ts';
 
 /** First element of operand 1 in all lanes of the destination. */
-export const broadcast = (width: 1 | 2 | 4 | 8 | 16) => (c: Lift): void => {
-  const v = readPart(c, 1, width);
-  const lane = width === 16 ? v : c.b.shuffle(v, v, laneBytes(Array.from({ length: 16 / width }, () => 0), width));
-  setVector(c, vectorRegister(c, 0), bytesOf(c, c.operand(0)) === 32 ? [lane, lane] : [lane]);
-};
+export const broadcast =
+  (width: 1 | 2 | 4 | 8 | 16) =>
+  (c: Lift): void => {
+    const v = readPart(c, 1, width);
+    const lane =
+      width === 16
+        ? v
+        : c.b.shuffle(
+            v,
+            v,
+            laneBytes(
+              Array.from({ length: 16 / width }, () => 0),
+              width,
+            ),
+          );
+    setVector(c, vectorRegister(c, 0), bytesOf(c, c.operand(0)) === 32 ? [lane, lane] : [lane]);
+  };
 
 /** Each half of the result: a half of x or y, or zero, by four bits of the immediate. */
 export const permuteHalves = (c: Lift): void => {
@@ -45,34 +69,46 @@ const permuteDoubles: Binary = (c, x, y) => {
 };
 
 /** Masked moves: mask in operand 1; loads clear the other lanes, stores leave the memory. */
-export const maskedLoad = (width: 4 | 8) => (c: Lift): void => {
-  const masks = readVector(c, 1);
-  const address = c.sum(c.memory(masks.length * 16));
-  setVector(c, vectorRegister(c, 0), masks.map((mask, i) => c.b.call(MASKED_LOAD[width], [i === 0 ? address : c.b.add(address, c.b.i64(16)), mask]) as V));
-};
-export const maskedStore = (width: 4 | 8) => (c: Lift): void => {
-  const masks = readVector(c, 1);
-  const data = readVector(c, 2);
-  const address = c.sum(c.memory(masks.length * 16, true));
-  const addresses = masks.map((_, i) => (i === 0 ? address : c.b.add(address, c.b.i64(16))));
-  for (const [i, mask] of masks.entries()) c.b.call(MASKED_PROBE[width], [addresses[i] as typeof address, mask]);
-  for (const [i, mask] of masks.entries()) c.b.call(MASKED_STORE[width], [addresses[i] as typeof address, data[i] as V, mask]);
-};
+export const maskedLoad =
+  (width: 4 | 8) =>
+  (c: Lift): void => {
+    const masks = readVector(c, 1);
+    const address = c.sum(c.memory(masks.length * 16));
+    setVector(
+      c,
+      vectorRegister(c, 0),
+      masks.map((mask, i) => c.b.call(MASKED_LOAD[width], [i === 0 ? address : c.b.add(address, c.b.i64(16)), mask]) as V),
+    );
+  };
+export const maskedStore =
+  (width: 4 | 8) =>
+  (c: Lift): void => {
+    const masks = readVector(c, 1);
+    const data = readVector(c, 2);
+    const address = c.sum(c.memory(masks.length * 16, true));
+    const addresses = masks.map((_, i) => (i === 0 ? address : c.b.add(address, c.b.i64(16))));
+    for (const [i, mask] of masks.entries()) c.b.call(MASKED_PROBE[width], [addresses[i] as typeof address, mask]);
+    for (const [i, mask] of masks.entries()) c.b.call(MASKED_STORE[width], [addresses[i] as typeof address, data[i] as V, mask]);
+  };
 
-const testSigns = (width: 4 | 8) => (c: Lift): void => {
-  const y = readVector(c, 1);
-  testFlags(c, readVector(c, 0), y, width === 4 ? vector32(c.b, 0x8000_0000) : vector64(c.b, 0, 0x8000_0000));
-};
+const testSigns =
+  (width: 4 | 8) =>
+  (c: Lift): void => {
+    const y = readVector(c, 1);
+    testFlags(c, readVector(c, 0), y, width === 4 ? vector32(c.b, 0x8000_0000) : vector64(c.b, 0, 0x8000_0000));
+  };
 
 /** VZEROUPPER and VZEROALL: registers 0..15 in 64-bit code, else 0..7. */
-const zeroRegisters = (all: boolean) => (c: Lift): void => {
-  if (!requireAvx(c)) return;
-  const zero = vectorZero(c.b);
-  for (let n = 0; n < (c.is64 ? 16 : 8); n++) {
-    if (all) c.b.set(XMM[n] as Slot<'v128'>, zero);
-    c.b.set(YMM_HIGH[n] as Slot<'v128'>, zero);
-  }
-};
+const zeroRegisters =
+  (all: boolean) =>
+  (c: Lift): void => {
+    if (!requireAvx(c)) return;
+    const zero = vectorZero(c.b);
+    for (let n = 0; n < (c.is64 ? 16 : 8); n++) {
+      if (all) c.b.set(XMM[n] as Slot<'v128'>, zero);
+      c.b.set(YMM_HIGH[n] as Slot<'v128'>, zero);
+    }
+  };
 
 export const AVX_ROWS: readonly Row[] = [
   insn('VEX NP 0F 77 L0', 'vzeroupper', 'avx', zeroRegisters(false)),
@@ -82,11 +118,21 @@ export const AVX_ROWS: readonly Row[] = [
   insn('VEX 66 0F38 1A W0 L1 mem', 'vbroadcastf128 Vqq,Wdq', 'avx', broadcast(16)),
   insn('VEX 66 0F38 0C W0', 'vpermilps Vx,Hx,Wx', 'avx', liftBinary(permuteSingles)),
   insn('VEX 66 0F38 0D W0', 'vpermilpd Vx,Hx,Wx', 'avx', liftBinary(permuteDoubles)),
-  insn('VEX 66 0F3A 04 W0', 'vpermilps Vx,Wx,Ib', 'avx', liftUnary((c, v) => shuffleByImmediate(c.b, v, imm8(c), 'd'))),
-  insn('VEX 66 0F3A 05 W0', 'vpermilpd Vx,Wx,Ib', 'avx', liftUnary((c, v, half) => {
-    const control = imm8(c) >> (2 * half);
-    return c.b.shuffle(v, v, laneBytes([control & 1, (control >> 1) & 1], 8));
-  })),
+  insn(
+    'VEX 66 0F3A 04 W0',
+    'vpermilps Vx,Wx,Ib',
+    'avx',
+    liftUnary((c, v) => shuffleByImmediate(c.b, v, imm8(c), 'd')),
+  ),
+  insn(
+    'VEX 66 0F3A 05 W0',
+    'vpermilpd Vx,Wx,Ib',
+    'avx',
+    liftUnary((c, v, half) => {
+      const control = imm8(c) >> (2 * half);
+      return c.b.shuffle(v, v, laneBytes([control & 1, (control >> 1) & 1], 8));
+    }),
+  ),
   insn('VEX 66 0F3A 06 W0 L1', 'vperm2f128 Vqq,Hqq,Wqq,Ib', 'avx', permuteHalves),
   insn('VEX 66 0F3A 18 W0 L1', 'vinsertf128 Vqq,Hqq,Wdq,Ib', 'avx', insertHalf),
   insn('VEX 66 0F3A 19 W0 L1', 'vextractf128 Wdq,Vqq,Ib', 'avx', extractHalf),

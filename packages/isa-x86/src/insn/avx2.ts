@@ -13,7 +13,10 @@ const permuteLanes = (c: Lift): void => {
   const { b } = c;
   const [low, high] = readVector(c, 2) as [V, V];
   const result = readVector(c, 1).map((indexes) => {
-    const bytes = b.op('i32x4.add', [b.op('i32x4.mul', [b.op('v128.and', [indexes, vector32(b, 3)]), vector32(b, 0x04040404)]), vector32(b, 0x03020100)]);
+    const bytes = b.op('i32x4.add', [
+      b.op('i32x4.mul', [b.op('v128.and', [indexes, vector32(b, 3)]), vector32(b, 0x04040404)]),
+      vector32(b, 0x03020100),
+    ]);
     const upper = b.op('i32x4.shr_s', [b.op('i32x4.shl', [indexes, b.i32(29)]), b.i32(31)]);
     return b.op('v128.bitselect', [b.op('i8x16.swizzle', [high, bytes]), b.op('i8x16.swizzle', [low, bytes]), upper]);
   });
@@ -23,7 +26,10 @@ const permuteLanes = (c: Lift): void => {
 const permuteQuads = (c: Lift): void => {
   const [low, high] = readVector(c, 1) as [V, V];
   const pick = (at: number): number => (imm8(c) >> at) & 3;
-  setVector(c, vectorRegister(c, 0), [c.b.shuffle(low, high, laneBytes([pick(0), pick(2)], 8)), c.b.shuffle(low, high, laneBytes([pick(4), pick(6)], 8))]);
+  setVector(c, vectorRegister(c, 0), [
+    c.b.shuffle(low, high, laneBytes([pick(0), pick(2)], 8)),
+    c.b.shuffle(low, high, laneBytes([pick(4), pick(6)], 8)),
+  ]);
 };
 
 export const AVX2_ROWS: readonly Row[] = [
@@ -38,7 +44,12 @@ export const AVX2_ROWS: readonly Row[] = [
   insn('VEX 66 0F38 36 W0 L1', 'vpermd Vqq,Hqq,Wqq', 'avx2', permuteLanes),
   insn('VEX 66 0F3A 00 W1 L1', 'vpermq Vqq,Wqq,Ib', 'avx2', permuteQuads),
   insn('VEX 66 0F3A 01 W1 L1', 'vpermpd Vqq,Wqq,Ib', 'avx2', permuteQuads),
-  insn('VEX 66 0F3A 02 W0', 'vpblendd Vx,Hx,Wx,Ib', 'avx2', liftBinary((c, x, y, half) => blendByImmediate(c.b, x, y, imm8(c) >> (4 * half), 4))),
+  insn(
+    'VEX 66 0F3A 02 W0',
+    'vpblendd Vx,Hx,Wx,Ib',
+    'avx2',
+    liftBinary((c, x, y, half) => blendByImmediate(c.b, x, y, imm8(c) >> (4 * half), 4)),
+  ),
   insn('VEX 66 0F3A 38 W0 L1', 'vinserti128 Vqq,Hqq,Wdq,Ib', 'avx2', insertHalf),
   insn('VEX 66 0F3A 39 W0 L1', 'vextracti128 Wdq,Vqq,Ib', 'avx2', extractHalf),
   insn('VEX 66 0F3A 46 W0 L1', 'vperm2i128 Vqq,Hqq,Wqq,Ib', 'avx2', permuteHalves),

@@ -4,7 +4,20 @@ import type { Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
 import { convertRoutine } from './simd-convert-routines.ts';
 import { upperResult } from './simd-float-rows.ts';
-import { bytesOf, fromLow64, imm8, isMemory, low64, readPart, readVector, setVector, vectorAddress, vectorRegister, writeVector, type V } from './simd-operands.ts';
+import {
+  bytesOf,
+  fromLow64,
+  imm8,
+  isMemory,
+  low64,
+  readPart,
+  readVector,
+  setVector,
+  vectorAddress,
+  vectorRegister,
+  writeVector,
+  type V,
+} from './simd-operands.ts';
 
 const fromHalf = (c: Lift): void => {
   const two = bytesOf(c, c.operand(0)) === 32;

@@ -10,6 +10,7 @@ import type { Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
 import { FloatLanes } from './simd-float-lanes.ts';
 import { callHalves, mergeLane, SCALAR_SIZE, splatScalar, type PackedKind, type ScalarKind } from './simd-float-rows.ts';
+import { floatCode } from './simd-float-helper.ts';
 import { FLOAT_SHAPES, guarded, kindOf, lanesOf, mxcsrFast, type FloatShape } from './simd-float-routines.ts';
 import { joinLow, highToLow } from './simd-convert-routines.ts';
 import { laneBytes } from './simd-integer.ts';
@@ -37,33 +38,16 @@ function sumToOdd(b: Builder, d: D, x: V, y: V): V {
   const step = b.op('v128.or', [b.op('i64x2.shr_s', [b.op('v128.xor', [sum, error]), b.i32(63)]), one]);
   return b.op('i64x2.add', [sum, b.op('v128.and', [step, adjust])]);
 }
-/** Product and its rounding error, exactly (Dekker, Veltkamp). */
-function twoProduct(b: Builder, d: D, x: V, y: V): readonly [V, V] {
-  const l = new FloatLanes(b, 'pd');
-  const splitter = l.constant(2 ** 27 + 1) as V;
-  const split = (v: V): readonly [V, V] => {
-    const scaled = d('mul', v, splitter);
-    const high = d('sub', scaled, d('sub', scaled, v));
-    return [high, d('sub', v, high)];
-  };
-  const product = d('mul', x, y);
-  const [xh, xl] = split(x);
-  const [yh, yl] = split(y);
-  const rest = d('sub', d('sub', d('sub', product, d('mul', xh, yh)), d('mul', xl, yh)), d('mul', xh, yl));
-  return [product, d('sub', d('mul', xl, yl), rest)];
-}
-
 function fuseDoubles(b: Builder, x: V, y: V, z: V): { readonly result: V; readonly usable: V } {
   const d = doubles(b);
   const l = new FloatLanes(b, 'pd');
-  const [uh, ul] = twoProduct(b, d, x, y);
+  const [uh, ul] = l.product(x, y) as readonly [V, V];
   const [th, tl] = twoSum(d, z, ul);
   const [vh, vl] = twoSum(d, uh, th);
   const rounded = d('add', vh, sumToOdd(b, d, tl, vl));
   // An exact zero has the sign of the plain sum.
   const result = b.op('v128.bitselect', [d('add', uh, z), rounded, l.isZero(rounded) as V]);
-  const moderate = (v: V): Value => l.or(l.isZero(v), l.and(l.op('ge', l.op('abs', v), l.constant(2 ** -400)), l.op('le', l.op('abs', v), l.constant(2 ** 400))));
-  return { result, usable: l.and(l.and(moderate(x), moderate(y)), moderate(z)) as V };
+  return { result, usable: l.and(l.and(l.isModerate(x), l.isModerate(y)), l.isModerate(z)) as V };
 }
 
 function fuseSingles(b: Builder, x: V, y: V, z: V): { readonly result: V; readonly usable: V } {
@@ -101,9 +85,8 @@ function fusedRoutine(shape: FloatShape): Routine {
     params: [...Array.from({ length: 3 * halves }, () => 'v128' as const), 'i32'],
     result: 'v128',
     places: Array.from({ length: 3 * halves }, (_, i) => (halves === 2 ? i : 2 * i)),
-    operation: 'fma',
-    double,
-    lanes: lanesOf(shape),
+    code: floatCode('fma', double, lanesOf(shape)),
+    extra: { param: 3 * halves },
     fast: (b, params) => {
       const flips = flipSigns(b, double, params[3 * halves] as Value<'i32'>);
       let ok = mxcsrFast(b);
@@ -138,32 +121,46 @@ const VARIANTS: readonly (readonly [number, string, number, boolean])[] = [
   [0xe, 'vfnmsub', 7, true],
 ];
 
-const packedFma = (kind: PackedKind, order: Order, signs: number) => (c: Lift): void => {
-  const memory = readVector(c, 2);
-  const operands = [readVector(c, 0), readVector(c, 1), memory];
-  const ordered = ORDERS[order].map((i) => operands[i] as readonly V[]);
-  setVector(c, vectorRegister(c, 0), callHalves(c, fused, kind, ordered, [c.b.i32(signs)]));
-};
-const scalarFma = (kind: ScalarKind, order: Order, signs: number) => (c: Lift): void => {
-  const { b } = c;
-  const memory = splatScalar(c, 2, kind);
-  const lanes = laneBytes(kind === 'ss' ? [0, 0, 0, 0] : [0, 0], kind === 'ss' ? 4 : 8);
-  const dst = getXmm(c, vectorRegister(c, 0));
-  const second = getXmm(c, vectorRegister(c, 1));
-  const operands = [b.shuffle(dst, dst, lanes), b.shuffle(second, second, lanes), memory];
-  const r = b.call(fused(kind), [...ORDERS[order].map((i) => operands[i] as V), b.i32(signs)]) as V;
-  setVector(c, vectorRegister(c, 0), [mergeLane(c, dst, r, kind)]);
-};
+const packedFma =
+  (kind: PackedKind, order: Order, signs: number) =>
+  (c: Lift): void => {
+    const memory = readVector(c, 2);
+    const operands = [readVector(c, 0), readVector(c, 1), memory];
+    const ordered = ORDERS[order].map((i) => operands[i] as readonly V[]);
+    setVector(c, vectorRegister(c, 0), callHalves(c, fused, kind, ordered, [c.b.i32(signs)]));
+  };
+const scalarFma =
+  (kind: ScalarKind, order: Order, signs: number) =>
+  (c: Lift): void => {
+    const { b } = c;
+    const memory = splatScalar(c, 2, kind);
+    const lanes = laneBytes(kind === 'ss' ? [0, 0, 0, 0] : [0, 0], kind === 'ss' ? 4 : 8);
+    const dst = getXmm(c, vectorRegister(c, 0));
+    const second = getXmm(c, vectorRegister(c, 1));
+    const operands = [b.shuffle(dst, dst, lanes), b.shuffle(second, second, lanes), memory];
+    const r = b.call(fused(kind), [...ORDERS[order].map((i) => operands[i] as V), b.i32(signs)]) as V;
+    setVector(c, vectorRegister(c, 0), [mergeLane(c, dst, r, kind)]);
+  };
 
 function fmaRows(order: Order): Row[] {
   return VARIANTS.flatMap(([digit, name, signs, hasScalar]) => {
     const opcode = (scalar: 0 | 1): string => (HIGH_DIGIT[order] + digit + scalar).toString(16).toUpperCase();
     const rows: Row[] = [];
-    for (const [w, letter] of [[0, 's'], [1, 'd']] as const) {
+    for (const [w, letter] of [
+      [0, 's'],
+      [1, 'd'],
+    ] as const) {
       rows.push(insn(`VEX 66 0F38 ${opcode(0)} W${w}`, `${name}${order}p${letter} Vx,Hx,Wx`, 'fma', packedFma(`p${letter}`, order, signs)));
       if (!hasScalar) continue;
       const kind: ScalarKind = `s${letter}`;
-      rows.push(insn(`VEX 66 0F38 ${opcode(1)} W${w}`, `${name}${order}${kind} Vdq,Hdq,W${SCALAR_SIZE[kind]}`, 'fma', scalarFma(kind, order, signs)));
+      rows.push(
+        insn(
+          `VEX 66 0F38 ${opcode(1)} W${w}`,
+          `${name}${order}${kind} Vdq,Hdq,W${SCALAR_SIZE[kind]}`,
+          'fma',
+          scalarFma(kind, order, signs),
+        ),
+      );
     }
     return rows;
   });

@@ -20,46 +20,52 @@ function elementAddress(c: Lift, base: Value<'i64'> | undefined, index: Value<'i
   return d.addressSize === 64 ? sum : b.extendU(b.wrap(sum));
 }
 
-const gather = (indexWidth: Width, elementWidth: Width) => (c: Lift): void => {
-  const { b, d } = c;
-  const dst = d.reg;
-  const mask = d.vexV;
-  const indexRegister = d.index < 0 ? 4 : d.index;
-  if ((d.modrm & 7) !== 4 || d.addressSize === 16 || dst === mask || dst === indexRegister || mask === indexRegister) {
-    c.trap(TRAP.UD);
-    return;
-  }
-  const count = (d.vexL ? 32 : 16) / Math.max(indexWidth, elementWidth);
-  const base = d.base >= 0 ? b.get(GPR[d.base] as Slot<'i64'>) : undefined;
-  for (let i = 0; i < count; i++) {
-    const at = i * elementWidth;
-    const lane = (at & 15) / elementWidth;
-    const maskSlot = halfSlot(mask, at);
-    const negative = elementWidth === 4
-      ? b.ltS(b.op('i32x4.extract_lane', [b.get(maskSlot)], lane), b.i32(0))
-      : b.ltS(b.op('i64x2.extract_lane', [b.get(maskSlot)], lane), b.i64(0));
-    b.if(negative, () => {
-      const indexAt = i * indexWidth;
-      const indexVector = b.get(halfSlot(indexRegister, indexAt));
-      const index = indexWidth === 4
-        ? b.extendS(b.op('i32x4.extract_lane', [indexVector], (indexAt & 15) / 4))
-        : b.op('i64x2.extract_lane', [indexVector], (indexAt & 15) / 8);
-      const address = c.linear(c.segment, { base: elementAddress(c, base, index), disp: 0 }, elementWidth, false);
-      const dstSlot = halfSlot(dst, at);
-      const replace = (v: V, value: Value): V =>
-        elementWidth === 4 ? b.op('i32x4.replace_lane', [v, value as Value<'i32'>], lane) : b.op('i64x2.replace_lane', [v, value as Value<'i64'>], lane);
-      // No alignment check: gathers have none.
-      const value = elementWidth === 4 ? b.op('i32.load', [address.base], address.disp) : b.op('i64.load', [address.base], address.disp);
-      b.set(dstSlot, replace(b.get(dstSlot), value));
-      b.set(maskSlot, replace(b.get(maskSlot), elementWidth === 4 ? b.i32(0) : b.i64(0)));
-    });
-  }
-  const bytes = count * elementWidth;
-  setVector(c, mask, [vectorZero(b)]);
-  const low = b.get(XMM[dst] as Slot<'v128'>);
-  if (bytes === 8) setVector(c, dst, [b.op('i64x2.replace_lane', [low, b.i64(0)], 1)]);
-  else if (bytes === 16) setVector(c, dst, [low]);
-};
+const gather =
+  (indexWidth: Width, elementWidth: Width) =>
+  (c: Lift): void => {
+    const { b, d } = c;
+    const dst = d.reg;
+    const mask = d.vexV;
+    const indexRegister = d.index < 0 ? 4 : d.index;
+    if ((d.modrm & 7) !== 4 || d.addressSize === 16 || dst === mask || dst === indexRegister || mask === indexRegister) {
+      c.trap(TRAP.UD);
+      return;
+    }
+    const count = (d.vexL ? 32 : 16) / Math.max(indexWidth, elementWidth);
+    const base = d.base >= 0 ? b.get(GPR[d.base] as Slot<'i64'>) : undefined;
+    for (let i = 0; i < count; i++) {
+      const at = i * elementWidth;
+      const lane = (at & 15) / elementWidth;
+      const maskSlot = halfSlot(mask, at);
+      const negative =
+        elementWidth === 4
+          ? b.ltS(b.op('i32x4.extract_lane', [b.get(maskSlot)], lane), b.i32(0))
+          : b.ltS(b.op('i64x2.extract_lane', [b.get(maskSlot)], lane), b.i64(0));
+      b.if(negative, () => {
+        const indexAt = i * indexWidth;
+        const indexVector = b.get(halfSlot(indexRegister, indexAt));
+        const index =
+          indexWidth === 4
+            ? b.extendS(b.op('i32x4.extract_lane', [indexVector], (indexAt & 15) / 4))
+            : b.op('i64x2.extract_lane', [indexVector], (indexAt & 15) / 8);
+        const address = c.linear(c.segment, { base: elementAddress(c, base, index), disp: 0 }, elementWidth, false);
+        const dstSlot = halfSlot(dst, at);
+        const replace = (v: V, value: Value): V =>
+          elementWidth === 4
+            ? b.op('i32x4.replace_lane', [v, value as Value<'i32'>], lane)
+            : b.op('i64x2.replace_lane', [v, value as Value<'i64'>], lane);
+        // No alignment check: gathers have none.
+        const value = elementWidth === 4 ? b.op('i32.load', [address.base], address.disp) : b.op('i64.load', [address.base], address.disp);
+        b.set(dstSlot, replace(b.get(dstSlot), value));
+        b.set(maskSlot, replace(b.get(maskSlot), elementWidth === 4 ? b.i32(0) : b.i64(0)));
+      });
+    }
+    const bytes = count * elementWidth;
+    setVector(c, mask, [vectorZero(b)]);
+    const low = b.get(XMM[dst] as Slot<'v128'>);
+    if (bytes === 8) setVector(c, dst, [b.op('i64x2.replace_lane', [low, b.i64(0)], 1)]);
+    else if (bytes === 16) setVector(c, dst, [low]);
+  };
 
 export const GATHER_ROWS: readonly Row[] = [
   insn('VEX 66 0F38 90 W0 mem', 'vpgatherdd Vx,Wd,Hx', 'avx2', gather(4, 4)),

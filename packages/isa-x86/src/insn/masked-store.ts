@@ -12,7 +12,12 @@ const PROBE = { 4: 'probe_write32', 8: 'probe_write64' } as const;
 /** (address, mask): faults as storing the picked lanes would. */
 const probe = (width: 4 | 8): Routine =>
   routine({
-    name: `maskedProbe${width * 8}`, params: ['i64', 'v128'], result: undefined, reads: 'none', writes: 'none', traps: true,
+    name: `maskedProbe${width * 8}`,
+    params: ['i64', 'v128'],
+    result: undefined,
+    reads: 'none',
+    writes: 'none',
+    traps: true,
     build: (b, [address, mask]) => {
       const bits = b.op(BITMASK[width], [mask as V]);
       for (let i = 0; i < 16 / width; i++) b.if(b.and(bits, b.i32(1 << i)), () => b.op(PROBE[width], [address as Value<'i64'>], i * width));
@@ -23,7 +28,12 @@ const probe = (width: 4 | 8): Routine =>
 /** (address, data, mask) */
 const store = (width: Width): Routine =>
   routine({
-    name: `maskedStore${width * 8}`, params: ['i64', 'v128', 'v128'], result: undefined, reads: 'none', writes: 'none', traps: true,
+    name: `maskedStore${width * 8}`,
+    params: ['i64', 'v128', 'v128'],
+    result: undefined,
+    reads: 'none',
+    writes: 'none',
+    traps: true,
     build: (b, [address, data, mask]) => {
       const bits = b.op(BITMASK[width], [mask as V]);
       const base = address as Value<'i64'>;
@@ -42,7 +52,12 @@ const store = (width: Width): Routine =>
 /** (address, mask) -> picked lanes, the others 0. */
 const load = (width: 4 | 8): Routine =>
   routine({
-    name: `maskedLoad${width * 8}`, params: ['i64', 'v128'], result: 'v128', reads: 'none', writes: 'none', traps: true,
+    name: `maskedLoad${width * 8}`,
+    params: ['i64', 'v128'],
+    result: 'v128',
+    reads: 'none',
+    writes: 'none',
+    traps: true,
     build: (b, [address, mask]) => {
       const bits = b.op(BITMASK[width], [mask as V]);
       const base = address as Value<'i64'>;

@@ -5,9 +5,34 @@ import type { Feature } from '../cpu-model.ts';
 import type { Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
 import { requireMmx } from '../usable.ts';
-import { andNot, multiplyEven, multiplyHigh, shiftBytes, shiftConstant, shiftVariable, sumDifferences, unpack, type ShiftKind } from './simd-integer.ts';
 import {
-  checkMmx, enterMmx, imm8, leaveMmx, low64, mmRegister, readLow64, readMm, readVector, setMm, splat64, vectorRegister, setVector, isMemory, loadVector, vectorAddress,
+  andNot,
+  multiplyEven,
+  multiplyHigh,
+  shiftBytes,
+  shiftConstant,
+  shiftVariable,
+  sumDifferences,
+  unpack,
+  type ShiftKind,
+} from './simd-integer.ts';
+import {
+  checkMmx,
+  enterMmx,
+  imm8,
+  leaveMmx,
+  low64,
+  mmRegister,
+  readLow64,
+  readMm,
+  readVector,
+  setMm,
+  splat64,
+  vectorRegister,
+  setVector,
+  isMemory,
+  loadVector,
+  vectorAddress,
 } from './simd-operands.ts';
 import { integerRows, op2, type Binary, type FamilyOptions } from './simd-rows.ts';
 
@@ -84,11 +109,19 @@ function shiftRows(opcode: string, group: string, name: string, kind: ShiftKind,
     const i = first + 1;
     // A count in memory is read as 16 bytes, of which 8 count.
     const count = isMemory(c, i) ? low64(c.b, loadVector(c.b, vectorAddress(c, 16, false, !c.d.row.vex))) : readLow64(c, i);
-    setVector(c, vectorRegister(c, 0), readVector(c, first).map((v) => shiftVariable(c.b, v, kind, width, count)));
+    setVector(
+      c,
+      vectorRegister(c, 0),
+      readVector(c, first).map((v) => shiftVariable(c.b, v, kind, width, count)),
+    );
   };
   const byImmediate = (c: Lift): void => {
     const source = c.d.row.vex ? 1 : 0;
-    setVector(c, vectorRegister(c, 0), readVector(c, source).map((v) => shiftConstant(c.b, v, kind, width, imm8(c))));
+    setVector(
+      c,
+      vectorRegister(c, 0),
+      readVector(c, source).map((v) => shiftConstant(c.b, v, kind, width, imm8(c))),
+    );
   };
   const mmxByCount = (c: Lift): void => {
     checkMmx(c);
@@ -118,7 +151,11 @@ function shiftRows(opcode: string, group: string, name: string, kind: ShiftKind,
 function byteShiftRows(group: string, name: string, left: boolean): Row[] {
   const lift = (c: Lift): void => {
     const source = c.d.row.vex ? 1 : 0;
-    setVector(c, vectorRegister(c, 0), readVector(c, source).map((v) => shiftBytes(c.b, v, left, imm8(c))));
+    setVector(
+      c,
+      vectorRegister(c, 0),
+      readVector(c, source).map((v) => shiftBytes(c.b, v, left, imm8(c))),
+    );
   };
   return [
     insn(`66 0F ${group} reg`, `${name} Udq,Ib`, 'sse2', lift),
@@ -167,4 +204,3 @@ export const MMX_ROWS: readonly Row[] = [
   }),
   insn('NP 0F 77', 'emms', 'mmx', emms),
 ];
-

@@ -75,7 +75,7 @@ function pop(c: Lift): void {
 function pushAll(c: Lift): void {
   const bits = c.d.operandSize;
   const size = bits / 8;
-  for (let n = 7; n >= 0; n--) c.probeWrite(c.stackAddress(-size * (n + 1), size, true), bits);
+  for (let n = 0; n < 8; n++) c.probeWrite(c.stackAddress(-size * (n + 1), size, true), bits);
   for (let n = 0; n < 8; n++) c.store(c.stackAddress(-size * (n + 1), size, true), bits, c.reg(n, bits));
   c.moveStack(-8 * size);
 }

@@ -31,14 +31,23 @@ function multiplyLow(b: Builder, x: W, y: W): W {
 
 function reverseBits(b: Builder, x: W): W {
   let v = b.op('i64.bswap', [x]);
-  for (const [word, by] of [[0x0f0f_0f0f, 4], [0x3333_3333, 2], [0x5555_5555, 1]] as const) {
+  for (const [word, by] of [
+    [0x0f0f_0f0f, 4],
+    [0x3333_3333, 2],
+    [0x5555_5555, 1],
+  ] as const) {
     v = b.or(b.and(b.shrU(v, b.i64(by)), repeat(b, word)), b.shl(b.and(v, repeat(b, word)), b.i64(by)));
   }
   return v;
 }
 
 const CARRYLESS: Routine = routine({
-  name: 'carrylessMultiply', params: ['i64', 'i64'], result: 'v128', reads: 'none', writes: 'none', traps: false,
+  name: 'carrylessMultiply',
+  params: ['i64', 'i64'],
+  result: 'v128',
+  reads: 'none',
+  writes: 'none',
+  traps: false,
   build: (b, [x, y]) => {
     const low = multiplyLow(b, x as W, y as W);
     const high = b.shrU(reverseBits(b, multiplyLow(b, reverseBits(b, x as W), reverseBits(b, y as W))), b.i64(1));
@@ -49,7 +58,12 @@ const CARRYLESS: Routine = routine({
 export const PCLMUL_ROUTINES: readonly Routine[] = [CARRYLESS];
 
 export const PCLMUL_ROWS: readonly Row[] = rows128(
-  '66', '0F3A 44', 'pclmulqdq', 'pclmulqdq', 'pclmulqdq',
-  (c, x, y) => c.b.call(CARRYLESS, [c.b.op('i64x2.extract_lane', [x], imm8(c) & 1), c.b.op('i64x2.extract_lane', [y], (imm8(c) >> 4) & 1)]) as V,
+  '66',
+  '0F3A 44',
+  'pclmulqdq',
+  'pclmulqdq',
+  'pclmulqdq',
+  (c, x, y) =>
+    c.b.call(CARRYLESS, [c.b.op('i64x2.extract_lane', [x], imm8(c) & 1), c.b.op('i64x2.extract_lane', [y], (imm8(c) >> 4) & 1)]) as V,
   true,
 );

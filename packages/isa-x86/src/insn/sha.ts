@@ -21,12 +21,20 @@ const majority = (b: Builder, x: W, y: W, z: W): W => b.or(b.and(x, y), b.and(z,
 
 const shaRoutine = (name: string, operands: 2 | 3, compute: (b: Builder, x: V, y: V, z: V) => V): Routine =>
   routine({
-    name, params: Array.from({ length: operands }, () => 'v128' as const), result: 'v128', reads: 'none', writes: 'none', traps: false,
+    name,
+    params: Array.from({ length: operands }, () => 'v128' as const),
+    result: 'v128',
+    reads: 'none',
+    writes: 'none',
+    traps: false,
     build: (b, [x, y, z]) => compute(b, x as V, y as V, z as V),
   });
 
 const SHA1_ROUND = [
-  { f: choose, k: 0x5a82_7999 }, { f: xor3, k: 0x6ed9_eba1 }, { f: majority, k: 0x8f1b_bcdc }, { f: xor3, k: 0xca62_c1d6 },
+  { f: choose, k: 0x5a82_7999 },
+  { f: xor3, k: 0x6ed9_eba1 },
+  { f: majority, k: 0x8f1b_bcdc },
+  { f: xor3, k: 0xca62_c1d6 },
 ] as const;
 const sha1Rounds = SHA1_ROUND.map(({ f, k }, number) =>
   shaRoutine(`sha1rnds${number}`, 2, (b, x, y) => {
@@ -54,9 +62,11 @@ const sha1NextE: Binary = (c, x, y) => {
 };
 
 const rotateRight = (b: Builder, x: W, by: number): W => b.op('i32.rotr', [x, b.i32(by)]);
-const bigSigma = (b: Builder, x: W, by: readonly [number, number, number]): W => xor3(b, rotateRight(b, x, by[0]), rotateRight(b, x, by[1]), rotateRight(b, x, by[2]));
+const bigSigma = (b: Builder, x: W, by: readonly [number, number, number]): W =>
+  xor3(b, rotateRight(b, x, by[0]), rotateRight(b, x, by[1]), rotateRight(b, x, by[2]));
 /** Two rotations and a shift. */
-const smallSigma = (b: Builder, x: W, by: readonly [number, number, number]): W => xor3(b, rotateRight(b, x, by[0]), rotateRight(b, x, by[1]), b.shrU(x, b.i32(by[2])));
+const smallSigma = (b: Builder, x: W, by: readonly [number, number, number]): W =>
+  xor3(b, rotateRight(b, x, by[0]), rotateRight(b, x, by[1]), b.shrU(x, b.i32(by[2])));
 
 const sha256Rounds = shaRoutine('sha256rnds2', 3, (b, x, y, z) => {
   let [f, e, b2, a] = [0, 1, 2, 3].map((i) => lane(b, y, i)) as [W, W, W, W];
@@ -70,7 +80,13 @@ const sha256Rounds = shaRoutine('sha256rnds2', 3, (b, x, y, z) => {
 });
 const sha256Message1 = shaRoutine('sha256msg1', 2, (b, x, y) => {
   const next = [lane(b, x, 1), lane(b, x, 2), lane(b, x, 3), lane(b, y, 0)];
-  return b.op('i32x4.add', [x, join(b, next.map((w) => smallSigma(b, w, [7, 18, 3])))]);
+  return b.op('i32x4.add', [
+    x,
+    join(
+      b,
+      next.map((w) => smallSigma(b, w, [7, 18, 3])),
+    ),
+  ]);
 });
 const sha256Message2 = shaRoutine('sha256msg2', 2, (b, x, y) => {
   const sigma = (w: W): W => smallSigma(b, w, [17, 19, 10]);
@@ -81,7 +97,10 @@ const sha256Message2 = shaRoutine('sha256msg2', 2, (b, x, y) => {
 
 export const SHA_ROUTINES: readonly Routine[] = [...sha1Rounds, sha1Message2, sha256Rounds, sha256Message1, sha256Message2];
 
-const by = (r: Routine): Binary => (c, x, y) => c.b.call(r, [x, y]) as V;
+const by =
+  (r: Routine): Binary =>
+  (c, x, y) =>
+    c.b.call(r, [x, y]) as V;
 // Unlike other legacy SSE instructions these take unaligned operands, as CPUs do (the manual lists #GP).
 const lift = (f: Binary): ((c: Lift) => void) => liftBinary(f, false);
 const row = (opcode: string, name: string, f: Binary): Row => insn(`NP 0F38 ${opcode}`, `${name} Vdq,Wdq`, 'sha', lift(f));
@@ -93,5 +112,10 @@ export const SHA_ROWS: readonly Row[] = [
   row('CB', 'sha256rnds2', (c, x, y) => c.b.call(sha256Rounds, [x, y, c.b.get(XMM[0] as Slot<'v128'>)]) as V),
   row('CC', 'sha256msg1', by(sha256Message1)),
   row('CD', 'sha256msg2', by(sha256Message2)),
-  insn('NP 0F3A CC', 'sha1rnds4 Vdq,Wdq,Ib', 'sha', lift((c, x, y) => c.b.call(sha1Rounds[imm8(c) & 3] as Routine, [x, y]) as V)),
+  insn(
+    'NP 0F3A CC',
+    'sha1rnds4 Vdq,Wdq,Ib',
+    'sha',
+    lift((c, x, y) => c.b.call(sha1Rounds[imm8(c) & 3] as Routine, [x, y]) as V),
+  ),
 ];

@@ -46,7 +46,7 @@ function shift(c: Lift, name: 'shl' | 'shr' | 'sar'): void {
   const count = countOf(c, 1, bits);
   if (count === 0) {
     // A 32-bit register form still clears the upper half; a memory form still needs write access.
-    c.write(0, c.read(0));
+    c.modify(0, (x) => x);
     return;
   }
   const wide: Int = typeof count === 'number' ? (bits === 64 ? b.i64(count) : b.i32(count)) : bits === 64 ? b.extendU(count) : count;
@@ -66,7 +66,7 @@ function rotate(c: Lift, left: boolean): void {
   const bits = c.bits(0);
   const count = countOf(c, 1, bits);
   if (count === 0) {
-    c.write(0, c.read(0));
+    c.modify(0, (x) => x);
     return;
   }
   const flags = c.flagBits();
@@ -103,7 +103,7 @@ function rotateThroughCarry(c: Lift, left: boolean): void {
   const bits = c.bits(0);
   const count = countOf(c, 1, bits);
   if (count === 0) {
-    c.write(0, c.read(0));
+    c.modify(0, (x) => x);
     return;
   }
   const flags = c.flagBits();
@@ -148,7 +148,7 @@ function doubleShift(c: Lift, left: boolean): void {
   const bits = c.bits(0);
   const count = c.operand(2).kind === 'I' ? c.imm() & (bits === 64 ? 63 : 31) : b.and(c.to32(c.reg(1, 8)), b.i32(bits === 64 ? 63 : 31));
   if (count === 0) {
-    c.write(0, c.read(0));
+    c.modify(0, (x) => x);
     return;
   }
   const filler = c.read(1);

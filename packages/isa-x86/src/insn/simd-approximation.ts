@@ -17,7 +17,8 @@ const approximation = (name: string, compute: (b: Builder, l: FloatLanes, x: V) 
     build: (b, [operand]) => {
       const l = new FloatLanes(b, 'ps');
       const x = operand as V;
-      const flush = (v: V): V => b.op('v128.bitselect', [b.op('v128.and', [v, vector32(b, 0x8000_0000)]), v, l.op('lt', l.op('abs', v), l.smallestNormal) as V]);
+      const flush = (v: V): V =>
+        b.op('v128.bitselect', [b.op('v128.and', [v, vector32(b, 0x8000_0000)]), v, l.op('lt', l.op('abs', v), l.smallestNormal) as V]);
       const result = flush(compute(b, l, flush(x)));
       return b.op('v128.bitselect', [b.op('v128.or', [x, vector32(b, 0x40_0000)]), result, l.op('ne', x, x) as V]);
     },

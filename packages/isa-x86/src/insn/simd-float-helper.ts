@@ -31,7 +31,12 @@ const other: Width = (double) => (double ? 4 : 8);
 const ALL_ONES = (1n << 64n) - 1n;
 
 type Arithmetic = (env: FloatEnv, format: Format, a: Unpacked, b: Unpacked) => bigint;
-const two = (f: Arithmetic): Operation => ({ operands: 2, from: own, to: own, run: (format, x, y) => f(env, format, first.set(format, x, env), second.set(format, y, env)) });
+const two = (f: Arithmetic): Operation => ({
+  operands: 2,
+  from: own,
+  to: own,
+  run: (format, x, y) => f(env, format, first.set(format, x, env), second.set(format, y, env)),
+});
 const raw = (f: typeof minimum): Operation => ({ operands: 2, from: own, to: own, run: (format, x, y) => f(env, format, x, y) });
 
 /** For which of less, equal, greater, unordered (bits 0..3) each predicate 0..15 holds; 16..31 are the same with the other signalling. */
@@ -40,7 +45,9 @@ const PREDICATE_SIGNALS = [1, 2, 5, 6, 9, 10, 13, 14];
 const signals = (predicate: number): boolean => PREDICATE_SIGNALS.includes(predicate & 15) !== predicate >= 16;
 
 const comparePredicate: Operation = {
-  operands: 2, from: own, to: own,
+  operands: 2,
+  from: own,
+  to: own,
   run: (format, x, y, _z, predicate) => {
     const order = compare(env, first.set(format, x, env), second.set(format, y, env), signals(predicate));
     return ((PREDICATE_TRUTH[predicate & 15] as number) >> (order + 1)) & 1 ? ALL_ONES : 0n;
@@ -50,8 +57,11 @@ const comparePredicate: Operation = {
 /** CF, PF, ZF of (U)COMISx: less, equal, greater, unordered. */
 const COMPARE_FLAGS = [1n, 0x40n, 0n, 0x45n] as const;
 const compareFlags: Operation = {
-  operands: 2, from: own, to: own,
-  run: (format, x, y, _z, signalling) => COMPARE_FLAGS[(compare(env, first.set(format, x, env), second.set(format, y, env), signalling !== 0) + 1) as 0],
+  operands: 2,
+  from: own,
+  to: own,
+  run: (format, x, y, _z, signalling) =>
+    COMPARE_FLAGS[(compare(env, first.set(format, x, env), second.set(format, y, env), signalling !== 0) + 1) as 0],
 };
 
 const negate = (u: Unpacked): Unpacked => {
@@ -60,7 +70,9 @@ const negate = (u: Unpacked): Unpacked => {
 };
 /** Bits of `extra`: 0 the product is negated, 1 and 2 the addend is, in even and in odd lanes. */
 const fused: Operation = {
-  operands: 3, from: own, to: own,
+  operands: 3,
+  from: own,
+  to: own,
   run: (format, x, y, z, extra, lane) => {
     first.set(format, x, env);
     second.set(format, y, env);
@@ -71,38 +83,63 @@ const fused: Operation = {
   },
 };
 
-const modeOf = (immediate: number): Rounding => (immediate & 4 ? env.rounding : (immediate & 3)) as Rounding;
+const modeOf = (immediate: number): Rounding => (immediate & 4 ? env.rounding : immediate & 3) as Rounding;
 
 const toInt = (bits: 32 | 64): Operation => ({
-  operands: 1, from: own, to: () => (bits === 64 ? 8 : 4),
+  operands: 1,
+  from: own,
+  to: () => (bits === 64 ? 8 : 4),
   run: (format, x, _y, _z, truncate) => toInteger(env, first.set(format, x, env), bits, truncate ? ROUND.ZERO : env.rounding),
 });
 const fromInt = (bits: 32 | 64): Operation => ({
-  operands: 1, from: () => (bits === 64 ? 8 : 4), to: own,
+  operands: 1,
+  from: () => (bits === 64 ? 8 : 4),
+  to: own,
   run: (format, x) => fromInteger(env, format, BigInt.asIntN(bits, x)),
 });
 
 const OPERATIONS = {
-  add: two(add), sub: two(subtract), mul: two(multiply), div: two(divide), min: raw(minimum), max: raw(maximum),
+  add: two(add),
+  sub: two(subtract),
+  mul: two(multiply),
+  div: two(divide),
+  min: raw(minimum),
+  max: raw(maximum),
   sqrt: { operands: 1, from: own, to: own, run: (format, x) => squareRoot(env, format, first.set(format, x, env)) },
   /** Subtracts in even lanes, adds in odd ones. */
   addsub: {
-    operands: 2, from: own, to: own,
-    run: (format, x, y, _z, _extra, lane) => (lane & 1 ? add : subtract)(env, format, first.set(format, x, env), second.set(format, y, env)),
+    operands: 2,
+    from: own,
+    to: own,
+    run: (format, x, y, _z, _extra, lane) =>
+      (lane & 1 ? add : subtract)(env, format, first.set(format, x, env), second.set(format, y, env)),
   },
   cmp: comparePredicate,
   comi: compareFlags,
   fma: fused,
   round: {
-    operands: 1, from: own, to: own,
-    run: (format, x, _y, _z, immediate) => roundToIntegral(env, format, first.set(format, x, env), modeOf(immediate), (immediate & 8) === 0),
+    operands: 1,
+    from: own,
+    to: own,
+    run: (format, x, _y, _z, immediate) =>
+      roundToIntegral(env, format, first.set(format, x, env), modeOf(immediate), (immediate & 8) === 0),
   },
   /** To the other of single and double. */
-  convert: { operands: 1, from: own, to: other, run: (format, x) => convert(env, format, format === F64 ? F32 : F64, first.set(format, x, env)) },
-  toInt32: toInt(32), toInt64: toInt(64), fromInt32: fromInt(32), fromInt64: fromInt(64),
+  convert: {
+    operands: 1,
+    from: own,
+    to: other,
+    run: (format, x) => convert(env, format, format === F64 ? F32 : F64, first.set(format, x, env)),
+  },
+  toInt32: toInt(32),
+  toInt64: toInt(64),
+  fromInt32: fromInt(32),
+  fromInt64: fromInt(64),
   fromHalf: { operands: 1, from: () => 2, to: () => 4, run: (_format, x) => convert(env, F16, F32, unpackHalf(first, x, env)) },
   toHalf: {
-    operands: 1, from: () => 4, to: () => 2,
+    operands: 1,
+    from: () => 4,
+    to: () => 2,
     run: (_format, x, _y, _z, immediate) => {
       const rounding = env.rounding;
       env.rounding = modeOf(immediate);
@@ -118,7 +155,8 @@ const LIST = Object.values(OPERATIONS) as readonly Operation[];
 const NAMES = Object.keys(OPERATIONS);
 
 /** First argument of the helper. */
-export const floatCode = (operation: FloatOperation, double: boolean, lanes: number): number => (NAMES.indexOf(operation) << 8) | (double ? 0x80 : 0) | lanes;
+export const floatCode = (operation: FloatOperation, double: boolean, lanes: number): number =>
+  (NAMES.indexOf(operation) << 8) | (double ? 0x80 : 0) | lanes;
 
 /** (code, extra): what `extra` is depends on the operation. */
 export const SIMD_FLOAT: Helper = helper('simdFloat', 2, { reads: SIMD_X, writes: SIMD_X, traps: true });

@@ -12,7 +12,8 @@ export const CARRIER = { ss: 'f32', sd: 'f64', ps: 'v128', pd: 'v128' } as const
 const PREFIX = { ss: 'f32', sd: 'f64', ps: 'f32x4', pd: 'f64x2' } as const;
 
 /** Any op by a name put together at run time; the caller answers for the types. */
-export const dynamicOp = (b: Builder, name: string, ...args: readonly Value[]): Value => b.op(name as 'v128.and', args as unknown as [V, V]);
+export const dynamicOp = (b: Builder, name: string, ...args: readonly Value[]): Value =>
+  b.op(name as 'v128.and', args as unknown as [V, V]);
 
 export class FloatLanes {
   readonly b: Builder;
@@ -69,5 +70,40 @@ export class FloatLanes {
   choose(test: Value, x: Value, y: Value): Value {
     if (this.isVector) return this.b.op('v128.bitselect', [x as V, y as V, test as V]);
     return this.b.select(test as Value<'i32'>, x as Value<'f64'>, y as Value<'f64'>);
+  }
+
+  // ---- error-free transformations
+
+  /** x * y and its rounding error, exactly, where nothing overflows or underflows (Dekker, Veltkamp). */
+  product(x: Value, y: Value): readonly [Value, Value] {
+    const splitter = this.constant(isDouble(this.kind) ? 2 ** 27 + 1 : 2 ** 12 + 1);
+    const split = (v: Value): readonly [Value, Value] => {
+      const scaled = this.op('mul', v, splitter);
+      const high = this.op('sub', scaled, this.op('sub', scaled, v));
+      return [high, this.op('sub', v, high)];
+    };
+    const product = this.op('mul', x, y);
+    const [xh, xl] = split(x);
+    const [yh, yl] = split(y);
+    const rest = this.op(
+      'sub',
+      this.op('sub', this.op('sub', product, this.op('mul', xh, yh)), this.op('mul', xl, yh)),
+      this.op('mul', xh, yl),
+    );
+    return [product, this.op('sub', this.op('mul', xl, yl), rest)];
+  }
+  /** Zero, or so far from overflow and underflow that products of two such values and their errors are too. */
+  isModerate(x: Value): Value {
+    const limit = isDouble(this.kind) ? 400 : 40;
+    const size = this.op('abs', x);
+    return this.or(
+      this.isZero(x),
+      this.and(this.op('ge', size, this.constant(2 ** -limit)), this.op('le', size, this.constant(2 ** limit))),
+    );
+  }
+  /** x * y is exactly r. */
+  isProduct(r: Value, x: Value, y: Value): Value {
+    const [product, error] = this.product(x, y);
+    return this.and(this.and(this.isModerate(x), this.isModerate(y)), this.and(this.op('eq', product, r), this.isZero(error)));
   }
 }

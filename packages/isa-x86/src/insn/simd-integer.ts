@@ -11,36 +11,54 @@ const ALL = Array.from({ length: 16 }, (_, i) => i);
 const vop = (b: Builder, name: OpName, ...args: readonly Value[]): V => b.op(name as 'v128.and', args as unknown as [V, V]);
 
 /** Byte numbers for shuffle from lane numbers of `width` bytes. */
-export const laneBytes = (lanes: readonly number[], width: number): number[] => lanes.flatMap((lane) => Array.from({ length: width }, (_, i) => lane * width + i));
+export const laneBytes = (lanes: readonly number[], width: number): number[] =>
+  lanes.flatMap((lane) => Array.from({ length: width }, (_, i) => lane * width + i));
 
 /** Interleaves lanes of `width` bytes from the low or high halves. */
 export function unpack(width: number, high: boolean): Binary {
   const count = 16 / width;
   const first = high ? count / 2 : 0;
-  const lanes = laneBytes(Array.from({ length: count }, (_, i) => first + (i >> 1) + (i & 1 ? count : 0)), width);
+  const lanes = laneBytes(
+    Array.from({ length: count }, (_, i) => first + (i >> 1) + (i & 1 ? count : 0)),
+    width,
+  );
   return (c, x, y) => c.b.shuffle(x, y, lanes);
 }
 
 /** Even (0) or odd (1) lanes of x, then of y. */
 export const everySecond = (b: Builder, x: V, y: V, width: number, odd: 0 | 1): V =>
-  b.shuffle(x, y, laneBytes(Array.from({ length: 16 / width }, (_, i) => 2 * i + odd), width));
+  b.shuffle(
+    x,
+    y,
+    laneBytes(
+      Array.from({ length: 16 / width }, (_, i) => 2 * i + odd),
+      width,
+    ),
+  );
 
 /** Horizontal: even lanes op odd lanes. */
-export const horizontal = (name: OpName, width: number): Binary => (c, x, y) => vop(c.b, name, everySecond(c.b, x, y, width, 0), everySecond(c.b, x, y, width, 1));
+export const horizontal =
+  (name: OpName, width: number): Binary =>
+  (c, x, y) =>
+    vop(c.b, name, everySecond(c.b, x, y, width, 0), everySecond(c.b, x, y, width, 1));
 
 /** Upper 16 bits of 16-bit products. */
-export const multiplyHigh = (signed: boolean): Binary => (c, x, y) => {
-  const sign = signed ? 's' : 'u';
-  const low = vop(c.b, `i32x4.extmul_low_i16x8_${sign}`, x, y);
-  const high = vop(c.b, `i32x4.extmul_high_i16x8_${sign}`, x, y);
-  return everySecond(c.b, low, high, 2, 1);
-};
+export const multiplyHigh =
+  (signed: boolean): Binary =>
+  (c, x, y) => {
+    const sign = signed ? 's' : 'u';
+    const low = vop(c.b, `i32x4.extmul_low_i16x8_${sign}`, x, y);
+    const high = vop(c.b, `i32x4.extmul_high_i16x8_${sign}`, x, y);
+    return everySecond(c.b, low, high, 2, 1);
+  };
 
 /** 64-bit products of the even 32-bit lanes. */
-export const multiplyEven = (signed: boolean): Binary => (c, x, y) => {
-  const even = (v: V): V => everySecond(c.b, v, v, 4, 0);
-  return vop(c.b, signed ? 'i64x2.extmul_low_i32x4_s' : 'i64x2.extmul_low_i32x4_u', even(x), even(y));
-};
+export const multiplyEven =
+  (signed: boolean): Binary =>
+  (c, x, y) => {
+    const even = (v: V): V => everySecond(c.b, v, v, 4, 0);
+    return vop(c.b, signed ? 'i64x2.extmul_low_i32x4_s' : 'i64x2.extmul_low_i32x4_u', even(x), even(y));
+  };
 
 /** Unsigned bytes of x times signed bytes of y, neighbours added with saturation. */
 export const multiplyAddBytes: Binary = (c, x, y) => {
@@ -60,12 +78,14 @@ export const multiplyRound: Binary = (c, x, y) => {
 };
 
 /** x negated, zeroed or kept by the sign of y. */
-export const sign = (shape: 'i8x16' | 'i16x8' | 'i32x4'): Binary => (c, x, y) => {
-  const { b } = c;
-  const zero = vectorZero(b);
-  const signed = b.op('v128.bitselect', [vop(b, `${shape}.neg`, x), x, vop(b, `${shape}.lt_s`, y, zero)]);
-  return b.op('v128.andnot', [signed, vop(b, `${shape}.eq`, y, zero)]);
-};
+export const sign =
+  (shape: 'i8x16' | 'i16x8' | 'i32x4'): Binary =>
+  (c, x, y) => {
+    const { b } = c;
+    const zero = vectorZero(b);
+    const signed = b.op('v128.bitselect', [vop(b, `${shape}.neg`, x), x, vop(b, `${shape}.lt_s`, y, zero)]);
+    return b.op('v128.andnot', [signed, vop(b, `${shape}.eq`, y, zero)]);
+  };
 
 /** Sums of absolute differences of 8 bytes. */
 export const sumDifferences: Binary = (c, x, y) => {
@@ -83,9 +103,19 @@ export const sumDifferencesOffset: Binary = (c, x, y, half) => {
   const fromY = (control & 3) * 4;
   let sum: V | undefined;
   for (let k = 0; k < 4; k++) {
-    const bytesX = b.shuffle(x, x, ALL.map((i) => (i < 8 ? fromX + k + i : 0)));
-    const bytesY = b.shuffle(y, y, ALL.map(() => fromY + k));
-    const difference = b.op('i16x8.abs', [b.op('i16x8.sub', [b.op('i16x8.extend_low_i8x16_u', [bytesX]), b.op('i16x8.extend_low_i8x16_u', [bytesY])])]);
+    const bytesX = b.shuffle(
+      x,
+      x,
+      ALL.map((i) => (i < 8 ? fromX + k + i : 0)),
+    );
+    const bytesY = b.shuffle(
+      y,
+      y,
+      ALL.map(() => fromY + k),
+    );
+    const difference = b.op('i16x8.abs', [
+      b.op('i16x8.sub', [b.op('i16x8.extend_low_i8x16_u', [bytesX]), b.op('i16x8.extend_low_i8x16_u', [bytesY])]),
+    ]);
     sum = sum === undefined ? difference : b.op('i16x8.add', [sum, difference]);
   }
   return sum as V;
@@ -113,8 +143,17 @@ export const shuffleBytes: Binary = (c, x, y) => c.b.op('i8x16.swizzle', [x, c.b
 /** Bytes of (x above y) from byte `count` on, for operands of `width` bytes. */
 export function alignRight(b: Builder, x: V, y: V, count: number): V {
   if (count >= 32) return vectorZero(b);
-  if (count > 16) return b.shuffle(x, vectorZero(b), ALL.map((i) => i + count - 16));
-  return b.shuffle(y, x, ALL.map((i) => i + count));
+  if (count > 16)
+    return b.shuffle(
+      x,
+      vectorZero(b),
+      ALL.map((i) => i + count - 16),
+    );
+  return b.shuffle(
+    y,
+    x,
+    ALL.map((i) => i + count),
+  );
 }
 export const align: Binary = (c, x, y) => alignRight(c.b, x, y, imm8(c));
 /** PALIGNR on MMX registers, operands splatted. */
@@ -144,38 +183,60 @@ export function shiftVariable(b: Builder, v: V, kind: ShiftKind, width: 16 | 32 
 /** The whole register shifted by bytes, left or right. */
 export function shiftBytes(b: Builder, v: V, left: boolean, count: number): V {
   if (count >= 16) return vectorZero(b);
-  return left ? b.shuffle(vectorZero(b), v, ALL.map((i) => 16 + i - count)) : b.shuffle(v, vectorZero(b), ALL.map((i) => i + count));
+  return left
+    ? b.shuffle(
+        vectorZero(b),
+        v,
+        ALL.map((i) => 16 + i - count),
+      )
+    : b.shuffle(
+        v,
+        vectorZero(b),
+        ALL.map((i) => i + count),
+      );
 }
 /** Each lane by the lane of y (VPSLLVD and its like). */
-export const shiftEach = (kind: ShiftKind, width: 32 | 64): Binary => (c, x, y) => {
-  const { b } = c;
-  if (width === 32) {
+export const shiftEach =
+  (kind: ShiftKind, width: 32 | 64): Binary =>
+  (c, x, y) => {
+    const { b } = c;
+    if (width === 32) {
+      let out = vectorZero(b);
+      for (let i = 0; i < 4; i++) {
+        const count = b.op('i32x4.extract_lane', [y], i);
+        const value = b.op('i32x4.extract_lane', [x], i);
+        const inside = b.ltU(count, b.i32(32));
+        const lane =
+          kind === 'shr_s'
+            ? b.shrS(value, b.select(inside, count, b.i32(31)))
+            : b.select(inside, kind === 'shl' ? b.shl(value, count) : b.shrU(value, count), b.i32(0));
+        out = b.op('i32x4.replace_lane', [out, lane], i);
+      }
+      return out;
+    }
     let out = vectorZero(b);
-    for (let i = 0; i < 4; i++) {
-      const count = b.op('i32x4.extract_lane', [y], i);
-      const value = b.op('i32x4.extract_lane', [x], i);
-      const inside = b.ltU(count, b.i32(32));
-      const lane = kind === 'shr_s' ? b.shrS(value, b.select(inside, count, b.i32(31))) : b.select(inside, kind === 'shl' ? b.shl(value, count) : b.shrU(value, count), b.i32(0));
-      out = b.op('i32x4.replace_lane', [out, lane], i);
+    for (let i = 0; i < 2; i++) {
+      const count = b.op('i64x2.extract_lane', [y], i);
+      const value = b.op('i64x2.extract_lane', [x], i);
+      const lane = b.select(b.ltU(count, b.i64(64)), kind === 'shl' ? b.shl(value, count) : b.shrU(value, count), b.i64(0));
+      out = b.op('i64x2.replace_lane', [out, lane], i);
     }
     return out;
-  }
-  let out = vectorZero(b);
-  for (let i = 0; i < 2; i++) {
-    const count = b.op('i64x2.extract_lane', [y], i);
-    const value = b.op('i64x2.extract_lane', [x], i);
-    const lane = b.select(b.ltU(count, b.i64(64)), kind === 'shl' ? b.shl(value, count) : b.shrU(value, count), b.i64(0));
-    out = b.op('i64x2.replace_lane', [out, lane], i);
-  }
-  return out;
-};
+  };
 
 // ---- widening
 
 /** Lanes of `from` bytes, the `half`th run of them, extended to `to` bytes. */
 export function extend(b: Builder, v: V, from: 1 | 2 | 4, to: 2 | 4 | 8, signed: boolean, half: number): V {
   const skip = (half * 16 * from) / to;
-  let out = skip === 0 ? v : b.shuffle(v, v, ALL.map((i) => (i + skip) & 15));
+  let out =
+    skip === 0
+      ? v
+      : b.shuffle(
+          v,
+          v,
+          ALL.map((i) => (i + skip) & 15),
+        );
   for (let width: number = from; width < to; width *= 2) {
     const name = { 1: 'i16x8.extend_low_i8x16_', 2: 'i32x4.extend_low_i16x8_', 4: 'i64x2.extend_low_i32x4_' }[width] as string;
     out = vop(b, `${name}${signed ? 's' : 'u'}` as OpName, out);
@@ -194,7 +255,14 @@ export function shuffleByImmediate(b: Builder, v: V, control: number, kind: 'd' 
 /** Lanes of y where the immediate has a bit, else of x. */
 export function blendByImmediate(b: Builder, x: V, y: V, control: number, width: 2 | 4 | 8): V {
   const count = 16 / width;
-  return b.shuffle(x, y, laneBytes(Array.from({ length: count }, (_, i) => ((control >> i) & 1 ? i + count : i)), width));
+  return b.shuffle(
+    x,
+    y,
+    laneBytes(
+      Array.from({ length: count }, (_, i) => ((control >> i) & 1 ? i + count : i)),
+      width,
+    ),
+  );
 }
 /** y where the top bit of mask's lane is set, else x. */
 export function blendByMask(b: Builder, x: V, y: V, mask: V, width: 1 | 4 | 8): V {
@@ -214,4 +282,3 @@ export function testFlags(c: Lift, xs: readonly V[], ys: readonly V[], mask?: V)
   const cf = b.eqz(any((x, y) => b.op('v128.andnot', [y, x])));
   c.setFlagBits(b.or(b.shl(zf, b.i32(6)), cf));
 }
-

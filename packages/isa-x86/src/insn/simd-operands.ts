@@ -38,11 +38,17 @@ export const imm8 = (c: Lift): number => c.imm() & 0xff;
 export function vectorRegister(c: Lift, i: number): number {
   const { d } = c;
   switch (c.operand(i).kind) {
-    case 'V': return d.reg;
-    case 'W': case 'U': return d.rm;
-    case 'H': return d.vexV;
-    case 'L': return (imm8(c) >> 4) & (c.is64 ? 15 : 7);
-    default: throw new TypeError(`${d.row.encoding}: operand ${i} is not a vector operand`);
+    case 'V':
+      return d.reg;
+    case 'W':
+    case 'U':
+      return d.rm;
+    case 'H':
+      return d.vexV;
+    case 'L':
+      return (imm8(c) >> 4) & (c.is64 ? 15 : 7);
+    default:
+      throw new TypeError(`${d.row.encoding}: operand ${i} is not a vector operand`);
   }
 }
 
@@ -82,11 +88,16 @@ export function readPart(c: Lift, i: number, byteCount: number): V {
   if (!isMemory(c, i)) return getXmm(c, vectorRegister(c, i));
   const a = c.memory(byteCount);
   switch (byteCount) {
-    case 1: return b.op('i8x16.splat', [c.load(a, 8) as Value<'i32'>]);
-    case 2: return b.op('i16x8.splat', [c.load(a, 16) as Value<'i32'>]);
-    case 4: return b.op('i32x4.splat', [c.load(a, 32) as Value<'i32'>]);
-    case 8: return b.op('i64x2.splat', [c.load(a, 64) as Value<'i64'>]);
-    default: return loadVector(b, vectorAddress(c, byteCount, false, false));
+    case 1:
+      return b.op('i8x16.splat', [c.load(a, 8) as Value<'i32'>]);
+    case 2:
+      return b.op('i16x8.splat', [c.load(a, 16) as Value<'i32'>]);
+    case 4:
+      return b.op('i32x4.splat', [c.load(a, 32) as Value<'i32'>]);
+    case 8:
+      return b.op('i64x2.splat', [c.load(a, 64) as Value<'i64'>]);
+    default:
+      return loadVector(b, vectorAddress(c, byteCount, false, false));
   }
 }
 

@@ -26,8 +26,14 @@ export interface FamilyOptions {
 }
 
 /** Op of the IR with two vector arguments. */
-export const op2 = (name: OpName): Binary => (c, x, y) => c.b.op(name as 'v128.and', [x, y]);
-export const op1 = (name: OpName): Unary => (c, x) => c.b.op(name as 'v128.not', [x]);
+export const op2 =
+  (name: OpName): Binary =>
+  (c, x, y) =>
+    c.b.op(name as 'v128.and', [x, y]);
+export const op1 =
+  (name: OpName): Unary =>
+  (c, x) =>
+    c.b.op(name as 'v128.not', [x]);
 
 export function mmxPart(b: Builder, v: V, part: MmxPart): Value<'i64'> {
   if (part === 'high') return b.op('i64x2.extract_lane', [v], 1);
@@ -36,23 +42,37 @@ export function mmxPart(b: Builder, v: V, part: MmxPart): Value<'i64'> {
 }
 
 /** Meaning of legacy and VEX forms: destination is operand 0, sources are the last two vector operands. */
-export const liftBinary = (f: Binary, aligned?: boolean) => (c: Lift): void => {
-  const first = c.d.row.vex ? 1 : 0;
-  const y = readVector(c, first + 1, aligned);
-  const x = readVector(c, first);
-  writeVector(c, 0, x.map((v, i) => f(c, v, y[i] as V, i)));
-};
-export const liftUnary = (f: Unary) => (c: Lift): void => {
-  writeVector(c, 0, readVector(c, 1).map((v, i) => f(c, v, i)));
-};
-export const liftMmx = (f: Binary, part: MmxPart, byteCount: 4 | 8 = 8) => (c: Lift): void => {
-  checkMmx(c);
-  const y = splat64(c.b, readMm(c, 1, byteCount));
-  const x = splat64(c.b, readMm(c, 0));
-  const value = mmxPart(c.b, f(c, x, y, 0), part);
-  enterMmx(c);
-  setMm(c, mmRegister(c, 0), value);
-};
+export const liftBinary =
+  (f: Binary, aligned?: boolean) =>
+  (c: Lift): void => {
+    const first = c.d.row.vex ? 1 : 0;
+    const y = readVector(c, first + 1, aligned);
+    const x = readVector(c, first);
+    writeVector(
+      c,
+      0,
+      x.map((v, i) => f(c, v, y[i] as V, i)),
+    );
+  };
+export const liftUnary =
+  (f: Unary) =>
+  (c: Lift): void => {
+    writeVector(
+      c,
+      0,
+      readVector(c, 1).map((v, i) => f(c, v, i)),
+    );
+  };
+export const liftMmx =
+  (f: Binary, part: MmxPart, byteCount: 4 | 8 = 8) =>
+  (c: Lift): void => {
+    checkMmx(c);
+    const y = splat64(c.b, readMm(c, 1, byteCount));
+    const x = splat64(c.b, readMm(c, 0));
+    const value = mmxPart(c.b, f(c, x, y, 0), part);
+    enterMmx(c);
+    setMm(c, mmRegister(c, 0), value);
+  };
 
 /** Packed integer instruction of two operands, `66` prefixed. `encoding`: map and opcode byte. */
 export function integerRows(encoding: string, name: string, sse: Feature, f: Binary, options: FamilyOptions = {}): Row[] {
@@ -63,7 +83,8 @@ export function integerRows(encoding: string, name: string, sse: Feature, f: Bin
     insn(`VEX 66 ${encoding} L0`, `v${name} Vx,Hx,Wx${tail}`, 'avx', lift),
     insn(`VEX 66 ${encoding} L1`, `v${name} Vx,Hx,Wx${tail}`, 'avx2', lift),
   ];
-  if (options.mmx) rows.push(insn(`NP ${encoding}`, `${name} Pq,Qq${tail}`, options.mmx, liftMmx(f, options.part ?? 'low', options.mmx32 ? 4 : 8)));
+  if (options.mmx)
+    rows.push(insn(`NP ${encoding}`, `${name} Pq,Qq${tail}`, options.mmx, liftMmx(f, options.part ?? 'low', options.mmx32 ? 4 : 8)));
   return rows;
 }
 
@@ -76,20 +97,49 @@ export function unaryRows(prefix: string, encoding: string, name: string, sse: F
     insn(`VEX ${prefix} ${encoding} L0`, `v${name} Vx,Wx${tail}`, 'avx', lift),
     insn(`VEX ${prefix} ${encoding} L1`, `v${name} Vx,Wx${tail}`, 'avx2', lift),
   ];
-  if (options.mmx) rows.push(insn(`NP ${encoding}`, `${name} Pq,Qq${tail}`, options.mmx, liftMmx((c, _, y) => f(c, y, 0), options.part ?? 'low')));
+  if (options.mmx)
+    rows.push(
+      insn(
+        `NP ${encoding}`,
+        `${name} Pq,Qq${tail}`,
+        options.mmx,
+        liftMmx((c, _, y) => f(c, y, 0), options.part ?? 'low'),
+      ),
+    );
   return rows;
 }
 
 /** Bitwise or shuffling instruction on floating-point data: 256-bit form in AVX. */
-export function floatMoveRows(prefix: 'NP' | '66' | 'F2' | 'F3', encoding: string, name: string, sse: Feature, f: Binary, imm = false): Row[] {
+export function floatMoveRows(
+  prefix: 'NP' | '66' | 'F2' | 'F3',
+  encoding: string,
+  name: string,
+  sse: Feature,
+  f: Binary,
+  imm = false,
+): Row[] {
   const tail = imm ? ',Ib' : '';
   const lift = liftBinary(f);
-  return [insn(`${prefix} ${encoding}`, `${name} Vdq,Wdq${tail}`, sse, lift), insn(`VEX ${prefix} ${encoding}`, `v${name} Vx,Hx,Wx${tail}`, 'avx', lift)];
+  return [
+    insn(`${prefix} ${encoding}`, `${name} Vdq,Wdq${tail}`, sse, lift),
+    insn(`VEX ${prefix} ${encoding}`, `v${name} Vx,Hx,Wx${tail}`, 'avx', lift),
+  ];
 }
 
 /** An instruction with 128-bit legacy and VEX forms only. */
-export function rows128(prefix: string, encoding: string, name: string, feature: Feature, vexFeature: Feature, f: Binary, imm = false): Row[] {
+export function rows128(
+  prefix: string,
+  encoding: string,
+  name: string,
+  feature: Feature,
+  vexFeature: Feature,
+  f: Binary,
+  imm = false,
+): Row[] {
   const tail = imm ? ',Ib' : '';
   const lift = liftBinary(f);
-  return [insn(`${prefix} ${encoding}`, `${name} Vdq,Wdq${tail}`, feature, lift), insn(`VEX ${prefix} ${encoding} L0`, `v${name} Vdq,Hdq,Wdq${tail}`, vexFeature, lift)];
+  return [
+    insn(`${prefix} ${encoding}`, `${name} Vdq,Wdq${tail}`, feature, lift),
+    insn(`VEX ${prefix} ${encoding} L0`, `v${name} Vdq,Hdq,Wdq${tail}`, vexFeature, lift),
+  ];
 }

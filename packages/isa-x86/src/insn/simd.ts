@@ -25,13 +25,34 @@ import { SSSE3_ROWS } from './ssse3.ts';
 import { CRC32C, STRING_COMPARE, STRING_HELPERS } from './string-compare.ts';
 
 export const SIMD_ROWS: readonly Row[] = [
-  ...MMX_ROWS, ...SSE_ROWS, ...SSE2_ROWS, ...SSE3_ROWS, ...SSSE3_ROWS, ...SSE41_ROWS, ...SSE42_ROWS, ...AES_ROWS, ...PCLMUL_ROWS, ...SHA_ROWS, ...AVX_ROWS, ...AVX2_ROWS,
-  ...FMA_ROWS, ...F16C_ROWS,
+  ...MMX_ROWS,
+  ...SSE_ROWS,
+  ...SSE2_ROWS,
+  ...SSE3_ROWS,
+  ...SSSE3_ROWS,
+  ...SSE41_ROWS,
+  ...SSE42_ROWS,
+  ...AES_ROWS,
+  ...PCLMUL_ROWS,
+  ...SHA_ROWS,
+  ...AVX_ROWS,
+  ...AVX2_ROWS,
+  ...FMA_ROWS,
+  ...F16C_ROWS,
 ];
 
 export const SIMD_ROUTINES: readonly Routine[] = [
-  ...FLOAT_ROUTINES.values(), ...CONVERT_ROUTINES.values(), ...FMA_ROUTINES.values(), RECIPROCAL, RECIPROCAL_ROOT, ...AES_ROUTINES, ...PCLMUL_ROUTINES, ...SHA_ROUTINES,
-  ...Object.values(MASKED_PROBE), ...Object.values(MASKED_STORE), ...Object.values(MASKED_LOAD),
+  ...FLOAT_ROUTINES.values(),
+  ...CONVERT_ROUTINES.values(),
+  ...FMA_ROUTINES.values(),
+  RECIPROCAL,
+  RECIPROCAL_ROOT,
+  ...AES_ROUTINES,
+  ...PCLMUL_ROUTINES,
+  ...SHA_ROUTINES,
+  ...Object.values(MASKED_PROBE),
+  ...Object.values(MASKED_STORE),
+  ...Object.values(MASKED_LOAD),
 ];
 
 export const SIMD_HELPERS: readonly Helper[] = [SIMD_FLOAT, STRING_COMPARE, CRC32C];

@@ -11,12 +11,41 @@ import { DS, GPR, RDI, TRAP, X86State } from '../state.ts';
 import { requireAvx, requireSse } from '../usable.ts';
 import { MASKED_STORE } from './masked-store.ts';
 import { RECIPROCAL, RECIPROCAL_ROOT } from './simd-approximation.ts';
-import { arithmeticRows, callHalves, featureOf, firstSource, mergeLane, readScalar, SCALAR_SIZE, splatScalar, type PackedKind, type ScalarKind } from './simd-float-rows.ts';
-import { PREDICATE_TRUTH } from './simd-float-helper.ts';
-import { floatRoutine } from './simd-float-routines.ts';
+import {
+  arithmeticRows,
+  featureOf,
+  firstSource,
+  mergeLane,
+  mergeScalar,
+  onHalves,
+  readScalar,
+  SCALAR_SIZE,
+  scalarOf,
+  splatScalar,
+  type PackedKind,
+  type ScalarKind,
+} from './simd-float-rows.ts';
+import { callCompare, floatRoutine } from './simd-float-routines.ts';
 import { andNot, laneBytes, shuffleByImmediate, unpack } from './simd-integer.ts';
 import {
-  checkMmx, enterMmx, fromLow32, fromLow64, getXmm, imm8, low64, mmRegister, readLow32, readLow64, readMm, readVector, setMm, setVector, splat64, vectorRegister, writeVector, type V,
+  checkMmx,
+  enterMmx,
+  fromLow32,
+  fromLow64,
+  getXmm,
+  imm8,
+  low64,
+  mmRegister,
+  readLow32,
+  readLow64,
+  readMm,
+  readVector,
+  setMm,
+  setVector,
+  splat64,
+  vectorRegister,
+  writeVector,
+  type V,
 } from './simd-operands.ts';
 import { floatMoveRows, op2, type Binary } from './simd-rows.ts';
 
@@ -25,14 +54,24 @@ import { floatMoveRows, op2, type Binary } from './simd-rows.ts';
 /** Load and store of a whole register. */
 export function moveRows(prefix: string, load: string, store: string | undefined, name: string, feature: Feature, aligned: boolean): Row[] {
   const lift = (c: Lift): void => writeVector(c, 0, readVector(c, 1, aligned), aligned);
-  const rows = [insn(`${prefix} 0F ${load}`, `${name} Vdq,Wdq`, feature, lift), insn(`VEX ${prefix} 0F ${load}`, `v${name} Vx,Wx`, 'avx', lift)];
-  if (store) rows.push(insn(`${prefix} 0F ${store}`, `${name} Wdq,Vdq`, feature, lift), insn(`VEX ${prefix} 0F ${store}`, `v${name} Wx,Vx`, 'avx', lift));
+  const rows = [
+    insn(`${prefix} 0F ${load}`, `${name} Vdq,Wdq`, feature, lift),
+    insn(`VEX ${prefix} 0F ${load}`, `v${name} Vx,Wx`, 'avx', lift),
+  ];
+  if (store)
+    rows.push(
+      insn(`${prefix} 0F ${store}`, `${name} Wdq,Vdq`, feature, lift),
+      insn(`VEX ${prefix} 0F ${store}`, `v${name} Wx,Vx`, 'avx', lift),
+    );
   return rows;
 }
 /** Store past the caches: memory only, aligned. */
 export function streamRows(prefix: string, opcode: string, name: string, feature: Feature): Row[] {
   const lift = (c: Lift): void => writeVector(c, 0, readVector(c, 1), true);
-  return [insn(`${prefix} 0F ${opcode} mem`, `${name} Wdq,Vdq`, feature, lift), insn(`VEX ${prefix} 0F ${opcode} mem`, `v${name} Wx,Vx`, 'avx', lift)];
+  return [
+    insn(`${prefix} 0F ${opcode} mem`, `${name} Wdq,Vdq`, feature, lift),
+    insn(`VEX ${prefix} 0F ${opcode} mem`, `v${name} Wx,Vx`, 'avx', lift),
+  ];
 }
 
 const storeLow = (c: Lift, kind: ScalarKind): void => {
@@ -46,7 +85,8 @@ export function scalarMoveRows(kind: ScalarKind): Row[] {
   const prefix = kind === 'ss' ? 'F3' : 'F2';
   const size = SCALAR_SIZE[kind];
   const feature = featureOf(kind);
-  const load = (c: Lift): void => setVector(c, vectorRegister(c, 0), [kind === 'ss' ? fromLow32(c.b, readLow32(c, 1)) : fromLow64(c.b, readLow64(c, 1))]);
+  const load = (c: Lift): void =>
+    setVector(c, vectorRegister(c, 0), [kind === 'ss' ? fromLow32(c.b, readLow32(c, 1)) : fromLow64(c.b, readLow64(c, 1))]);
   const merge = (c: Lift): void => {
     const first = firstSource(c);
     setVector(c, vectorRegister(c, 0), [mergeLane(c, getXmm(c, vectorRegister(c, first)), getXmm(c, vectorRegister(c, first + 1)), kind)]);
@@ -86,7 +126,10 @@ function crossMoveRows(opcode: string, name: string, lanes: readonly [number, nu
     const x = getXmm(c, vectorRegister(c, first));
     setVector(c, vectorRegister(c, 0), [c.b.shuffle(x, getXmm(c, vectorRegister(c, first + 1)), laneBytes(lanes, 8))]);
   };
-  return [insn(`NP 0F ${opcode} reg`, `${name} Vdq,Udq`, 'sse', lift), insn(`VEX NP 0F ${opcode} reg L0`, `v${name} Vdq,Hdq,Udq`, 'avx', lift)];
+  return [
+    insn(`NP 0F ${opcode} reg`, `${name} Vdq,Udq`, 'sse', lift),
+    insn(`VEX NP 0F ${opcode} reg L0`, `v${name} Vdq,Hdq,Udq`, 'avx', lift),
+  ];
 }
 
 /** Sign bits of the lanes to a general register. */
@@ -107,26 +150,33 @@ export function comparePackedRows(kind: PackedKind): Row[] {
     const predicate = imm8(c) & (c.d.row.vex ? 31 : 7);
     const y = readVector(c, first + 1);
     const x = readVector(c, first);
-    const truth = (PREDICATE_TRUTH[predicate & 15] as number) & 7;
-    writeVector(c, 0, callHalves(c, (shape) => floatRoutine(`cmp${truth}${shape}`), kind, [x, y], [c.b.i32(predicate)]));
+    writeVector(
+      c,
+      0,
+      onHalves(c, kind, [x, y], (shape, operands) => callCompare(c.b, shape, operands, predicate)),
+    );
   };
   const prefix = kind === 'ps' ? 'NP' : '66';
-  return [insn(`${prefix} 0F C2`, `cmp${kind} Vdq,Wdq,Ib`, featureOf(kind), lift), insn(`VEX ${prefix} 0F C2`, `vcmp${kind} Vx,Hx,Wx,Ib`, 'avx', lift)];
+  return [
+    insn(`${prefix} 0F C2`, `cmp${kind} Vdq,Wdq,Ib`, featureOf(kind), lift),
+    insn(`VEX ${prefix} 0F C2`, `vcmp${kind} Vx,Hx,Wx,Ib`, 'avx', lift),
+  ];
 }
 export function compareScalarRows(kind: ScalarKind): Row[] {
   const lift = (c: Lift): void => {
     const first = firstSource(c);
     const predicate = imm8(c) & (c.d.row.vex ? 31 : 7);
-    const y = splatScalar(c, first + 1, kind);
+    const y = readScalar(c, first + 1, kind);
     const merge = getXmm(c, vectorRegister(c, first));
-    const truth = (PREDICATE_TRUTH[predicate & 15] as number) & 7;
-    const x = c.b.shuffle(merge, merge, laneBytes(kind === 'ss' ? [0, 0, 0, 0] : [0, 0], kind === 'ss' ? 4 : 8));
-    const r = c.b.call(floatRoutine(`cmp${truth}${kind}`), [x, y, c.b.i32(predicate)]) as V;
-    setVector(c, vectorRegister(c, 0), [mergeLane(c, merge, r, kind)]);
+    const r = callCompare(c.b, kind, [scalarOf(c, merge, kind), y], predicate);
+    setVector(c, vectorRegister(c, 0), [mergeScalar(c, merge, r, kind)]);
   };
   const prefix = kind === 'ss' ? 'F3' : 'F2';
   const size = SCALAR_SIZE[kind];
-  return [insn(`${prefix} 0F C2`, `cmp${kind} Vdq,W${size},Ib`, featureOf(kind), lift), insn(`VEX ${prefix} 0F C2`, `vcmp${kind} Vdq,Hdq,W${size},Ib`, 'avx', lift)];
+  return [
+    insn(`${prefix} 0F C2`, `cmp${kind} Vdq,W${size},Ib`, featureOf(kind), lift),
+    insn(`VEX ${prefix} 0F C2`, `vcmp${kind} Vdq,Hdq,W${size},Ib`, 'avx', lift),
+  ];
 }
 export function compareFlagsRows(kind: ScalarKind): Row[] {
   const prefix = kind === 'ss' ? 'NP' : '66';
@@ -134,10 +184,13 @@ export function compareFlagsRows(kind: ScalarKind): Row[] {
   return (['ucomi', 'comi'] as const).flatMap((name, i) => {
     const lift = (c: Lift): void => {
       const y = readScalar(c, 1, kind);
-      c.setFlagBits(c.b.call(floatRoutine(name + kind), [readScalar(c, 0, kind), y]) as Value<'i32'>);
+      c.setFlagBits(c.b.call(floatRoutine(`comi${kind}`), [readScalar(c, 0, kind), y, c.b.i32(i)]) as Value<'i32'>);
     };
     const opcode = i === 0 ? '2E' : '2F';
-    return [insn(`${prefix} 0F ${opcode}`, `${name}${kind} V${size},W${size}`, featureOf(kind), lift), insn(`VEX ${prefix} 0F ${opcode}`, `v${name}${kind} V${size},W${size}`, 'avx', lift)];
+    return [
+      insn(`${prefix} 0F ${opcode}`, `${name}${kind} V${size},W${size}`, featureOf(kind), lift),
+      insn(`VEX ${prefix} 0F ${opcode}`, `v${name}${kind} V${size},W${size}`, 'avx', lift),
+    ];
   });
 }
 
@@ -145,7 +198,12 @@ export function compareFlagsRows(kind: ScalarKind): Row[] {
 
 function approximationRows(opcode: string, name: 'rcp' | 'rsqrt'): Row[] {
   const routine = name === 'rcp' ? RECIPROCAL : RECIPROCAL_ROOT;
-  const packed = (c: Lift): void => writeVector(c, 0, readVector(c, 1).map((v) => c.b.call(routine, [v]) as V));
+  const packed = (c: Lift): void =>
+    writeVector(
+      c,
+      0,
+      readVector(c, 1).map((v) => c.b.call(routine, [v]) as V),
+    );
   const scalar = (c: Lift): void => {
     const first = firstSource(c);
     const r = c.b.call(routine, [splatScalar(c, first + 1, 'ss')]) as V;
@@ -161,13 +219,25 @@ function approximationRows(opcode: string, name: 'rcp' | 'rsqrt'): Row[] {
 
 /** The four bitwise opcodes, single or double. */
 export const bitwiseRows = (prefix: 'NP' | '66', kind: PackedKind): Row[] =>
-  ([['54', 'and', op2('v128.and')], ['55', 'andn', andNot], ['56', 'or', op2('v128.or')], ['57', 'xor', op2('v128.xor')]] as const).flatMap(([opcode, name, f]) =>
-    floatMoveRows(prefix, `0F ${opcode}`, `${name}${kind}`, featureOf(kind), f),
-  );
+  (
+    [
+      ['54', 'and', op2('v128.and')],
+      ['55', 'andn', andNot],
+      ['56', 'or', op2('v128.or')],
+      ['57', 'xor', op2('v128.xor')],
+    ] as const
+  ).flatMap(([opcode, name, f]) => floatMoveRows(prefix, `0F ${opcode}`, `${name}${kind}`, featureOf(kind), f));
 
 const shufps: Binary = (c, x, y) => {
   const picks = [0, 2, 4, 6].map((at) => (imm8(c) >> at) & 3);
-  return c.b.shuffle(x, y, laneBytes(picks.map((p, i) => (i < 2 ? p : p + 4)), 4));
+  return c.b.shuffle(
+    x,
+    y,
+    laneBytes(
+      picks.map((p, i) => (i < 2 ? p : p + 4)),
+      4,
+    ),
+  );
 };
 
 // ---- MXCSR, masked store

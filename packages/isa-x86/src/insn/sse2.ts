@@ -8,12 +8,39 @@ import { convertRoutine, highToLow } from './simd-convert-routines.ts';
 import { callHalves, firstSource, mergeScalar, readScalar, upperResult, type ScalarKind } from './simd-float-rows.ts';
 import { laneBytes, shuffleByImmediate, unpack } from './simd-integer.ts';
 import {
-  bytesOf, checkMmx, enterMmx, fromLow32, fromLow64, getXmm, imm8, isMemory, low64, mmRegister, readLow64, readMm, readPart, readVector, setMm, setVector, vectorRegister,
-  writeVector, type Halves, type V,
+  bytesOf,
+  checkMmx,
+  enterMmx,
+  fromLow32,
+  fromLow64,
+  getXmm,
+  imm8,
+  isMemory,
+  low64,
+  mmRegister,
+  readLow64,
+  readMm,
+  readPart,
+  readVector,
+  setMm,
+  setVector,
+  vectorRegister,
+  writeVector,
+  type Halves,
+  type V,
 } from './simd-operands.ts';
 import { floatMoveRows, unaryRows, type Binary } from './simd-rows.ts';
 import {
-  bitwiseRows, compareFlagsRows, comparePackedRows, compareScalarRows, halfMoveRows, maskedStore, moveRows, scalarMoveRows, signMaskRows, streamRows,
+  bitwiseRows,
+  compareFlagsRows,
+  comparePackedRows,
+  compareScalarRows,
+  halfMoveRows,
+  maskedStore,
+  moveRows,
+  scalarMoveRows,
+  signMaskRows,
+  streamRows,
 } from './sse.ts';
 
 const shufpd: Binary = (c, x, y, half) => {
@@ -32,28 +59,52 @@ function fromIntegerRows(kind: ScalarKind, feature: Feature): Row[] {
     const merge = getXmm(c, vectorRegister(c, first));
     // A double holds every 32-bit integer.
     const exact = kind === 'sd' && value.type === 'i32';
-    const r = exact ? c.b.op('f64.convert_i32_s', [value as Value<'i32'>]) : c.b.call(convertRoutine(`cvt${value.type}to${kind === 'ss' ? 'f32' : 'f64'}`), [value]);
+    const r = exact
+      ? c.b.op('f64.convert_i32_s', [value as Value<'i32'>])
+      : c.b.call(convertRoutine(`cvt${value.type}to${kind === 'ss' ? 'f32' : 'f64'}`), [value]);
     setVector(c, vectorRegister(c, 0), [mergeScalar(c, merge, r, kind)]);
   };
-  return [insn(`${prefix} 0F 2A`, `cvtsi2${kind} Vdq,Ey`, feature, lift), insn(`VEX ${prefix} 0F 2A`, `vcvtsi2${kind} Vdq,Hdq,Ey`, 'avx', lift)];
+  return [
+    insn(`${prefix} 0F 2A`, `cvtsi2${kind} Vdq,Ey`, feature, lift),
+    insn(`VEX ${prefix} 0F 2A`, `vcvtsi2${kind} Vdq,Hdq,Ey`, 'avx', lift),
+  ];
 }
 /** Scalar to integer register. */
 function toIntegerRows(kind: ScalarKind, feature: Feature): Row[] {
   const prefix = kind === 'ss' ? 'F3' : 'F2';
   const size = kind === 'ss' ? 'd' : 'q';
-  return ([['2C', 't'], ['2D', '']] as const).flatMap(([opcode, truncate]) => {
+  return (
+    [
+      ['2C', 't'],
+      ['2D', ''],
+    ] as const
+  ).flatMap(([opcode, truncate]) => {
     const lift = (c: Lift): void => {
       const to = c.bits(0) === 64 ? 'i64' : 'i32';
-      c.write(0, c.b.call(convertRoutine(`cvt${truncate}${kind === 'ss' ? 'f32' : 'f64'}to${to}`), [readScalar(c, 1, kind)]) as Value<'i64'>);
+      c.write(
+        0,
+        c.b.call(convertRoutine(`cvt${truncate}${kind === 'ss' ? 'f32' : 'f64'}to${to}`), [readScalar(c, 1, kind)]) as Value<'i64'>,
+      );
     };
-    return [insn(`${prefix} 0F ${opcode}`, `cvt${truncate}${kind}2si Gy,W${size}`, feature, lift), insn(`VEX ${prefix} 0F ${opcode}`, `vcvt${truncate}${kind}2si Gy,W${size}`, 'avx', lift)];
+    return [
+      insn(`${prefix} 0F ${opcode}`, `cvt${truncate}${kind}2si Gy,W${size}`, feature, lift),
+      insn(`VEX ${prefix} 0F ${opcode}`, `vcvt${truncate}${kind}2si Gy,W${size}`, 'avx', lift),
+    ];
   });
 }
 
 /** Same number of bytes in and out. */
 function convertSameRows(prefix: string, opcode: string, name: string): Row[] {
-  const lift = (c: Lift): void => writeVector(c, 0, callHalves(c, (shape) => convertRoutine(shape === 'ps256' ? `${name}256` : name), 'ps', [readVector(c, 1)]));
-  return [insn(`${prefix} 0F ${opcode}`, `${name} Vdq,Wdq`, 'sse2', lift), insn(`VEX ${prefix} 0F ${opcode}`, `v${name} Vx,Wx`, 'avx', lift)];
+  const lift = (c: Lift): void =>
+    writeVector(
+      c,
+      0,
+      callHalves(c, (shape) => convertRoutine(shape === 'ps256' ? `${name}256` : name), 'ps', [readVector(c, 1)]),
+    );
+  return [
+    insn(`${prefix} 0F ${opcode}`, `${name} Vdq,Wdq`, 'sse2', lift),
+    insn(`VEX ${prefix} 0F ${opcode}`, `v${name} Vx,Wx`, 'avx', lift),
+  ];
 }
 /** Twice as many bytes in as out: the result is 128 bits at most. */
 function convertNarrowRows(prefix: string, opcode: string, name: string): Row[] {
@@ -61,7 +112,10 @@ function convertNarrowRows(prefix: string, opcode: string, name: string): Row[] 
     const source = readVector(c, 1);
     setVector(c, vectorRegister(c, 0), [c.b.call(convertRoutine(source.length === 2 ? `${name}256` : name), source) as V]);
   };
-  return [insn(`${prefix} 0F ${opcode}`, `${name} Vdq,Wdq`, 'sse2', lift), insn(`VEX ${prefix} 0F ${opcode}`, `v${name} Vdq,Wx`, 'avx', lift)];
+  return [
+    insn(`${prefix} 0F ${opcode}`, `${name} Vdq,Wdq`, 'sse2', lift),
+    insn(`VEX ${prefix} 0F ${opcode}`, `v${name} Vdq,Wx`, 'avx', lift),
+  ];
 }
 /** Half as many bytes in as out. */
 function convertWidenRows(prefix: string, opcode: string, name: string, convert: (c: Lift, v: V, two: boolean) => Halves): Row[] {
@@ -69,44 +123,56 @@ function convertWidenRows(prefix: string, opcode: string, name: string, convert:
     const two = bytesOf(c, c.operand(0)) === 32;
     setVector(c, vectorRegister(c, 0), convert(c, readPart(c, 1, two ? 16 : 8), two));
   };
-  return [insn(`${prefix} 0F ${opcode}`, `${name} Vdq,Wq`, 'sse2', lift), insn(`VEX ${prefix} 0F ${opcode}`, `v${name} Vx,Wx`, 'avx', lift)];
+  return [
+    insn(`${prefix} 0F ${opcode}`, `${name} Vdq,Wq`, 'sse2', lift),
+    insn(`VEX ${prefix} 0F ${opcode}`, `v${name} Vx,Wx`, 'avx', lift),
+  ];
 }
 
 /** Double from single and single from double: sizes differ from the destination's lane. */
-const convertScalar = (name: string, from: ScalarKind, to: ScalarKind) => (c: Lift): void => {
-  const first = firstSource(c);
-  const value = readScalar(c, first + 1, from);
-  const merge = getXmm(c, vectorRegister(c, first));
-  setVector(c, vectorRegister(c, 0), [mergeScalar(c, merge, c.b.call(convertRoutine(name), [value]), to)]);
-};
+const convertScalar =
+  (name: string, from: ScalarKind, to: ScalarKind) =>
+  (c: Lift): void => {
+    const first = firstSource(c);
+    const value = readScalar(c, first + 1, from);
+    const merge = getXmm(c, vectorRegister(c, first));
+    setVector(c, vectorRegister(c, 0), [mergeScalar(c, merge, c.b.call(convertRoutine(name), [value]), to)]);
+  };
 const widen = convertScalar('cvtss2sd', 'ss', 'sd');
 const narrow = convertScalar('cvtsd2ss', 'sd', 'ss');
 
 /** From MMX register or memory to XMM; a memory operand leaves the x87 state alone. */
-const fromMmx = (single: boolean) => (c: Lift): void => {
-  const memory = isMemory(c, 1);
-  if (!memory) checkMmx(c);
-  const value = fromLow64(c.b, readMm(c, 1));
-  const dst = vectorRegister(c, 0);
-  const old = getXmm(c, dst);
-  const result = single ? c.b.shuffle(c.b.call(convertRoutine('cvtdq2ps'), [value]) as V, old, laneBytes([0, 3], 8)) : c.b.op('f64x2.convert_low_i32x4_s', [value]);
-  if (!memory) enterMmx(c);
-  setVector(c, dst, [result]);
-};
+const fromMmx =
+  (single: boolean) =>
+  (c: Lift): void => {
+    const memory = isMemory(c, 1);
+    if (!memory) checkMmx(c);
+    const value = fromLow64(c.b, readMm(c, 1));
+    if (!memory) enterMmx(c);
+    const dst = vectorRegister(c, 0);
+    const result = single
+      ? c.b.shuffle(c.b.call(convertRoutine('cvtdq2ps'), [value]) as V, getXmm(c, dst), laneBytes([0, 3], 8))
+      : c.b.op('f64x2.convert_low_i32x4_s', [value]);
+    setVector(c, dst, [result]);
+  };
 /** To an MMX register. CPUs enter MMX mode even where the conversion then raises #XM. */
-const toMmx = (single: boolean, truncate: boolean) => (c: Lift): void => {
-  checkMmx(c);
-  const value = single ? fromLow64(c.b, readLow64(c, 1)) : (readVector(c, 1)[0] as V);
-  enterMmx(c);
-  const r = c.b.call(convertRoutine(`cvt${truncate ? 't' : ''}${single ? 'ps' : 'pd'}2dq`), [value]) as V;
-  setMm(c, mmRegister(c, 0), low64(c.b, r));
-};
+const toMmx =
+  (single: boolean, truncate: boolean) =>
+  (c: Lift): void => {
+    checkMmx(c);
+    const value = single ? fromLow64(c.b, readLow64(c, 1)) : (readVector(c, 1)[0] as V);
+    enterMmx(c);
+    const r = c.b.call(convertRoutine(`cvt${truncate ? 't' : ''}${single ? 'ps' : 'pd'}2dq`), [value]) as V;
+    setMm(c, mmRegister(c, 0), low64(c.b, r));
+  };
 
 // ---- moves between register files
 
 const fromGeneral = (c: Lift): void => {
   const value = c.read(1);
-  setVector(c, vectorRegister(c, 0), [value.type === 'i64' ? fromLow64(c.b, value as Value<'i64'>) : fromLow32(c.b, value as Value<'i32'>)]);
+  setVector(c, vectorRegister(c, 0), [
+    value.type === 'i64' ? fromLow64(c.b, value as Value<'i64'>) : fromLow32(c.b, value as Value<'i32'>),
+  ]);
 };
 const toGeneral = (c: Lift): void => {
   const v = getXmm(c, vectorRegister(c, 1));

@@ -6,12 +6,19 @@ import { rearrangedRows } from './simd-float-rows.ts';
 import { everySecond, laneBytes } from './simd-integer.ts';
 import { loadVector, readPart, readVector, setVector, vectorAddress, vectorRegister, type V } from './simd-operands.ts';
 
-const horizontal = (width: 4 | 8) => (c: Lift, x: V, y: V): readonly [V, V] => [everySecond(c.b, x, y, width, 0), everySecond(c.b, x, y, width, 1)];
+const horizontal =
+  (width: 4 | 8) =>
+  (c: Lift, x: V, y: V): readonly [V, V] => [everySecond(c.b, x, y, width, 0), everySecond(c.b, x, y, width, 1)];
 const asIs = (_c: Lift, x: V, y: V): readonly [V, V] => [x, y];
 
 /** Even or odd 32-bit lanes twice. */
 function duplicateRows(opcode: string, name: string, lanes: readonly number[]): Row[] {
-  const lift = (c: Lift): void => setVector(c, vectorRegister(c, 0), readVector(c, 1).map((v) => c.b.shuffle(v, v, laneBytes(lanes, 4))));
+  const lift = (c: Lift): void =>
+    setVector(
+      c,
+      vectorRegister(c, 0),
+      readVector(c, 1).map((v) => c.b.shuffle(v, v, laneBytes(lanes, 4))),
+    );
   return [insn(`F3 0F ${opcode}`, `${name} Vdq,Wdq`, 'sse3', lift), insn(`VEX F3 0F ${opcode}`, `v${name} Vx,Wx`, 'avx', lift)];
 }
 const low = (c: Lift, v: V): V => c.b.shuffle(v, v, laneBytes([0, 0], 8));
@@ -24,7 +31,13 @@ const lddqu = (c: Lift): void => {
 export const SSE3_ROWS: readonly Row[] = [
   insn('F2 0F 12', 'movddup Vdq,Wq', 'sse3', (c) => setVector(c, vectorRegister(c, 0), [low(c, readPart(c, 1, 8))])),
   insn('VEX F2 0F 12 L0', 'vmovddup Vdq,Wq', 'avx', (c) => setVector(c, vectorRegister(c, 0), [low(c, readPart(c, 1, 8))])),
-  insn('VEX F2 0F 12 L1', 'vmovddup Vx,Wx', 'avx', (c) => setVector(c, vectorRegister(c, 0), readVector(c, 1).map((v) => low(c, v)))),
+  insn('VEX F2 0F 12 L1', 'vmovddup Vx,Wx', 'avx', (c) =>
+    setVector(
+      c,
+      vectorRegister(c, 0),
+      readVector(c, 1).map((v) => low(c, v)),
+    ),
+  ),
   ...duplicateRows('12', 'movsldup', [0, 0, 2, 2]),
   ...duplicateRows('16', 'movshdup', [1, 1, 3, 3]),
   ...rearrangedRows('F2', '7C', 'haddps', 'sse3', 'add', 'ps', horizontal(4)),

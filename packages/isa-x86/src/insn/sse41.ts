@@ -3,10 +3,41 @@
 import type { Value } from '@anillo/ir/block';
 import type { Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
-import { callHalves, firstSource, mergeScalar, readScalar, SCALAR_SIZE, type PackedKind, type ScalarKind } from './simd-float-rows.ts';
-import { floatRoutine } from './simd-float-routines.ts';
-import { blendByImmediate, blendByMask, extend, laneBytes, minimumPosition, multiplyEven, sumDifferencesOffset, testFlags } from './simd-integer.ts';
-import { getXmm, getYmmHigh, imm8, isMemory, readLow32, readPart, readVector, setVector, vectorRegister, vectorZero, writeVector, type V } from './simd-operands.ts';
+import {
+  callPacked,
+  firstSource,
+  mergeScalar,
+  onHalves,
+  readScalar,
+  SCALAR_SIZE,
+  type PackedKind,
+  type ScalarKind,
+} from './simd-float-rows.ts';
+import { callRound } from './simd-float-routines.ts';
+import {
+  blendByImmediate,
+  blendByMask,
+  extend,
+  laneBytes,
+  minimumPosition,
+  multiplyEven,
+  sumDifferencesOffset,
+  testFlags,
+} from './simd-integer.ts';
+import {
+  getXmm,
+  getYmmHigh,
+  imm8,
+  isMemory,
+  readLow32,
+  readPart,
+  readVector,
+  setVector,
+  vectorRegister,
+  vectorZero,
+  writeVector,
+  type V,
+} from './simd-operands.ts';
 import { floatMoveRows, integerRows, liftUnary, op2 } from './simd-rows.ts';
 
 // ---- blends with the mask in XMM0, in VEX forms in the register that the immediate names
@@ -18,7 +49,11 @@ function blendRows(opcode: string, name: string, vexOpcode: string, width: 1 | 4
     const x = readVector(c, first);
     const mask = c.d.row.vex ? vectorRegister(c, 3) : 0;
     const masks = [getXmm(c, mask), ...(x.length === 2 ? [getYmmHigh(c, mask)] : [])];
-    setVector(c, vectorRegister(c, 0), x.map((v, i) => blendByMask(c.b, v, y[i] as V, masks[i] as V, width)));
+    setVector(
+      c,
+      vectorRegister(c, 0),
+      x.map((v, i) => blendByMask(c.b, v, y[i] as V, masks[i] as V, width)),
+    );
   };
   const vexName = `v${name} Vx,Hx,Wx,Lb`;
   return [
@@ -30,7 +65,14 @@ function blendRows(opcode: string, name: string, vexOpcode: string, width: 1 | 4
 
 // ---- widening moves: opcode beside 20 and 30, name, bytes of source and destination lanes
 
-const EXTENSIONS: readonly (readonly [number, string, 1 | 2 | 4, 2 | 4 | 8])[] = [[0, 'bw', 1, 2], [1, 'bd', 1, 4], [2, 'bq', 1, 8], [3, 'wd', 2, 4], [4, 'wq', 2, 8], [5, 'dq', 4, 8]];
+const EXTENSIONS: readonly (readonly [number, string, 1 | 2 | 4, 2 | 4 | 8])[] = [
+  [0, 'bw', 1, 2],
+  [1, 'bd', 1, 4],
+  [2, 'bq', 1, 8],
+  [3, 'wd', 2, 4],
+  [4, 'wq', 2, 8],
+  [5, 'dq', 4, 8],
+];
 const SIZE_LETTER: Readonly<Record<number, string>> = { 2: 'w', 4: 'd', 8: 'q', 16: 'dq' };
 
 function extensionRows(signed: boolean): Row[] {
@@ -38,10 +80,16 @@ function extensionRows(signed: boolean): Row[] {
     const name = `pmov${signed ? 's' : 'z'}x${suffix}`;
     const opcode = ((signed ? 0x20 : 0x30) + at).toString(16).toUpperCase();
     const bytes = (16 * from) / to;
-    const lift = (halves: 1 | 2) => (c: Lift): void => {
-      const v = readPart(c, 1, bytes * halves);
-      setVector(c, vectorRegister(c, 0), Array.from({ length: halves }, (_, half) => extend(c.b, v, from, to, signed, half)));
-    };
+    const lift =
+      (halves: 1 | 2) =>
+      (c: Lift): void => {
+        const v = readPart(c, 1, bytes * halves);
+        setVector(
+          c,
+          vectorRegister(c, 0),
+          Array.from({ length: halves }, (_, half) => extend(c.b, v, from, to, signed, half)),
+        );
+      };
     return [
       insn(`66 0F38 ${opcode}`, `${name} Vdq,W${SIZE_LETTER[bytes]}`, 'sse4_1', lift(1)),
       insn(`VEX 66 0F38 ${opcode} L0`, `v${name} Vdq,W${SIZE_LETTER[bytes]}`, 'avx', lift(1)),
@@ -68,9 +116,10 @@ const insertLane = (c: Lift): void => {
   const first = firstSource(c);
   const value = c.read(first + 1);
   const v = getXmm(c, vectorRegister(c, first));
-  const result = value.type === 'i64'
-    ? c.b.op('i64x2.replace_lane', [v, value as Value<'i64'>], imm8(c) & 1)
-    : c.b.op('i32x4.replace_lane', [v, value as Value<'i32'>], imm8(c) & 3);
+  const result =
+    value.type === 'i64'
+      ? c.b.op('i64x2.replace_lane', [v, value as Value<'i64'>], imm8(c) & 1)
+      : c.b.op('i32x4.replace_lane', [v, value as Value<'i32'>], imm8(c) & 3);
   setVector(c, vectorRegister(c, 0), [result]);
 };
 /** INSERTPS: source lane (0 from memory) to a lane, then lanes cleared by the low bits. */
@@ -78,7 +127,9 @@ const insertSingle = (c: Lift): void => {
   const first = firstSource(c);
   const control = imm8(c);
   const { b } = c;
-  const value = isMemory(c, first + 1) ? readLow32(c, first + 1) : b.op('i32x4.extract_lane', [getXmm(c, vectorRegister(c, first + 1))], control >> 6);
+  const value = isMemory(c, first + 1)
+    ? readLow32(c, first + 1)
+    : b.op('i32x4.extract_lane', [getXmm(c, vectorRegister(c, first + 1))], control >> 6);
   let v = b.op('i32x4.replace_lane', [getXmm(c, vectorRegister(c, first)), value], (control >> 4) & 3);
   if ((control & 15) !== 0) v = blendByImmediate(b, v, vectorZero(b), control & 15, 4);
   setVector(c, vectorRegister(c, 0), [v]);
@@ -96,23 +147,30 @@ const extractSingle = (c: Lift): void => c.write(0, c.b.op('i32x4.extract_lane',
 
 // ---- rounding
 
-const roundName = (c: Lift): string => {
-  const control = imm8(c);
-  return `round${control & 4 ? 4 : control & 3}${control & 8 ? 'q' : ''}`;
-};
 function roundPackedRows(opcode: string, kind: PackedKind): Row[] {
-  const lift = (c: Lift): void => setVector(c, vectorRegister(c, 0), callHalves(c, (shape) => floatRoutine(roundName(c) + shape), kind, [readVector(c, 1)]));
-  return [insn(`66 0F3A ${opcode}`, `round${kind} Vdq,Wdq,Ib`, 'sse4_1', lift), insn(`VEX 66 0F3A ${opcode}`, `vround${kind} Vx,Wx,Ib`, 'avx', lift)];
+  const lift = (c: Lift): void =>
+    setVector(
+      c,
+      vectorRegister(c, 0),
+      onHalves(c, kind, [readVector(c, 1)], (shape, operands) => callRound(c.b, shape, operands, imm8(c) & 15)),
+    );
+  return [
+    insn(`66 0F3A ${opcode}`, `round${kind} Vdq,Wdq,Ib`, 'sse4_1', lift),
+    insn(`VEX 66 0F3A ${opcode}`, `vround${kind} Vx,Wx,Ib`, 'avx', lift),
+  ];
 }
 function roundScalarRows(opcode: string, kind: ScalarKind): Row[] {
   const lift = (c: Lift): void => {
     const first = firstSource(c);
     const value = readScalar(c, first + 1, kind);
-    const r = c.b.call(floatRoutine(roundName(c) + kind), [value]);
+    const r = callRound(c.b, kind, [value], imm8(c) & 15);
     setVector(c, vectorRegister(c, 0), [mergeScalar(c, getXmm(c, vectorRegister(c, first)), r, kind)]);
   };
   const size = SCALAR_SIZE[kind];
-  return [insn(`66 0F3A ${opcode}`, `round${kind} Vdq,W${size},Ib`, 'sse4_1', lift), insn(`VEX 66 0F3A ${opcode}`, `vround${kind} Vdq,Hdq,W${size},Ib`, 'avx', lift)];
+  return [
+    insn(`66 0F3A ${opcode}`, `round${kind} Vdq,W${size},Ib`, 'sse4_1', lift),
+    insn(`VEX 66 0F3A ${opcode}`, `vround${kind} Vdq,Hdq,W${size},Ib`, 'avx', lift),
+  ];
 }
 
 // ---- dot products: products of the picked lanes, summed in pairs, to the picked lanes
@@ -127,17 +185,50 @@ function dotProductRows(opcode: string, kind: PackedKind): Row[] {
     const x = readVector(c, first);
     const control = imm8(c);
     const zero = vectorZero(b);
-    const call = (name: string, ...operands: (readonly V[])[]): readonly V[] => callHalves(c, (shape) => floatRoutine(name + shape), kind, operands);
+    const call = (name: 'add' | 'mul', ...operands: (readonly V[])[]): readonly V[] => callPacked(c, name, kind, operands);
     const pick = (v: V, bits: number): V => blendByImmediate(b, zero, v, bits, width);
-    const swap = (v: V, distance: number): V => b.shuffle(v, v, laneBytes(Array.from({ length: count }, (_, i) => i ^ distance), width));
+    const swap = (v: V, distance: number): V =>
+      b.shuffle(
+        v,
+        v,
+        laneBytes(
+          Array.from({ length: count }, (_, i) => i ^ distance),
+          width,
+        ),
+      );
     // Lane 0 holds the sum in the manual's order; the others repeat it.
-    const even = (v: V, step: number): V => b.shuffle(v, v, laneBytes(Array.from({ length: count }, (_, i) => i & ~step), width));
-    let sum = call('mul', x.map((v) => pick(v, control >> 4)), y.map((v) => pick(v, control >> 4)));
-    for (let step = 1; step < count; step *= 2) sum = call('add', sum, sum.map((v) => swap(v, step))).map((v) => even(v, step));
-    setVector(c, vectorRegister(c, 0), sum.map((v) => pick(v, control & 15)));
+    const even = (v: V, step: number): V =>
+      b.shuffle(
+        v,
+        v,
+        laneBytes(
+          Array.from({ length: count }, (_, i) => i & ~step),
+          width,
+        ),
+      );
+    let sum = call(
+      'mul',
+      x.map((v) => pick(v, control >> 4)),
+      y.map((v) => pick(v, control >> 4)),
+    );
+    for (let step = 1; step < count; step *= 2)
+      sum = call(
+        'add',
+        sum,
+        sum.map((v) => swap(v, step)),
+      ).map((v) => even(v, step));
+    setVector(
+      c,
+      vectorRegister(c, 0),
+      sum.map((v) => pick(v, control & 15)),
+    );
   };
   const rows = [insn(`66 0F3A ${opcode}`, `dp${kind} Vdq,Wdq,Ib`, 'sse4_1', lift)];
-  rows.push(kind === 'ps' ? insn(`VEX 66 0F3A ${opcode}`, 'vdpps Vx,Hx,Wx,Ib', 'avx', lift) : insn(`VEX 66 0F3A ${opcode} L0`, 'vdppd Vdq,Hdq,Wdq,Ib', 'avx', lift));
+  rows.push(
+    kind === 'ps'
+      ? insn(`VEX 66 0F3A ${opcode}`, 'vdpps Vx,Hx,Wx,Ib', 'avx', lift)
+      : insn(`VEX 66 0F3A ${opcode} L0`, 'vdppd Vdq,Hdq,Wdq,Ib', 'avx', lift),
+  );
   return rows;
 }
 
@@ -196,4 +287,3 @@ export const SSE41_ROWS: readonly Row[] = [
   ...dotProductRows('41', 'pd'),
   ...integerRows('0F3A 42', 'mpsadbw', 'sse4_1', sumDifferencesOffset, { imm: true }),
 ];
-

@@ -22,27 +22,32 @@ function lengthOf(c: Lift, register: number, count: number): Value<'i32'> {
   return b.select(b.ltU(size, b.i32(count)), size, b.i32(count));
 }
 
-const stringRow = (explicit: boolean, toIndex: boolean) => (c: Lift): void => {
-  const { b } = c;
-  const control = imm8(c);
-  const count = control & 1 ? 8 : 16;
-  // Memory operands need no alignment.
-  const y = readVector(c, 1, false)[0] as Value<'v128'>;
-  b.set(SIMD_X[0] as Slot<'v128'>, readVector(c, 0)[0] as Value<'v128'>);
-  b.set(SIMD_X[2] as Slot<'v128'>, y);
-  const lengths = explicit ? [lengthOf(c, RAX, count), lengthOf(c, RDX, count)] : [b.i32(-1), b.i32(-1)];
-  const result = b.call(STRING_COMPARE, [b.i32(control), ...lengths]) as Value<'i32'>;
-  if (toIndex) c.setReg(RCX, 32, b.and(result, b.i32(0xff)));
-  else {
-    b.set(XMM[0] as Slot<'v128'>, b.get(SIMD_X[0] as Slot<'v128'>));
-    if (c.d.row.vex) b.set(YMM_HIGH[0] as Slot<'v128'>, vectorZero(b));
-  }
-  c.setFlagBits(b.shrU(result, b.i32(8)));
-};
+const stringRow =
+  (explicit: boolean, toIndex: boolean) =>
+  (c: Lift): void => {
+    const { b } = c;
+    const control = imm8(c);
+    const count = control & 1 ? 8 : 16;
+    // Memory operands need no alignment.
+    const y = readVector(c, 1, false)[0] as Value<'v128'>;
+    b.set(SIMD_X[0] as Slot<'v128'>, readVector(c, 0)[0] as Value<'v128'>);
+    b.set(SIMD_X[2] as Slot<'v128'>, y);
+    const lengths = explicit ? [lengthOf(c, RAX, count), lengthOf(c, RDX, count)] : [b.i32(-1), b.i32(-1)];
+    const result = b.call(STRING_COMPARE, [b.i32(control), ...lengths]) as Value<'i32'>;
+    if (toIndex) c.setReg(RCX, 32, b.and(result, b.i32(0xff)));
+    else {
+      b.set(XMM[0] as Slot<'v128'>, b.get(SIMD_X[0] as Slot<'v128'>));
+      if (c.d.row.vex) b.set(YMM_HIGH[0] as Slot<'v128'>, vectorZero(b));
+    }
+    c.setFlagBits(b.shrU(result, b.i32(8)));
+  };
 
 function stringRows(opcode: string, name: string, explicit: boolean, toIndex: boolean): Row[] {
   const lift = stringRow(explicit, toIndex);
-  return [insn(`66 0F3A ${opcode}`, `${name} Vdq,Wdq,Ib`, 'sse4_2', lift), insn(`VEX 66 0F3A ${opcode} L0`, `v${name} Vdq,Wdq,Ib`, 'avx', lift)];
+  return [
+    insn(`66 0F3A ${opcode}`, `${name} Vdq,Wdq,Ib`, 'sse4_2', lift),
+    insn(`VEX 66 0F3A ${opcode} L0`, `v${name} Vdq,Wdq,Ib`, 'avx', lift),
+  ];
 }
 
 const crc32 = (c: Lift): void => {

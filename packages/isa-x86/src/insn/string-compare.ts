@@ -16,10 +16,14 @@ const AGGREGATE = { ANY: 0, RANGES: 1, EACH: 2, ORDERED: 3 } as const;
 
 function element(data: DataView, at: number, i: number, format: number): number {
   switch (format) {
-    case 0: return data.getUint8(at + i);
-    case 1: return data.getUint16(at + 2 * i, true);
-    case 2: return data.getInt8(at + i);
-    default: return data.getInt16(at + 2 * i, true);
+    case 0:
+      return data.getUint8(at + i);
+    case 1:
+      return data.getUint16(at + 2 * i, true);
+    case 2:
+      return data.getInt8(at + i);
+    default:
+      return data.getInt16(at + 2 * i, true);
   }
 }
 
@@ -30,7 +34,16 @@ function implicitLength(data: DataView, at: number, count: number, format: numbe
 }
 
 /** Bit j of IntRes1 for element j of string 2. */
-function aggregateBit(data: DataView, at: number, j: number, length1: number, length2: number, count: number, format: number, aggregate: number): boolean {
+function aggregateBit(
+  data: DataView,
+  at: number,
+  j: number,
+  length1: number,
+  length2: number,
+  count: number,
+  format: number,
+  aggregate: number,
+): boolean {
   const first = (i: number): number => element(data, at, i, format);
   const second = (i: number): number => element(data, at + 32, i, format);
   switch (aggregate) {

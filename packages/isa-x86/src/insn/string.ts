@@ -99,8 +99,9 @@ function compare(c: Lift, bits: IntBits, first: Int, second: Int): Value<'i32'> 
   return c.b.eq(first, second);
 }
 const cmps: Element = (c, bits) => {
-  const first = c.load(source(c, bits), bits);
+  // Processors differ in which operand they read first; this is AMD's order.
   const second = c.load(destination(c, bits, false), bits);
+  const first = c.load(source(c, bits), bits);
   advance(c, RSI, bits);
   advance(c, RDI, bits);
   return compare(c, bits, first, second);

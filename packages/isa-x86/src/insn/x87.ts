@@ -47,9 +47,10 @@ function call(c: Lift, name: X87HelperName, ...args: readonly (number | Value<'i
 
 type Bits = 16 | 32 | 64 | 80;
 
-/** Puts the memory operand into x0. */
+/** Puts the memory operand into x0. What is pending comes before what the access may raise. */
 function loadOperand(c: Lift, bits: Bits): void {
   const { b } = c;
+  callPending(c);
   const a = c.memory(bits / 8);
   const low = c.to64(c.load(a, bits === 80 ? 64 : bits));
   const high = bits === 80 ? c.to64(c.load(c.offset(a, 8), 16)) : undefined;
@@ -63,6 +64,7 @@ function checkAlignment(c: Lift, a: Address, byteCount: number): void {
 }
 
 function probeOperand(c: Lift, bits: Bits): Address {
+  callPending(c);
   const a = c.memory(bits / 8, true);
   checkAlignment(c, a, bits === 80 ? 8 : bits / 8);
   c.probeWrite(a, bits === 80 ? 64 : bits);
@@ -233,6 +235,7 @@ function image(c: Lift, name: X87HelperName, registerBytes: number, write: boole
   const { b } = c;
   const wide = c.d.operandSize !== 16;
   const isProtected = (c.mode & MODE.PROTECTED) !== 0;
+  if (!write) callPending(c);
   const a = c.memory((wide ? 28 : 14) + registerBytes, write);
   checkAlignment(c, a, wide ? 4 : 2);
   b.set(X64[0], c.sum(a));
@@ -255,6 +258,7 @@ const control = [
   x87('DD /4 mem', 'frstor', (c) => image(c, 'x87Restore', 80, false)),
   x87('DD /6 mem', 'fnsave', (c) => image(c, 'x87Save', 80, true)),
   x87('D9 /5', 'fldcw Mw', (c) => {
+    callPending(c);
     c.b.set(X64[0], c.to64(c.read(0)));
     c.b.call(X87_CALLEES.x87LoadControl);
   }),

@@ -93,6 +93,17 @@ test('IRQ 0 reaches the CPU through the 8259, and pin 2 of the I/O APIC', () => 
   assert.equal(apic.acknowledge(), 0x41);
 });
 
+test('without firmware, interrupts are as firmware leaves them: the timer ticks, and its real-mode handler is there', () => {
+  const { pc, memory, advance } = board();
+  advance(56e6);
+  assert.equal(pc.interrupts(0).acknowledge(), 8);
+  const [offset, segment] = new Uint16Array(memory.read(gpa(8 * 4), 4).slice().buffer);
+  const handler = memory.read(gpa(segment * 16 + offset), 18);
+  assert.deepEqual([handler[0], handler[17]], [0x50, 0xcf]);
+  const [iretOffset] = new Uint16Array(memory.read(gpa(0x1c * 4), 2).slice().buffer);
+  assert.equal(memory.read(gpa(0xf0000 + iretOffset), 1)[0], 0xcf);
+});
+
 test('the local APIC answers at its base and follows it', () => {
   const { pc } = board();
   assert.equal(pc.readMmio(0xfee00030, 4) & 0xff, 0x14);

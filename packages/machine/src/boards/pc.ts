@@ -17,6 +17,7 @@ import { IoApic } from '@anillo/devices/irqchip/io-apic';
 import { IrqRouter } from '@anillo/devices/irqchip/irq-router';
 import { LocalApic } from '@anillo/devices/irqchip/local-apic';
 import { HostBridge } from '@anillo/devices/pci/host-bridge';
+import { SouthBridge } from '@anillo/devices/pci/south-bridge';
 import { COM_PORTS, Uart16550 } from '@anillo/devices/serial/uart16550';
 import { DebugConsole } from '@anillo/devices/system/debug-console';
 import { FwCfg } from '@anillo/devices/system/fw-cfg';
@@ -31,6 +32,7 @@ import { I8254 } from '@anillo/devices/timer/i8254';
 import type { GuestMemory } from '@anillo/memory/guest-memory';
 import { loadSegments, type Segment } from '../boot/load-plan.ts';
 import { fillFwCfg } from '../firmware/fw-cfg-content.ts';
+import { INTERRUPT_PORT_WRITES, realModeInterrupts } from '../firmware/interrupt-setup.ts';
 import { buildPcTables, IO_APIC_ID, PC_PORTS, PC_RSDP_ADDRESS, type PcTables, placePcTables } from '../firmware/pc-tables.ts';
 import { FOUR_GIB, KIB, PC_MEMORY, type PcMemoryMap, pcMemoryMap } from './memory-map.ts';
 
@@ -115,7 +117,8 @@ export class PcBoard implements BoardPorts {
     };
     this.#add(new Hpet({ clock, irq, onLegacyReplacement, base: PC_MEMORY.HPET }));
     this.#power = this.#add(new AcpiPm({ clock, control: events, sci: irq(ACPI_PM.sciGsi) }));
-    this.#add(new HostBridge());
+    const hostBridge = this.#add(new HostBridge());
+    this.#add(new SouthBridge({ bridge: hostBridge, powerPort: ACPI_PM.eventPort }));
     this.#add(new I8042({ control: events, keyboardIrq: irq(1), mouseIrq: irq(12) }));
     this.#add(new Port92({ control: events }));
     this.#addConsoles(irq);
@@ -198,7 +201,8 @@ export class PcBoard implements BoardPorts {
     if (memory === undefined) return;
     const { bios } = this.#options;
     if (bios === undefined) {
-      loadSegments(memory, placePcTables(this.#tables, this.#serialPorts));
+      loadSegments(memory, [...placePcTables(this.#tables, this.#serialPorts), ...realModeInterrupts()]);
+      for (const [port, value] of INTERRUPT_PORT_WRITES) this.writePort(port, 1, value);
       return;
     }
     memory.load(gpa(FOUR_GIB - bios.length), bios);

@@ -1,0 +1,22 @@
+// Anillo as a contender: its command line, started as a user's shell would start it.
+
+import { join } from 'node:path';
+import { VERSION } from '@anillo/cli/version';
+import { type Contender, EXIT_DEVICE, type GuestImage, GUEST_MEMORY_MIB, KERNEL_APPEND } from './contender.ts';
+
+const ENTRY = join(import.meta.dirname, '../apps/cli/src/main.ts');
+
+export function anilloContender(accel: 'auto' | 'interp' = 'auto'): Contender {
+  const boot = (image: GuestImage): readonly string[] =>
+    image.kind === 'linux'
+      ? ['--kernel', image.kernelPath, '--initrd', image.initrdPath, '--append', KERNEL_APPEND]
+      : ['--bios', image.path, '--device', EXIT_DEVICE];
+  return {
+    name: 'Anillo',
+    version: VERSION,
+    command: (image) => [
+      process.execPath,
+      ...[ENTRY, 'run', ...boot(image), '--memory', `${GUEST_MEMORY_MIB}M`, '--accel', accel, '--no-reboot', '--stats'],
+    ],
+  };
+}

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseStats, runGuest } from './guest-run.ts';
+
+test('rows of --stats', () => {
+  const stats = parseStats('noise\nguest instructions, interpreted        23,222,165\nexits, poll  7\nfirst guest instruction, ms   -\n');
+  assert.deepEqual(
+    [...stats],
+    [
+      ['guest instructions, interpreted', 23_222_165],
+      ['exits, poll', 7],
+    ],
+  );
+});
+
+test('lines come in order, however they are cut, with the time between start and end', async () => {
+  const script = "process.stdout.write('one\\r\\r\\ntw'); process.stderr.write('a  5\\n'); setTimeout(() => console.log('o\\nlast'), 20);";
+  const run = await runGuest([process.execPath, '-e', script], 0);
+  assert.deepEqual(
+    run.lines.map((line) => line.text),
+    ['one', 'two', 'last'],
+  );
+  assert.ok(run.startedAtMs < run.lines[0].atMs && run.lines[0].atMs <= run.lines[1].atMs && run.lines[2].atMs <= run.endedAtMs);
+  assert.equal(run.stats.get('a'), 5);
+});
+
+test('another status, or a program that is not there, says what it said', async () => {
+  await assert.rejects(
+    runGuest([process.execPath, '-e', "console.log('why'); process.exit(3)"], 0),
+    /ended with 3 instead of status 0[^]*why/,
+  );
+  await assert.rejects(runGuest(['/nonexistent/program'], 0), /ENOENT/);
+});

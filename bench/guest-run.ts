@@ -1,0 +1,80 @@
+// One run of one contender: a process from its start to its end, with the time at which each line of the guest's console came.
+
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { AnilloError } from '@anillo/base/anillo-error';
+import type { ConsoleLine } from './marks.ts';
+
+export interface GuestRun {
+  readonly lines: readonly ConsoleLine[];
+  /** Host clock. */
+  readonly startedAtMs: number;
+  readonly endedAtMs: number;
+  /** Largest resident set so far when the last whole line came (VmHWM of proc(5)); NaN where the host has no /proc. */
+  readonly peakMib: number;
+  /** Anillo's `--stats`, by the row's name. */
+  readonly stats: ReadonlyMap<string, number>;
+}
+
+const LONGEST_RUN_MS = 600_000;
+const SAMPLE_MS = 100;
+const KIB_PER_MIB = 1024;
+
+function peakMibOf(pid: number): number {
+  try {
+    return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / KIB_PER_MIB;
+  } catch {
+    return Number.NaN;
+  }
+}
+
+/** Rows of `anillo run --stats`: a name, two spaces or more, a number. */
+export function parseStats(text: string): ReadonlyMap<string, number> {
+  const rows = text.matchAll(/^(\S.*?) {2,}([\d,]+)$/gm);
+  return new Map(Array.from(rows, ([, name, value]) => [name, Number(value.replaceAll(',', ''))]));
+}
+
+/** AnilloError STATE for a process that does not start, runs too long or ends with another status. */
+export async function runGuest(command: readonly string[], expectedStatus: number): Promise<GuestRun> {
+  const startedAtMs = performance.now();
+  const child = spawn(command[0], command.slice(1), { stdio: ['pipe', 'pipe', 'pipe'] });
+  const lines: ConsoleLine[] = [];
+  let unfinished = '';
+  let errors = '';
+  let peakMib = Number.NaN;
+  // A process that is ending has no memory any more.
+  const sample = (): void => {
+    const now = peakMibOf(child.pid ?? 0);
+    if (!Number.isNaN(now)) peakMib = now;
+  };
+  child.stdout.setEncoding('latin1').on('data', (text: string) => {
+    const atMs = performance.now();
+    const parts = (unfinished + text).split(/\r*\n/);
+    unfinished = parts.pop() ?? '';
+    for (const part of parts) lines.push({ atMs, text: part });
+    if (parts.length > 0) sample();
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    errors += text;
+  });
+  const sampler = setInterval(sample, SAMPLE_MS);
+  const limit = setTimeout(() => child.kill('SIGKILL'), LONGEST_RUN_MS);
+  try {
+    const status = await new Promise<number | string | null>((done) => {
+      child.on('error', (error) => done(error.message));
+      child.on('close', (code, signal) => done(code ?? signal));
+    });
+    if (status !== expectedStatus) {
+      const tail = lines.slice(-8).map((line) => line.text);
+      const told = [...tail, ...errors.trim().split('\n')].map((line) => `\n  ${line}`).join('');
+      throw new AnilloError(
+        'STATE',
+        `'${command.join(' ')}' ended with ${status} instead of status ${expectedStatus}; it said last:${told}`,
+      );
+    }
+    return { lines, startedAtMs, endedAtMs: performance.now(), peakMib, stats: parseStats(errors) };
+  } finally {
+    clearInterval(sampler);
+    clearTimeout(limit);
+  }
+}

@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type ConsoleLine, markedWork } from './marks.ts';
+
+const console = (...lines: readonly [number, string][]): readonly ConsoleLine[] => lines.map(([atMs, text]) => ({ atMs, text }));
+
+test('the time by the guest counts while the host agrees', () => {
+  const lines = console([1000, '[  1.0] ANILLO-BENCH gzip begin'], [1500, 'noise'], [3040, 'ANILLO-BENCH gzip 2.010000 e3cb']);
+  assert.deepEqual(markedWork(lines, 'gzip'), { seconds: 2.01, hostSeconds: 2.04, clocksAgree: true, check: 'e3cb', endedAtMs: 3040 });
+});
+
+test('a slow or fast guest clock does not count', () => {
+  for (const guestSeconds of ['1.000000', '4.000000']) {
+    const lines = console([1000, 'ANILLO-BENCH gzip begin'], [3040, `ANILLO-BENCH gzip ${guestSeconds} e3cb`]);
+    const { seconds, clocksAgree } = markedWork(lines, 'gzip');
+    assert.deepEqual([seconds, clocksAgree], [2.04, false]);
+  }
+});
+
+test('without a clock in the guest the host measures; without a begin the guest alone', () => {
+  const spin = markedWork(console([10, 'ANILLO-BENCH spin begin'], [60, 'ANILLO-BENCH spin - ABCD']), 'spin');
+  assert.deepEqual([spin.seconds, spin.check], [0.05, 'ABCD']);
+  const boot = markedWork(console([10, 'ANILLO-BENCH boot 2.31 -']), 'boot');
+  assert.deepEqual([boot.seconds, boot.hostSeconds, boot.clocksAgree], [2.31, undefined, true]);
+});
+
+test('a missing mark shows the end of the console', () => {
+  const lines = console([1, 'ANILLO-BENCH sha256 begin'], [2, 'Kernel panic']);
+  assert.throws(() => markedWork(lines, 'sha256'), /mark for "sha256"[^]*Kernel panic/);
+});

@@ -1,0 +1,64 @@
+// Settles NON_CANONICAL: #SS(0) or #GP(0)? SDM Vol. 3A 6.15 (interrupt 12: references through SS to addresses that are not canonical). The
+// instruction is decoded anew and its operands looked at, because this is far too rare for accesses to carry their segment along.
+
+import { currentPrivilege, readLinear } from './linear-memory.ts';
+import { type Decoded, type Decoder, emptyDecoded } from './decode.ts';
+import type { X86Context } from './helper-map.ts';
+import { MODE } from './mode.ts';
+import { FS, NON_CANONICAL, RBP, RSP, VECTOR } from './state.ts';
+import { setWord, signedField, word, WORD } from './state-words.ts';
+
+const LONGEST_INSTRUCTION = 15;
+const bytes = new Uint8Array(LONGEST_INSTRUCTION);
+const decoded = emptyDecoded();
+
+/** Pushes and pops without a memory operand, by opcode: PUSH, POP, PUSHF, POPF, RET, ENTER, LEAVE, far RET, IRET, CALL. */
+const isStackOpcode = (opcode: number): boolean => (opcode >= 0x50 && opcode <= 0x5f) || [0x68, 0x6a, 0x9c, 0x9d, 0xc2, 0xc3, 0xc8, 0xc9, 0xca, 0xcb, 0xcf, 0xe8].includes(opcode);
+/** PUSH and POP of FS and GS, in map 0F. */
+const isSegmentPush = (opcode: number): boolean => (opcode & 0xf6) === 0xa0;
+
+const isCanonicalAddress = (address: bigint): boolean => BigInt.asIntN(48, address) === BigInt.asIntN(64, address);
+
+/** Offset of the memory operand. */
+function operandAddress(cpu: X86Context, d: Decoded): bigint {
+  const { gpr } = cpu.view;
+  let address = BigInt(d.displacement);
+  if (d.base >= 0) address += gpr[d.base];
+  if (d.index >= 0) address += gpr[d.index] << BigInt(d.scale);
+  return BigInt.asUintN(d.addressSize, address);
+}
+
+function wentThroughStack(cpu: X86Context, d: Decoded): boolean {
+  const { row, opcode } = d;
+  if (row.vex || (row.map !== 0 && row.map !== 1)) return isStackOperand(d);
+  if (row.map === 1) return row.hasModrm ? isStackOperand(d) : isSegmentPush(opcode);
+  if (!row.hasModrm) return isStackOpcode(opcode);
+  if (d.mod === 3) return true;
+  const reg = (d.modrm >> 3) & 7;
+  if (opcode === 0x8f && !isCanonicalAddress(cpu.view.gpr[RSP])) return true;
+  const pushes = opcode === 0xff && (reg === 2 || reg === 3 || reg === 6);
+  return isStackOperand(d) || (pushes && isCanonicalAddress(operandAddress(cpu, d)));
+}
+
+const isStackOperand = (d: Decoded): boolean => d.mod !== 3 && d.segment < FS && (d.base === RSP || d.base === RBP);
+
+/** Replaces NON_CANONICAL by the vector that is due. Called when a fault is about to be delivered, before anything else. */
+export function settleNonCanonical(cpu: X86Context, decoder: Decoder): void {
+  if (word(cpu, WORD.faultVector) !== NON_CANONICAL || word(cpu, WORD.trapCode) !== 0) return;
+  let vector: number = VECTOR.GP;
+  // Only 64-bit code has such addresses, but for what system structures hold.
+  if ((word(cpu, WORD.mode) & MODE.CODE_SIZE) === 2) {
+    const pc = signedField(cpu, WORD.pc) + word(cpu, WORD.trapAt);
+    let count = 0;
+    while (count < LONGEST_INSTRUCTION) {
+      const byte = readLinear(cpu, pc + count, 1, currentPrivilege(cpu));
+      if (byte < 0) break;
+      bytes[count++] = byte;
+    }
+    const outcome = decoder.decode(bytes.subarray(0, count), 0, 64, false, decoded);
+    if (outcome === 'ok' && wentThroughStack(cpu, decoded)) vector = VECTOR.SS;
+  }
+  setWord(cpu, WORD.faultVector, vector);
+  setWord(cpu, WORD.faultError, 0);
+  setWord(cpu, WORD.trapCode, 0);
+}
