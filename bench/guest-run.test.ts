@@ -27,7 +27,7 @@ test('lines come in order, however they are cut, with the time between start and
 test('another status, or a program that is not there, says what it said', async () => {
   await assert.rejects(
     runGuest([process.execPath, '-e', "console.log('why'); process.exit(3)"], 0),
-    /ended with 3 instead of status 0[^]*why/,
+    /ended with 3 instead of status 0[\s\S]*why/,
   );
   await assert.rejects(runGuest(['/nonexistent/program'], 0), /ENOENT/);
 });

@@ -55,7 +55,7 @@ const workloads = (Object.keys(WORKLOADS) as WorkloadName[]).map(
 const bootGoal: Goal = { ratioAtMost: 3 };
 const MEMORY_BEYOND_GUEST_MIB = 350;
 
-/** The kernel's clock loses time while it counts ticks only, so the host's measures too. */
+/** By the host's clock: the kernel's begins late, and loses time while it counts ticks only. */
 function hostBootSeconds(run: GuestRun): number {
   const first = run.lines.find((line) => line.text.includes('Linux version '));
   if (first === undefined)

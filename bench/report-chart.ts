@@ -10,7 +10,8 @@ const RIGHT = 150;
 const TOP = 64;
 const ROW_HEIGHT = 30;
 const BAR_HEIGHT = 18;
-const BOTTOM = 46;
+const NOTE_HEIGHT = 16;
+const BOTTOM = 24;
 
 const STYLE = `
   text { font: 13px system-ui, sans-serif; fill: #1f2328 }
@@ -26,8 +27,8 @@ const STYLE = `
 
 const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
-/** Undefined where nothing was measured beside a peer. `note`: where and when it was measured. */
-export function reportChart({ results, meanRatio }: Report, peerName: string, note: string): string | undefined {
+/** Undefined where nothing was measured beside a peer. `notes`: where and when it was measured, a line each. */
+export function reportChart({ results, meanRatio }: Report, peerName: string, notes: readonly string[]): string | undefined {
   const rows = results.flatMap(({ title, unit, anillo, peer, ratio }) =>
     unit === 's' && ratio !== undefined && peer !== undefined ? [{ title, ratio, own: anillo.median, peer: peer.median }] : [],
   );
@@ -43,8 +44,11 @@ export function reportChart({ results, meanRatio }: Report, peerName: string, no
   <rect class="bar" x="${LEFT}" y="${top}" width="${width.toFixed(1)}" height="${BAR_HEIGHT}" rx="2"/>
   <text x="${(LEFT + Math.max(width, scale) + 8).toFixed(1)}" y="${baseline}">${figure(ratio)}x <tspan class="note">${figure(own)} s : ${figure(peer)} s</tspan></text>`;
   });
+  const noteLines = notes.map(
+    (line, index) => `  <text class="note" x="12" y="${bottom + BOTTOM + index * NOTE_HEIGHT}">${escaped(line)}</text>`,
+  );
   const mean = meanRatio === undefined ? '' : `; geometric mean ${figure(meanRatio)}x`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${bottom + BOTTOM}" role="img">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${bottom + BOTTOM + notes.length * NOTE_HEIGHT}" role="img">
   <title>Anillo's time relative to ${escaped(peerName)}'s</title>
   <style>${STYLE}
   </style>
@@ -52,7 +56,7 @@ export function reportChart({ results, meanRatio }: Report, peerName: string, no
 ${bars.join('\n')}
   <line class="peer" x1="${peerAt}" x2="${peerAt}" y1="${TOP - 6}" y2="${bottom}"/>
   <text class="peer-name" x="${peerAt}" y="${TOP - 12}">${escaped(peerName)} = 1x</text>
-  <text class="note" x="12" y="${bottom + 28}">${escaped(note)}</text>
+${noteLines.join('\n')}
 </svg>
 `;
 }

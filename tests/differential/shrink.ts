@@ -1,7 +1,7 @@
 // Makes a failing case smaller while it keeps failing: fewer instructions, then zeros for registers, memory and control words.
 
 import { DATA_BYTES } from './memory-map.ts';
-import { emptyImage, IMAGE, type Instruction, type TestCase, undefinedBits } from './test-case.ts';
+import { emptyImage, FLAG, IMAGE, setU32, u32, type Instruction, type TestCase, undefinedBits } from './test-case.ts';
 
 const NO_EFFECT = { read: 0, written: 0, undefined: 0 };
 const NOP = 0x90;
@@ -54,6 +54,8 @@ function* simplerState(c: TestCase): Generator<TestCase> {
     if (Buffer.compare(c.state.subarray(at, at + count), wanted) === 0) continue;
     const state = c.state.slice();
     state.set(wanted, at);
+    // Single-stepping is what the case is about, or ends it.
+    if (at === IMAGE.rflags) setU32(state, at, u32(state, at) | (u32(c.state, at) & FLAG.tf));
     yield { ...c, state };
   }
 }

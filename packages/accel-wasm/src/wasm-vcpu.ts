@@ -12,7 +12,6 @@ import type { CpuStart, Vcpu, VcpuDebug, VcpuExit, VcpuStats } from '@anillo/acc
 import { ACCESS, EXIT, type CodeSource, type GuestCpu, type Translation } from '@anillo/ir/frontend';
 import type { Block } from '@anillo/ir/block';
 import { Builder } from '@anillo/ir/builder';
-import { optimize } from '@anillo/ir/optimize';
 import { VcpuHeader } from '@anillo/ir/vcpu-header';
 import { GuestDebug } from './guest-debug.ts';
 import { ONES_PAGE } from './memory-plan.ts';
@@ -58,6 +57,9 @@ export class WasmVcpu implements Vcpu {
   readonly #into: Translation = { gpa: 0, grants: 0, isLarge: false, isGlobal: false };
   readonly #breakpoints = new Set<bigint>();
   readonly #exits: Record<string, number> = {};
+  readonly #pcAt: number;
+  readonly #codeBaseAt: number;
+  readonly #accessAt: number;
   #burst = FIRST_BURST;
   #halted = false;
   #shutDown = false;
@@ -70,6 +72,9 @@ export class WasmVcpu implements Vcpu {
     const { buffer } = parts.vm;
     this.#view = VcpuHeader.view(buffer, parts.state);
     this.#words = new Uint32Array(buffer);
+    this.#pcAt = (parts.state + at.pc) >>> 2;
+    this.#codeBaseAt = (parts.state + at.codeBase) >>> 2;
+    this.#accessAt = (parts.state + at.accessAddress) >>> 2;
     this.#bytes = new Uint8Array(buffer);
     this.debug = new GuestDebug({
       cpu: parts.cpu,
@@ -221,7 +226,6 @@ export class WasmVcpu implements Vcpu {
     if (view.trapped !== 0) {
       this.#count('trap');
       view.trapped = 0;
-      if ((globalThis as any).DBG) (globalThis as any).DBG('trap', view, this.#p);
       return this.#p.cpu.deliver() ? undefined : this.#shutdown();
     }
     view.pc += BigInt(view.trapAt);
@@ -301,34 +305,41 @@ export class WasmVcpu implements Vcpu {
   /** Makes the block at pc known to the dispatcher. False: shutdown. */
   #translate(maxInsns: number): boolean {
     const view = this.#view;
-    const { cpu } = this.#p;
+    const { cpu, tlb, watchpoints } = this.#p;
     const { cache } = this.#p.vm;
-    view.accessAddress = this.#linearPc();
+    this.#setAccessAddress(0);
     view.trapAt = 0;
     if (!cpu.translate(ACCESS.EXECUTE, this.#into)) return this.#fetchFault();
-    const low = this.#words[(this.#p.state + at.accessAddress) >>> 2] as number;
-    const high = this.#words[(this.#p.state + at.accessAddress + 4) >>> 2] as number;
+    const low = this.#words[this.#accessAt] as number;
+    const high = this.#words[this.#accessAt + 1] as number;
     const hostPage = this.#codePage(this.#into.gpa);
     let grants = this.#into.grants;
     const hostAddress = hostPage + (low & 0xfff);
     const { mode } = view;
     const old = cache.find(hostAddress, mode);
     const guardFailed = old !== 0 && view.block === old;
-    if (old !== 0 && (guardFailed || maxInsns === 1)) {
-      if (maxInsns === 1) cache.dropPage(hostPage);
-      else cache.unlink(old);
-    }
+    if (old !== 0 && maxInsns === 1) cache.dropPage(hostPage);
+    else if (guardFailed) cache.unlink(old);
     view.block = 0;
     if (old === 0 || guardFailed || maxInsns === 1) {
       const made = this.#lift(hostAddress, mode, maxInsns);
       if (made === undefined) return this.#fetchFault();
-      const record = cache.insert(optimize(made.block), hostAddress, mode, maxInsns === 1 ? 0xffff_ffff : this.#p.hotAt, made.guard);
+      // Not optimised: most blocks run too seldom to repay the passes; hot ones are lifted again and compiled.
+      const record = cache.insert(made.block, hostAddress, mode, maxInsns === 1 ? 0 : this.#p.hotAt, made.guard);
       if (maxInsns === 1) this.#isolated = record;
     }
     if (cache.codePages.hasCode(hostPage) || !this.#p.vm.isWritable(this.#into.gpa)) grants &= ~(1 << ACCESS.WRITE);
-    if (this.#p.watchpoints.isActive && this.#p.watchpoints.pageHas(low, high)) grants &= 1 << ACCESS.EXECUTE;
-    this.#p.tlb.fill(low, high, hostPage, grants, this.#into.isLarge, this.#into.isGlobal);
+    if (watchpoints.isActive && watchpoints.pageHas(low, high)) grants &= 1 << ACCESS.EXECUTE;
+    tlb.fill(low, high, hostPage, grants, this.#into.isLarge, this.#into.isGlobal);
     return true;
+  }
+
+  /** Puts the linear address `delta` bytes after pc where the front end's `translate` looks for it. */
+  #setAccessAddress(delta: number): void {
+    const words = this.#words;
+    const low = (words[this.#pcAt] as number) + (words[this.#codeBaseAt] as number) + delta;
+    words[this.#accessAt] = low;
+    words[this.#accessAt + 1] = (words[this.#pcAt + 1] as number) + (words[this.#codeBaseAt + 1] as number) + Math.floor(low / 0x1_0000_0000);
   }
 
   #fetchFault(): boolean {
@@ -347,8 +358,8 @@ export class WasmVcpu implements Vcpu {
     const delta = 4096 - pageOffset;
     let second = -1;
     const into = { ...this.#into };
-    const start = this.#linearPc();
     const hasBreakpoints = this.#breakpoints.size > 0 && maxInsns > 1;
+    const start = hasBreakpoints ? this.#linearPc() : 0n;
     if (hasBreakpoints && this.#breakpoints.has(start)) return { block: STOP, guard: undefined };
     const source: CodeSource = {
       bytes: this.#bytes.subarray(hostAddress, hostAddress + delta),
@@ -357,11 +368,11 @@ export class WasmVcpu implements Vcpu {
       maxInsns,
       endsBefore: hasBreakpoints ? (delta) => this.#breakpoints.has(start + BigInt(delta)) : undefined,
       nextPage: () => {
-        this.#view.accessAddress = BigInt.asUintN(64, this.#linearPc() + BigInt(delta));
+        this.#setAccessAddress(delta);
         if (!this.#p.cpu.translate(ACCESS.EXECUTE, into)) return undefined;
         second = this.#codePage(into.gpa);
-        const low = this.#words[(this.#p.state + at.accessAddress) >>> 2] as number;
-        const high = this.#words[(this.#p.state + at.accessAddress + 4) >>> 2] as number;
+        const low = this.#words[this.#accessAt] as number;
+        const high = this.#words[this.#accessAt + 1] as number;
         this.#p.tlb.fill(low, high, second, into.grants & ~(1 << ACCESS.WRITE), into.isLarge, into.isGlobal);
         return this.#bytes.subarray(second, second + 4096);
       },

@@ -29,6 +29,8 @@ export interface InterruptController {
   /** Task priority (x86: CR8, 0..15). */
   getTaskPriority(): number;
   setTaskPriority(priority: number): void;
+  /** Sends an interrupt to the vCPU with that ID, for hypercalls (x86: command is delivery mode and vector). Was it taken? */
+  sendInterrupt?(command: number, destination: number): boolean;
   /** Called by the accelerator once: tell me when isPending may have become true. */
   onChange: (() => void) | undefined;
 }

@@ -97,6 +97,8 @@ export interface InterruptPort {
   writeRegister(index: number, low: number, high: number): boolean;
   getTaskPriority(): number;
   setTaskPriority(priority: number): void;
+  /** Sends an interrupt to the vCPU with that ID (x86: APIC ID, however the local APIC is set up; command: delivery mode and vector). Was it taken? */
+  sendInterrupt?(command: number, destination: number): boolean;
   /** Where the architecture has non-maskable interrupts: is one waiting, and taking it. */
   readonly nmiPending?: boolean;
   takeNmi?(): boolean;

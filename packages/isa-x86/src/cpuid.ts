@@ -28,14 +28,16 @@ const EXTENDED_EDX: Bits = { nx: 20, pdpe1gb: 26, rdtscp: 27, lm: 29 };
 const EXTENDED_ECX: Bits = { lahf_lm: 0, lzcnt: 5, prefetchw: 8 };
 const OSXSAVE = 1 << 27;
 const SYSCALL = 1 << 11;
+const MSR_APIC_BASE = 0x1b;
+const APIC_ENABLED = 1 << 11;
 
 const MAX_BASIC = 0x16;
 const LAST_SUBLEAF_OF_7 = 2;
 const MAX_HYPERVISOR = 0x4000_0010;
 const MAX_EXTENDED = 0x8000_0008;
 const DEFAULT_SIGNATURE = 0x306c3;
-/** KVM_FEATURE_CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, CLOCKSOURCE_STABLE_BIT. */
-const KVM_FEATURES = (1 << 0) | (1 << 1) | (1 << 3) | (1 << 24);
+/** KVM_FEATURE_CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, PV_SEND_IPI, CLOCKSOURCE_STABLE_BIT. */
+const KVM_FEATURES = (1 << 0) | (1 << 1) | (1 << 3) | (1 << 11) | (1 << 24);
 /** Cache leaves: type | level, (ways - 1) << 22 | line - 1, sets - 1. */
 const CACHES = [
   [0x121, (7 << 22) | 63, 63],
@@ -63,8 +65,11 @@ const NOTHING: CpuidResult = [0, 0, 0, 0];
 const CACHE_DESCRIPTORS: CpuidResult = [0x03b2_ff01, 0x00ca_5a55, 0, 0];
 
 function leaf1(cpu: X86Context): CpuidResult {
+  // SDM Vol. 3A 12.4.3: the APIC's flag is clear while the APIC is disabled.
+  const apicOff = ((cpu.ports.interrupts.readRegister(MSR_APIC_BASE)?.low ?? APIC_ENABLED) & APIC_ENABLED) === 0;
+  const features = bitsOf(cpu, LEAF1_EDX);
   const osxsave = (word(cpu, WORD.cr4) & CR4.OSXSAVE) !== 0 ? OSXSAVE : 0;
-  return [cpu.model.signature ?? DEFAULT_SIGNATURE, (cpu.id << 24) | (1 << 16) | (8 << 8), bitsOf(cpu, LEAF1_ECX) | osxsave, bitsOf(cpu, LEAF1_EDX)];
+  return [cpu.model.signature ?? DEFAULT_SIGNATURE, (cpu.id << 24) | (1 << 16) | (8 << 8), bitsOf(cpu, LEAF1_ECX) | osxsave, apicOff ? features & ~(1 << 9) : features];
 }
 
 function leafD(cpu: X86Context, subleaf: number): CpuidResult {

@@ -47,6 +47,8 @@ export type DecodeOutcome = 'ok' | 'more' | 'undefined' | 'too-long';
 
 export type OpcodeTable = readonly (readonly Row[])[];
 
+const LONGEST = 15;
+
 /** Index of a row list: VEX, map, opcode. */
 const slotOf = (vex: boolean, map: number, opcode: number): number => ((vex ? 4 : 0) + map) * 256 + opcode;
 
@@ -96,11 +98,11 @@ export class Decoder {
   decode(bytes: Uint8Array, start: number, codeSize: 16 | 32 | 64, realMode: boolean, d: Decoded): DecodeOutcome {
     this.#bytes = bytes;
     this.#at = start;
-    this.#end = Math.min(bytes.length, start + 15);
+    this.#end = Math.min(bytes.length, start + LONGEST);
     this.#over = false;
     const outcome = this.#instruction(codeSize, realMode, d);
     d.byteCount = this.#at - start;
-    if (this.#over) return bytes.length - start < 15 ? 'more' : 'too-long';
+    if (this.#over) return bytes.length - start < LONGEST ? 'more' : 'too-long';
     return outcome;
   }
 
@@ -159,7 +161,6 @@ export class Decoder {
         map = first & 31;
         last = this.#byte();
         d.w = (last >> 7) as 0 | 1;
-        if (map < 1 || map > 3) return this.#over ? 'more' : 'undefined';
       }
       d.vexV = (~last >> 3) & 15;
       d.vexL = ((last >> 2) & 1) as 0 | 1;
@@ -178,8 +179,13 @@ export class Decoder {
       }
     }
     d.opcode = opcode;
-    const list = this.#table[slotOf(vex, map, opcode)] as readonly Row[];
-    if (list.length === 0) return 'undefined';
+    const list = vex && (map < 1 || map > 3) ? [] : (this.#table[slotOf(vex, map, opcode)] as readonly Row[]);
+    if (list.length === 0) {
+      // How long it would have been: it may not be fetchable, or too long.
+      if (map > 1 || vex) this.#modrm(d, false, r, x, b);
+      if (map === 3) this.#byte();
+      return 'undefined';
+    }
 
     // The ModRM byte, if any row of the list has one, takes part in the choice.
     const modrm = (list[0] as Row).hasModrm || list.some((row) => row.hasModrm) ? (this.#at < this.#end ? this.#bytes[this.#at] : -1) : 0;
@@ -188,12 +194,13 @@ export class Decoder {
       this.#byte();
       return 'more';
     }
-    if (row === undefined) return 'undefined';
-    d.row = row;
+    // An encoding that no row has is as long as its neighbours are.
+    const form = row ?? (list[0] as Row);
+    d.row = form;
 
     const small = codeSize === 16;
-    const opsize66 = d.prefix66 && !row.mandatory66;
-    if (codeSize === 64) d.operandSize = d.w || row.force64 ? 64 : opsize66 ? 16 : row.default64 ? 64 : 32;
+    const opsize66 = d.prefix66 && !form.mandatory66;
+    if (codeSize === 64) d.operandSize = d.w || form.force64 ? 64 : opsize66 ? 16 : form.default64 ? 64 : 32;
     else d.operandSize = small !== opsize66 ? 16 : 32;
 
     d.base = -1;
@@ -204,9 +211,9 @@ export class Decoder {
     d.mod = 3;
     d.reg = 0;
     d.rm = (opcode & 7) | b;
-    if (row.hasModrm) this.#modrm(d, row.ignoresMod, r, x, b);
-    this.#immediates(row, d);
-    if (d.lock && !(row.lockable && d.mod !== 3)) return 'undefined';
+    if (form.hasModrm) this.#modrm(d, form.ignoresMod, r, x, b);
+    this.#immediates(form, d);
+    if (row === undefined || (d.lock && !(row.lockable && d.mod !== 3))) return 'undefined';
     return 'ok';
   }
 

@@ -6,6 +6,7 @@ import { CPUID_HELPERS } from './cpuid.ts';
 import { FAR_TRANSFER_HELPERS } from './far-transfer.ts';
 import { COMPUTE_FLAGS } from './flags.ts';
 import type { HelperMap } from './helper-map.ts';
+import { HYPERCALL_HELPERS } from './hypercall.ts';
 import { ARITHMETIC_ROWS } from './insn/arithmetic.ts';
 import { BIT_ROWS } from './insn/bits.ts';
 import { BRANCH_ROWS } from './insn/branch.ts';
@@ -40,5 +41,5 @@ export const HELPERS: readonly Helper[] = [...SYSTEM_HELPERS, ...STATE_SAVE_HELP
 
 export const HELPER_FUNCTIONS: HelperMap = {
   ...CONTROL_HELPERS, ...PRIVILEGED_HELPERS, ...MSR_HELPERS, ...CPUID_HELPERS, ...FAR_TRANSFER_HELPERS, ...INTERRUPT_RETURN_HELPERS, ...SYSTEM_CALL_HELPERS,
-  ...PORT_STRING_HELPERS, ...SINGLE_STEP_HELPERS, ...XSAVE_HELPERS, ...X87_HELPERS, ...SIMD_HELPER_MAP,
+  ...PORT_STRING_HELPERS, ...SINGLE_STEP_HELPERS, ...XSAVE_HELPERS, ...X87_HELPERS, ...SIMD_HELPER_MAP, ...HYPERCALL_HELPERS,
 };

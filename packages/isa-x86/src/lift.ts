@@ -296,7 +296,12 @@ export class Lift {
   /** Raises #AC(0) for a misaligned access when alignment checking is on. */
   #checkAlignment(a: Address, byteCount: number): void {
     if ((this.mode & MODE.ALIGN) === 0 || byteCount === 1) return;
-    this.b.raiseIf(this.b.and(this.b.wrap(this.sum(a)), this.b.i32(byteCount - 1)), TRAP.AC0);
+    const { b } = this;
+    const linear = this.sum(a);
+    const misaligned = b.and(b.wrap(linear), b.i32(byteCount - 1));
+    // An address that is not canonical is the greater fault.
+    const counts = this.is64 ? b.select(b.eq(b.shrS(b.shl(linear, b.i64(16)), b.i64(16)), linear), misaligned, b.i32(0)) : misaligned;
+    b.raiseIf(counts, TRAP.AC0);
   }
   load(a: Address, bits: IntBits): Int {
     this.#checkAlignment(a, bits / 8);

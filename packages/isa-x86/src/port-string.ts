@@ -64,10 +64,9 @@ function portString(cpu: X86Context, direction: number, byteCount: number, bits:
   const width = byteCount as 1 | 2 | 4;
   const start = signedField(cpu, WORD.pc);
   let left = rep !== 0 ? readRegister(cpu, RCX, bits) : 1;
-  if (left !== 0) {
-    const checkIo = PRIVILEGED_HELPERS.checkIo as NonNullable<(typeof PRIVILEGED_HELPERS)[string]>;
-    if (checkIo(cpu, word(cpu, WORD.gpr + 2 * RDX) & 0xffff, byteCount) !== 0) return 1;
-  }
+  // Even when the count is 0.
+  const checkIo = PRIVILEGED_HELPERS.checkIo as NonNullable<(typeof PRIVILEGED_HELPERS)[string]>;
+  if (checkIo(cpu, word(cpu, WORD.gpr + 2 * RDX) & 0xffff, byteCount) !== 0) return 1;
   for (let done = 0; left !== 0 && done < MAX_ELEMENTS; done++) {
     if (!element(cpu, direction !== 0, width, bits, segment)) return 1;
     left--;

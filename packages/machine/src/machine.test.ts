@@ -53,7 +53,7 @@ function machine(script: Script, more: Partial<MachineSpec> = {}, on: MachineHos
 }
 
 const powerOff: Script = ({ ports }) => {
-  ports.writePort(0x604, 2, (5 << 10) | (1 << 13));
+  ports.writePort(0x604, 2, 1 << 13);
   return SLICE;
 };
 

@@ -9,15 +9,20 @@ export class RegionMemory implements GuestMemory {
   onWrite: ((offset: number, byteCount: number) => void) | undefined = undefined;
   readonly #bytes: Uint8Array;
   readonly #data: DataView;
+  readonly #main: MemoryRegion;
 
   constructor(buffer: ArrayBufferLike, regions: readonly MemoryRegion[]) {
     this.regions = regions;
+    this.#main = regions.filter((r) => r.kind === 'ram').reduce((x, y) => (y.byteCount > x.byteCount ? y : x));
     this.ramBytes = regions.reduce((sum, r) => sum + (r.kind === 'ram' ? r.byteCount : 0), 0);
     this.#bytes = new Uint8Array(buffer);
     this.#data = new DataView(buffer);
   }
 
   offsetOf(address: number, byteCount: number, write: boolean): number {
+    // Most accesses are to the largest region.
+    const fromMain = address - this.#main.start;
+    if (fromMain >= 0 && fromMain + byteCount <= this.#main.byteCount) return this.#main.offset + fromMain;
     for (const r of this.regions) {
       const into = address - r.start;
       if (into >= 0 && into + byteCount <= r.byteCount && !(write && r.kind === 'rom')) return r.offset + into;

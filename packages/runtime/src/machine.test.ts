@@ -30,7 +30,7 @@ const echo: Script = ({ ports, sliceCount }) => {
   while ((ports.readPort(0x3fd, 1) & 1) !== 0) {
     const byte = ports.readPort(0x3f8, 1);
     if (byte === 0x21) {
-      ports.writePort(0x604, 2, 0x3400);
+      ports.writePort(0x604, 2, 0x2000);
       return { kind: 'slice' };
     }
     print(String.fromCharCode(byte).toUpperCase());
@@ -150,7 +150,7 @@ test('the initrd of a multiboot kernel may be several files with arguments', { t
         .split('\0')[0];
     const list = word(info + 24);
     seen = [text(word(info + 16)), word(info + 20), text(word(list + 8)), text(word(list)), text(word(list + 24)), text(word(list + 16))];
-    ports.writePort(0x604, 2, 0x3400);
+    ports.writePort(0x604, 2, 0x2000);
     return { kind: 'slice' };
   };
   const machine = await Machine.create(

@@ -101,8 +101,9 @@ export async function anilloQemu(args: readonly string[]): Promise<number> {
   for (const feature of cpu.missing) process.stderr.write(`anillo-qemu: warning: this version has no CPU feature ${feature}\n`);
   const accel = acceleratorOf(values);
   const memory = last(values.m);
-  checkKernel(last(values.kernel));
   const devices: Partial<MachineOptions> = Object.assign({}, ...values.device.map(parseDevice));
+  const serial = serialPorts(values);
+  checkKernel(last(values.kernel));
   return runSession({
     machine: {
       kernel: last(values.kernel),
@@ -115,7 +116,7 @@ export async function anilloQemu(args: readonly string[]): Promise<number> {
       noReboot: values['no-reboot'].length > 0,
       ...devices,
     },
-    serial: serialPorts(values),
+    serial,
     gdb: last(values.gdb)?.replace(/^tcp:/, '') ?? (values.s.length > 0 ? ':1234' : undefined),
   });
 }

@@ -11,6 +11,8 @@ export interface InterruptController {
   /** CR8, 0..15. */
   getTaskPriority(): number;
   setTaskPriority(priority: number): void;
+  /** Sends a message with that delivery mode and vector to the local APIC with that ID. Was it taken? */
+  sendInterrupt(command: number, destination: number): boolean;
   /** Told when isPending or nmiPending may have become true. */
   onChange: (() => void) | undefined;
   readonly nmiPending: boolean;

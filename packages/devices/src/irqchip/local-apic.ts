@@ -224,6 +224,10 @@ export class LocalApic implements Device, InterruptController {
     this.#writeTpr((priority & 15) << 4);
   }
 
+  sendInterrupt(command: number, destination: number): boolean {
+    return (command & 0xff) >= 16 && this.#options.bus.send(command & 0x7ff, destination, this);
+  }
+
   #writeTpr(value: number): void {
     this.#state.view.tpr = value & 0xff;
     this.#notify();

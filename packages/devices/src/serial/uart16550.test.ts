@@ -128,6 +128,21 @@ test('a guest that polls the line status gets its input', () => {
   assert.deepEqual([read(), read(), read()], [0x78, 0x79, -1]);
 });
 
+test('a guest that looks at the modem between two looks at the line status polls too; one that sends does not', () => {
+  const rig = new Rig();
+  rig.backend.type('x');
+  const poll = (): number => {
+    for (const register of [MSR, MCR, IIR]) rig.get(register);
+    return rig.get(LSR) & 1;
+  };
+  for (const byte of [0x41, 0x42, 0x43]) {
+    assert.equal(poll(), 0);
+    rig.set(DATA, byte);
+  }
+  assert.deepEqual([poll(), poll()], [0, 1]);
+  assert.equal(rig.get(DATA), 0x78);
+});
+
 test('loopback: bytes and modem lines, no output, and nothing left over', () => {
   const rig = new Rig();
   rig.set(IIR, 1);

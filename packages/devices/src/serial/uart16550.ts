@@ -1,6 +1,7 @@
 // Serial port 16550A (National Semiconductor PC16550D data sheet). Bytes go out at once; the line rate is stored only. OUT2 gates the interrupt, as on the PC.
 // Input is never lost: a byte leaves the back end only when the receive FIFO has room and the guest listens, which is when the receive interrupt is
-// enabled or the line status is polled (read twice in a row). A FIFO reset by the guest, which drivers do at every open, keeps bytes of the back end.
+// enabled or the line status is polled (read twice with no write and no data between). A FIFO reset by the guest, which drivers do at every open,
+// keeps bytes of the back end.
 
 import { struct } from '@anillo/base/struct';
 import type { CharBackend, Device, IoRange, IrqLine } from '../device.ts';
@@ -25,7 +26,7 @@ const LSR = { dataReady: 1, overrun: 2, errors: 0x1e, transmitEmpty: 0x20, idle:
 const MSR = { deltas: 0x0f, trailingRing: 4, cts: 0x10, dsr: 0x20, ring: 0x40, carrier: 0x80 } as const;
 const CONNECTED = MSR.cts | MSR.dsr | MSR.carrier;
 const TRIGGER_BYTES = [1, 4, 8, 14] as const;
-/** Line status reads in a row after which the guest counts as polling. */
+/** Line status reads after which the guest counts as polling: a guest that only sends writes a byte after each. */
 const POLLING_READS = 2;
 
 const STATE = struct({
@@ -249,7 +250,7 @@ export class Uart16550 implements Device {
     const s = this.#state.view;
     const isLatch = (s.lcr & LCR_DIVISOR_LATCH) !== 0;
     let value = 0;
-    s.statusReads = offset === 5 ? Math.min(s.statusReads + 1, POLLING_READS) : offset === 0 ? s.statusReads : 0;
+    if (offset === 5) s.statusReads = Math.min(s.statusReads + 1, POLLING_READS);
     switch (offset) {
       case 0:
         value = isLatch ? s.divisor & 0xff : this.#readReceived();

@@ -1,5 +1,5 @@
 // ACPI fixed hardware (ACPI 6.5, 4.8): PM1a event and control blocks, 32-bit PM timer at 3.579545 MHz, GPE0, SCI; the SMI command port that switches
-// ACPI mode, and the reset register (port 0xcf9, 4.8.3.6). Sleep type 5 is S5: the guest switches itself off.
+// ACPI mode, and the reset register (port 0xcf9, 4.8.3.6). Sleep type 0 is S5: the guest switches itself off.
 
 import { struct } from '@anillo/base/struct';
 import type { AccessBytes, BoardControl, Clock, Device, IoRange, IrqLine, Timer } from '../device.ts';
@@ -7,6 +7,7 @@ import { DeviceState } from '../device-state.ts';
 
 /** What the FADT and DSDT tell. */
 export const ACPI_PM = {
+  /** First port of the block, whose registers follow as here wherever the south bridge puts it. */
   eventPort: 0x600,
   eventBytes: 4,
   controlPort: 0x604,
@@ -21,7 +22,8 @@ export const ACPI_PM = {
   acpiDisable: 0xf0,
   resetPort: 0xcf9,
   resetValue: 6,
-  sleepTypeS5: 5,
+  /** The PIIX4's soft-off: firmware writes it without asking the DSDT. */
+  sleepTypeS5: 0,
 } as const;
 export const PM_TIMER_HZ = 3579545;
 
@@ -61,6 +63,8 @@ export interface AcpiPmOptions {
 export class AcpiPm implements Device {
   readonly name = 'acpi-pm';
   readonly ports: readonly IoRange[];
+  /** The registers that the south bridge can move; one of `ports`. */
+  readonly block: IoRange;
   readonly #options: AcpiPmOptions;
   readonly #timer: Timer;
   readonly #state: DeviceState<(typeof STATE)['spec']>;
@@ -70,13 +74,14 @@ export class AcpiPm implements Device {
     this.#state = new DeviceState(STATE, options.stateBuffer);
     this.#timer = options.clock.createTimer(() => this.#update());
     const s = this.#state.view;
+    this.block = {
+      start: ACPI_PM.eventPort,
+      byteCount: 0x40,
+      read: (offset, byteCount) => this.#read(offset, byteCount),
+      write: (offset, byteCount, value) => this.#write(offset, byteCount, value),
+    };
     this.ports = [
-      {
-        start: ACPI_PM.eventPort,
-        byteCount: 0x40,
-        read: (offset, byteCount) => this.#read(offset, byteCount),
-        write: (offset, byteCount, value) => this.#write(offset, byteCount, value),
-      },
+      this.block,
       {
         start: ACPI_PM.smiCommandPort,
         byteCount: 2,

@@ -33,18 +33,24 @@ function call(c: Lift): void {
   if (isCut(c)) c.terminal = { kind: 'indirect', target: addressAt(c, relative(c)), hint: 'jump' };
   else c.terminal = { kind: 'call', delta: relative(c), returnDelta: c.next };
 }
+/** In 64-bit code a branch to an address that is not canonical faults itself, having changed nothing. */
+function checkTarget(c: Lift, target: Value<'i64'>): Value<'i64'> {
+  const { b } = c;
+  if (c.is64) b.raiseIf(b.ne(b.shrS(b.shl(target, b.i64(16)), b.i64(16)), target), TRAP.GP0);
+  return target;
+}
 function jumpIndirect(c: Lift): void {
-  c.terminal = { kind: 'indirect', target: c.to64(c.read(0)), hint: 'jump' };
+  c.terminal = { kind: 'indirect', target: checkTarget(c, c.to64(c.read(0))), hint: 'jump' };
 }
 function callIndirect(c: Lift): void {
   const size = c.d.operandSize;
-  const target = c.to64(c.read(0));
+  const target = checkTarget(c, c.to64(c.read(0)));
   c.push(c.cut(addressAt(c, c.next), size), size);
   c.terminal = { kind: 'callIndirect', target, returnDelta: c.next };
 }
 function ret(c: Lift, extraBytes: number): void {
   const size = c.d.operandSize;
-  const target = c.to64(c.top(size));
+  const target = checkTarget(c, c.to64(c.top(size)));
   c.moveStack(size / 8 + extraBytes);
   c.terminal = { kind: 'indirect', target, hint: 'ret' };
 }

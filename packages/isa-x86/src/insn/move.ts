@@ -96,6 +96,8 @@ function enter(c: Lift): void {
   const width = c.stackBits;
   const sp = c.cut(b.get(GPR[RSP] as Slot<'i64'>), width);
   const frame = c.cut(b.sub(c.to64(sp), b.i64(size)), width);
+  // Pushes done before one faults stay in memory; the registers are as they were.
+  c.store(c.stackAddress(-size, size, true), bits, c.reg(RBP, bits));
   for (let i = 1; i < level; i++) {
     const from = c.cut(b.sub(c.to64(c.reg(RBP, width)), b.i64(i * size)), width);
     const link = c.load(c.linear(2, { base: c.to64(from), disp: 0 }, size, false), bits);
@@ -104,7 +106,6 @@ function enter(c: Lift): void {
   if (level > 0) c.store(c.stackAddress(-size * (level + 1), size, true), bits, c.cut(frame, bits));
   const end = -size * (level > 0 ? level + 1 : 1) - frameBytes;
   c.probeWrite(c.stackAddress(end, size, true), bits);
-  c.store(c.stackAddress(-size, size, true), bits, c.reg(RBP, bits));
   c.setReg(RBP, bits, c.cut(frame, bits));
   c.moveStack(end);
 }

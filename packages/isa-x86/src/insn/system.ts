@@ -29,7 +29,7 @@ const H = {
   rdtsc: traps('rdtsc', 0), rdtscp: traps('rdtscp', 0), rdpmc: traps('rdpmc', 0), umip: traps('umip', 0), loadGdt: traps('loadGdt', 0), loadIdt: traps('loadIdt', 0),
   storeTable: traps('storeTable', 1), lldt: traps('lldt', 1), ltr: traps('ltr', 1), storeSelector: traps('storeSelector', 1), loadSegment: traps('loadSegment', 2),
   lar: traps('lar', 0), lsl: traps('lsl', 0), verify: traps('verify', 1), swapgs: traps('swapgs', 0), readBase: traps('readBase', 1), writeBase: traps('writeBase', 1),
-  random: helper('random', 0), cpuid: helper('cpuid', 0), rdmsr: traps('rdmsr', 0), wrmsr: traps('wrmsr', 0),
+  random: helper('random', 0), hypercall: helper('hypercall', 0), cpuid: helper('cpuid', 0), rdmsr: traps('rdmsr', 0), wrmsr: traps('wrmsr', 0),
 } as const;
 
 export const SYSTEM_HELPERS: readonly Helper[] = Object.values(H);
@@ -316,9 +316,9 @@ const TSC_AUX_SLOT = slot('tscAux', 'i64', X86State.offset.tscAux, true);
 function rdpid(c: Lift): void {
   c.setReg(c.d.rm, 64, c.b.get(TSC_AUX_SLOT));
 }
-/** Hypercalls: none exists. -1000 is KVM_ENOSYS, -1 what user code gets. */
 function vmcall(c: Lift): void {
-  c.setReg(RAX, 64, c.b.i64((c.mode & MODE.CPL3) !== 0 ? -1 : -1000));
+  c.b.call(H.hypercall);
+  c.endBlock(true);
 }
 
 export const SYSTEM_ROWS: readonly Row[] = [

@@ -9,7 +9,7 @@ import { gpa } from '@anillo/base/gpa';
 import { IoBus } from '@anillo/devices/bus/io-bus';
 import { MmioBus } from '@anillo/devices/bus/mmio-bus';
 import type { GuestClock } from '@anillo/devices/clock/guest-clock';
-import type { AccessBytes, BoardControl, CharBackend, Device, IrqLine } from '@anillo/devices/device';
+import type { AccessBytes, BoardControl, CharBackend, Device, IoRange, IrqLine } from '@anillo/devices/device';
 import { I8042 } from '@anillo/devices/input/i8042';
 import { LocalApicBus } from '@anillo/devices/irqchip/apic-bus';
 import { I8259 } from '@anillo/devices/irqchip/i8259';
@@ -33,6 +33,8 @@ import type { GuestMemory } from '@anillo/memory/guest-memory';
 import { loadSegments, type Segment } from '../boot/load-plan.ts';
 import { fillFwCfg } from '../firmware/fw-cfg-content.ts';
 import { INTERRUPT_PORT_WRITES, realModeInterrupts } from '../firmware/interrupt-setup.ts';
+import { POWER_PORT_WRITES } from '../firmware/power-setup.ts';
+import { ACPI_FILES } from '../firmware/acpi.ts';
 import { buildPcTables, IO_APIC_ID, PC_PORTS, PC_RSDP_ADDRESS, type PcTables, placePcTables } from '../firmware/pc-tables.ts';
 import { FOUR_GIB, KIB, PC_MEMORY, type PcMemoryMap, pcMemoryMap } from './memory-map.ts';
 
@@ -67,15 +69,18 @@ export class PcBoard implements BoardPorts {
   readonly rsdpAddress = PC_RSDP_ADDRESS;
   readonly #options: PcBoardOptions;
   readonly #events: PcBoardEvents;
-  readonly #tables: PcTables;
+  #tables: PcTables;
   readonly #serialPorts: readonly { readonly port: number; readonly irq: number }[];
   readonly #ports = new IoBus();
   readonly #mmio = new MmioBus();
   readonly #devices: Device[] = [];
   readonly #localApic: LocalApic;
   readonly #power: AcpiPm;
+  /** Where the south bridge decodes the power management block now. */
+  #powerRange: IoRange | undefined;
   readonly #cmos: CmosRtc;
   #localApicBase: number;
+  #fwCfg: FwCfg | undefined;
   #memory: GuestMemory | undefined;
 
   constructor(options: PcBoardOptions, events: PcBoardEvents) {
@@ -83,7 +88,7 @@ export class PcBoard implements BoardPorts {
     this.#events = events;
     this.map = pcMemoryMap(options.memoryBytes, options.bios?.length ?? 0);
     this.#serialPorts = options.serial.slice(0, COM_PORTS.length).map((_, i) => ({ port: COM_PORTS[i].base, irq: COM_PORTS[i].irq }));
-    this.#tables = buildPcTables({ map: this.map, cpuModel: options.cpuModel, cpuCount: 1, serialPorts: this.#serialPorts });
+    this.#tables = this.#buildTables(ACPI_PM.eventPort);
 
     const { clock, tscHz } = options;
     const bus = new LocalApicBus();
@@ -117,8 +122,10 @@ export class PcBoard implements BoardPorts {
     };
     this.#add(new Hpet({ clock, irq, onLegacyReplacement, base: PC_MEMORY.HPET }));
     this.#power = this.#add(new AcpiPm({ clock, control: events, sci: irq(ACPI_PM.sciGsi) }));
+    this.#powerRange = this.#power.block;
     const hostBridge = this.#add(new HostBridge());
-    this.#add(new SouthBridge({ bridge: hostBridge, powerPort: ACPI_PM.eventPort }));
+    this.#placePower(undefined);
+    this.#add(new SouthBridge({ bridge: hostBridge, onPowerPort: (port) => this.#placePower(port) }));
     this.#add(new I8042({ control: events, keyboardIrq: irq(1), mouseIrq: irq(12) }));
     this.#add(new Port92({ control: events }));
     this.#addConsoles(irq);
@@ -146,8 +153,24 @@ export class PcBoard implements BoardPorts {
       smbios: this.#tables.smbios,
       consolePort: this.#serialPorts[0]?.port,
     });
-    this.#add(fwCfg);
+    this.#fwCfg = this.#add(fwCfg);
     this.#cmos.setMemorySize(this.map.lowEnd, this.map.highBytes);
+  }
+
+  #buildTables(powerPort: number): PcTables {
+    const { cpuModel } = this.#options;
+    return buildPcTables({ map: this.map, cpuModel, cpuCount: 1, serialPorts: this.#serialPorts, powerPort });
+  }
+
+  /** Firmware put the power management block elsewhere: the tables that it reads then are to say so. An overlay, for a guest may choose any ports. */
+  #placePower(port: number | undefined): void {
+    if (this.#powerRange !== undefined) this.#ports.remove(this.#powerRange);
+    this.#powerRange = undefined;
+    if (port === undefined) return;
+    this.#powerRange = { ...this.#power.block, start: port, overlay: true };
+    this.#ports.add(this.#powerRange);
+    this.#tables = this.#buildTables(port);
+    this.#fwCfg?.add(ACPI_FILES.tables, this.#tables.acpi.tables);
   }
 
   #add<D extends Device>(device: D): D {
@@ -203,6 +226,7 @@ export class PcBoard implements BoardPorts {
     if (bios === undefined) {
       loadSegments(memory, [...placePcTables(this.#tables, this.#serialPorts), ...realModeInterrupts()]);
       for (const [port, value] of INTERRUPT_PORT_WRITES) this.writePort(port, 1, value);
+      for (const [port, byteCount, value] of POWER_PORT_WRITES) this.writePort(port, byteCount, value);
       return;
     }
     memory.load(gpa(FOUR_GIB - bios.length), bios);

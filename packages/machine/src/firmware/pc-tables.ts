@@ -12,6 +12,8 @@ export interface PcTablesConfig {
   readonly cpuModel: string;
   readonly cpuCount: number;
   readonly serialPorts: readonly { readonly port: number; readonly irq: number }[];
+  /** Where the power management block is. Default: where it is put when there is no firmware. */
+  readonly powerPort?: number;
 }
 
 export interface PcTables {
@@ -31,6 +33,7 @@ export const IO_APIC_ID = 0;
 const HPET_ID = 0x8086a201;
 
 export function buildPcTables(c: PcTablesConfig): PcTables {
+  const moved = (c.powerPort ?? ACPI_PM.eventPort) - ACPI_PM.eventPort;
   const acpi = buildAcpi({
     cpuCount: c.cpuCount,
     sleepTypeS5: ACPI_PM.sleepTypeS5,
@@ -46,11 +49,11 @@ export function buildPcTables(c: PcTablesConfig): PcTables {
     smiCommandPort: ACPI_PM.smiCommandPort,
     acpiEnable: ACPI_PM.acpiEnable,
     acpiDisable: ACPI_PM.acpiDisable,
-    pm1EventPort: ACPI_PM.eventPort,
-    pm1ControlPort: ACPI_PM.controlPort,
-    pmTimerPort: ACPI_PM.timerPort,
+    pm1EventPort: ACPI_PM.eventPort + moved,
+    pm1ControlPort: ACPI_PM.controlPort + moved,
+    pmTimerPort: ACPI_PM.timerPort + moved,
     pmTimer32: true,
-    gpe0Port: ACPI_PM.gpe0Port,
+    gpe0Port: ACPI_PM.gpe0Port + moved,
     gpe0Bytes: ACPI_PM.gpe0Bytes,
     resetPort: ACPI_PM.resetPort,
     resetValue: ACPI_PM.resetValue,
