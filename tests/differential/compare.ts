@@ -1,7 +1,7 @@
 // Compares two executors' results of one case, leaving out what the manuals leave undefined. FOP, FIP and FDP are not compared: AMD's FXSAVE and
 // XSAVE keep them only while an exception is pending (APM 2, 11.4.4).
 
-import { DATA_BASE, DATA_BYTES } from './memory-map.ts';
+import { CODE_AREA_BYTES, CODE_BASE, DATA_BASE, DATA_BYTES } from './memory-map.ts';
 import { FLAG, IMAGE, type TestCase, type TestResult, u16, u32, u64, undefinedBits } from './test-case.ts';
 
 export interface Difference {
@@ -15,7 +15,11 @@ export const GPR_NAMES = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi'
 const DEBUG = 1;
 const STACK_FAULT = 12;
 const GENERAL_PROTECTION = 13;
+const UNDEFINED = 6;
 const PAGE_FAULT = 14;
+/** Bit of its error code. */
+const FETCH = 16;
+const ALIGNMENT_CHECK = 17;
 const USER_END = 0x7fff_ffff_f000n;
 const PRESENT = 1;
 /** Intel documents 1.5 * 2^-12 for RCPPS and RSQRTPS; two CPUs may differ by twice that. */
@@ -37,6 +41,7 @@ function sameBytes(a: Uint8Array, b: Uint8Array, at: number, count: number): boo
 export function completed(c: TestCase, result: TestResult): number {
   if (result.outcome === 'end') return c.instructions.length;
   const offset = Number(u64(result.state, IMAGE.rip)) - c.codeAddress;
+  if (offset < 0) return c.instructions.length;
   let at = 0;
   for (let i = 0; i < c.instructions.length; i++) {
     at += c.instructions[i].bytes.length;
@@ -65,7 +70,17 @@ const LONG_ACCESS = new Set(['fxsave', 'fxrstor', 'fnsave', 'frstor', 'fnstenv',
 function crossesTop(c: TestCase, vector: number, b: Uint8Array): boolean {
   const address = Number(u64(b, IMAGE.faultAddress));
   const isAtEdge = address > 0xffff_ffc0 || address < 0x40;
-  return c.mode === 32 && (vector === STACK_FAULT || vector === GENERAL_PROTECTION) && u32(b, IMAGE.vector) === PAGE_FAULT && isAtEdge;
+  const actual = u32(b, IMAGE.vector);
+  const goesOn = actual === ALIGNMENT_CHECK || (actual === PAGE_FAULT && isAtEdge);
+  return c.mode === 32 && (vector === STACK_FAULT || vector === GENERAL_PROTECTION) && goesOn;
+}
+
+/** How much of an undefined instruction is fetched before it is found undefined differs from one opcode to the next. */
+function isCutUndefined(c: TestCase, a: Uint8Array, b: Uint8Array): boolean {
+  const vectors = [u32(a, IMAGE.vector), u32(b, IMAGE.vector)].sort((x, y) => x - y);
+  const fetched = u32(a, IMAGE.vector) === PAGE_FAULT ? a : b;
+  const isFetch = (u32(fetched, IMAGE.errorCode) & FETCH) !== 0 && Number(u64(fetched, IMAGE.faultAddress)) === CODE_BASE + CODE_AREA_BYTES;
+  return c.instructions[0].name === 'random bytes' && vectors[0] === UNDEFINED && vectors[1] === PAGE_FAULT && isFetch;
 }
 
 function compareFault(c: TestCase, expected: TestResult, actual: TestResult, out: Difference[]): void {
@@ -75,7 +90,7 @@ function compareFault(c: TestCase, expected: TestResult, actual: TestResult, out
   const number = (field: string, x: number | bigint, y: number | bigint): void => {
     if (x !== y) out.push({ field, expected: hex(x), actual: hex(y) });
   };
-  if (crossesTop(c, vector, b)) return;
+  if (crossesTop(c, vector, b) || isCutUndefined(c, a, b)) return;
   number('vector', vector, u32(b, IMAGE.vector));
   // A hypervisor that intercepts #DB gives INT1's with the instruction's own address.
   if (vector !== DEBUG || c.instructions[completed(c, expected)]?.name !== 'int1') number('rip', u64(a, IMAGE.rip), u64(b, IMAGE.rip));

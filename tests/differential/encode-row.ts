@@ -27,7 +27,6 @@ export interface Encoding {
   moffs: bigint | undefined;
 }
 
-const SCALAR = /ss|sd/;
 const VECTOR_KINDS = 'VHWUL';
 
 export function elementOf(operand: Operand): Element {
@@ -216,7 +215,7 @@ function vexBytes(builder: CaseBuilder, encoding: Encoding, w: number, r: number
   const pp = row.prefix === 0x66 ? 1 : row.prefix === 0xf3 ? 2 : row.prefix === 0xf2 ? 3 : 0;
   const vvvv = (encoding.vvvv < 0 ? 15 : ~encoding.vvvv & 15) << 3;
   // Scalar instructions ignore VEX.L.
-  const ignoresL = SCALAR.test(row.operands[0].type + row.operands[1].type) && [...row.options].some((o) => o === 'v2s' || o === 'v3s' || o === 'lig');
+  const ignoresL = row.options.has('v2s') || row.options.has('v3s') || row.options.has('lig');
   const low = vvvv | (encoding.wide || (ignoresL && !builder.sparse && builder.random.chance(10)) ? 4 : 0) | pp;
   if (row.map === 1 && w === 0 && x === 0 && b === 0 && !builder.random.chance(15)) return [0xc5, ((r ^ 1) << 7) | low];
   return [0xc4, ((r ^ 1) << 7) | ((x ^ 1) << 6) | ((b ^ 1) << 5) | row.map, (w << 7) | low];

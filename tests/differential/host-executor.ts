@@ -280,6 +280,7 @@ class HostExecutor implements Executor {
   #buryChild(): string {
     const status = this.#child === undefined ? 0 : this.#native.end(this.#child);
     this.#child = undefined;
+    this.#code.view.fill(0, 0, CODE_AREA_BYTES);
     const step = this.#get('setupStep');
     if (step !== SETUP_DONE) {
       throw new Error(

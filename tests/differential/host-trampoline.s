@@ -277,6 +277,14 @@ exit64:                         # the test code ended without a fault
   xor edx, edx
   xsave64 [rbx + FPU]
 case_done:                      # rbx = result record
+  mov rcx, [rip + caseIndex]    # nothing of the code stays for a later case to read
+  imul rdx, rcx, CASE_STRIDE
+  add rdx, [rip + caseTable]
+  mov rdi, [rdx + CODE_OFFSET]
+  add rdi, [rip + codeAlias]
+  mov rcx, [rdx + CODE_BYTES]
+  xor eax, eax
+  rep stosb
   mov esi, DATA_BASE
   lea rdi, [rbx + RESULT_DATA]
   mov ecx, 1024

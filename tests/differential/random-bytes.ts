@@ -67,6 +67,8 @@ function isLeftOutTwoByte({ opcode, modrm, prefixes }: Reading): boolean {
   if ([0x00, 0x01, 0x02, 0x03, 0x05, 0x07, 0x31, 0x33, 0x34, 0x35, 0xa0, 0xa1, 0xa2, 0xa8, 0xa9, 0xb2, 0xb4, 0xb5].includes(opcode)) return true;
   // A prefetch of a register is undefined to AMD and nothing to Intel.
   if ([0x52, 0x53, 0xf7].includes(opcode) || (opcode === 0x0d && !isMemory)) return true;
+  // UD0 has a ModRM byte for Intel; LOCK MOV CR0 is CR8 for AMD.
+  if (opcode === 0xff || (prefixes.includes(0xf0) && (opcode & 0xfd) === 0x20)) return true;
   if ((opcode & 0xfe) === 0x78 || (opcode === 0x2b && (prefixes.includes(0xf2) || prefixes.includes(0xf3)))) return true;
   if (prefixes.includes(0x66) && ((opcode & 0xf0) === 0x80 || [0xa4, 0xa5, 0xac, 0xad].includes(opcode) || (opcode & 0xf8) === 0xc8)) return true;
   if (opcode === 0xc7) return isMemory ? reg !== 1 : reg >= 6;

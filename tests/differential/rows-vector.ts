@@ -315,8 +315,8 @@ function fma(): string {
       );
       if (low < 8) continue;
       lines.push(
-        `v${name}${order}ss vex.66.0f38.${hex(high + low + 1)} Vss,Hss,Wss w0 l0`,
-        `v${name}${order}sd vex.66.0f38.${hex(high + low + 1)} Vsd,Hsd,Wsd w1 l0`,
+        `v${name}${order}ss vex.66.0f38.${hex(high + low + 1)} Vss,Hss,Wss w0 l0 lig`,
+        `v${name}${order}sd vex.66.0f38.${hex(high + low + 1)} Vsd,Hsd,Wsd w1 l0 lig`,
       );
     }
   }

@@ -17,7 +17,7 @@ import { Watchpoints } from './watchpoints.ts';
 import { WasmVcpu } from './wasm-vcpu.ts';
 
 /** Executions after which a block is compiled. */
-const HOT_AT = +((globalThis as any).process?.env.HOT ?? 300);
+const HOT_AT = 4000;
 const NEVER = 0;
 const FOUR_GIB = 0x1_0000_0000;
 
@@ -35,6 +35,8 @@ export interface VmParts {
 export interface WasmAcceleratorOptions {
   /** Parsed CPU model for the front end. */
   readonly cpuConfig?: (model: string) => unknown;
+  /** Keeps the generated runtime module between runs; its `load` answers only for the same generator and front end. */
+  readonly runtimeStore?: { load(): Runtime | undefined; save(runtime: Runtime): void };
   /** Executions after which a block is compiled; 1 compiles everything at once. */
   readonly hotAt?: number;
 }
@@ -70,7 +72,7 @@ class WasmVm implements AcceleratedVm {
     const { buffer } = this.#wasmMemory;
     new Uint8Array(buffer).fill(0xff, ONES_PAGE, ONES_PAGE + 4096);
     this.memory = new RegionMemory(buffer, plan.regions);
-    this.#runtime = buildRuntime({ routines: frontend.routines, helpers: frontend.helpers, bucketsAt: plan.bucketsAt, walk: frontend.walk && { routine: frontend.walk, granulesAt: plan.granulesAt } });
+this.#runtime = this.#loadRuntime(plan);
     const cache = new TranslationCache(buffer, plan, new BlockEncoder(this.#runtime.opcodes, buffer));
     this.memory.onWrite = (offset, byteCount) => cache.dropRange(offset, byteCount);
     const { memory } = this;
@@ -82,6 +84,16 @@ class WasmVm implements AcceleratedVm {
       cache,
       isWritable: (address) => memory.offsetOf(address - (address % 4096), 4096, true) >= 0,
     };
+  }
+
+  /** From the store, or built: the layout is the same for every machine with one vCPU. */
+  #loadRuntime(plan: MemoryPlan): Runtime {
+    const stored = this.#options.runtimeStore?.load();
+    if (stored !== undefined) return stored;
+    const { routines, helpers, walk } = this.#frontend;
+    const runtime = buildRuntime({ routines, helpers, bucketsAt: plan.bucketsAt, walk: walk && { routine: walk, granulesAt: plan.granulesAt } });
+    this.#options.runtimeStore?.save(runtime);
+    return runtime;
   }
 
   createVcpu(id: number): Vcpu {

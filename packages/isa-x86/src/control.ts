@@ -70,7 +70,7 @@ function cr4Writable(cpu: X86Context): number {
   return (
     CR4.TSD | CR4.PCE | when('vme', CR4.VME | CR4.PVI) | when('de', CR4.DE) | when('pse', CR4.PSE) | when('pae', CR4.PAE) | when('mce', CR4.MCE) | when('pge', CR4.PGE) |
     when('fxsr', CR4.OSFXSR) | when('sse', CR4.OSXMMEXCPT) | when('umip', CR4.UMIP) | when('fsgsbase', CR4.FSGSBASE) | when('pcid', CR4.PCIDE) | when('xsave', CR4.OSXSAVE) |
-    when('smep', CR4.SMEP) | when('smap', CR4.SMAP)
+    when('smep', CR4.SMEP) | when('smap', CR4.SMAP) | when('pku', CR4.PKE) | when('pks', CR4.PKS)
   );
 }
 
@@ -85,7 +85,7 @@ function writeCr4(cpu: X86Context, low: number, high: number): number {
     if (!loadPdptes(cpu, word(cpu, WORD.cr3))) return gp(cpu);
   }
   setWords(cpu, WORD.cr4, low, 0);
-  if ((changed & (CR4.PSE | CR4.PAE | CR4.PGE | CR4.SMEP | CR4.SMAP | CR4.PCIDE)) !== 0) flushTranslations(cpu);
+  if ((changed & (CR4.PSE | CR4.PAE | CR4.PGE | CR4.SMEP | CR4.SMAP | CR4.PCIDE | CR4.PKE | CR4.PKS)) !== 0) flushTranslations(cpu);
   syncMode(cpu);
   return 0;
 }
@@ -157,8 +157,10 @@ function writeDebug(cpu: X86Context, register: number): number {
   const high = word(cpu, WORD.x + 1);
   if (number >= 6 && high !== 0) return gp(cpu);
   if (number === 6) setWords(cpu, WORD.dr + 12, (low & 0xe00f) | DR6_FIXED, 0);
-  else if (number === 7) setWords(cpu, WORD.dr + 14, (low & 0xffff_2bff) | DR7_FIXED, 0);
-  else setWords(cpu, WORD.dr + 2 * number, low, high);
+  else if (number === 7) {
+    setWords(cpu, WORD.dr + 14, (low & 0xffff_2bff) | DR7_FIXED, 0);
+    setWord(cpu, WORD.stackShadow, 0);
+  } else setWords(cpu, WORD.dr + 2 * number, low, high);
   if (number === 7) syncMode(cpu);
   if (hasTrapBreakpoint(word(cpu, WORD.dr + 14))) {
     // Pages with data breakpoints must not be in the TLB, and traps after instructions are the vCPU loop's work.

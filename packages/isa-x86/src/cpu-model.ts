@@ -7,7 +7,7 @@ export const FEATURES = [
   'fpu', 'vme', 'de', 'pse', 'tsc', 'msr', 'pae', 'mce', 'cx8', 'apic', 'sep', 'mtrr', 'pge', 'mca', 'cmov', 'pat', 'pse36', 'clflush', 'mmx', 'fxsr', 'sse', 'sse2', 'syscall', 'nx', 'pdpe1gb', 'rdtscp', 'lm',
   'sse3', 'pclmulqdq', 'ssse3', 'fma', 'cx16', 'pcid', 'sse4_1', 'sse4_2', 'x2apic', 'movbe', 'popcnt', 'tsc_deadline', 'aes', 'xsave', 'avx', 'f16c', 'rdrand', 'hypervisor',
   'lahf_lm', 'lzcnt', 'fsgsbase', 'tsc_adjust', 'bmi1', 'avx2', 'smep', 'bmi2', 'erms', 'invpcid', 'rdseed', 'adx', 'smap', 'clflushopt', 'clwb', 'sha', 'umip', 'rdpid', 'xsaveopt', 'xsavec', 'prefetchw', 'fsrm', 'xgetbv1',
-  'spec_ctrl', 'arch_capabilities', 'bhi_ctrl',
+  'spec_ctrl', 'arch_capabilities', 'bhi_ctrl', 'pku', 'pks',
 ] as const;
 export type Feature = (typeof FEATURES)[number];
 
@@ -45,7 +45,7 @@ const ALIASES: Readonly<Record<string, Feature>> = { 'sse4.1': 'sse4_1', 'sse4.2
 
 /** What a feature needs; taken away with it. */
 const NEEDS: readonly (readonly [Feature, Feature])[] = [
-  ['avx', 'xsave'], ['xsaveopt', 'xsave'], ['xsavec', 'xsave'], ['xgetbv1', 'xsave'], ['avx2', 'avx'], ['fma', 'avx'], ['f16c', 'avx'], ['invpcid', 'pcid'], ['pcid', 'lm'], ['pdpe1gb', 'lm'], ['syscall', 'lm'], ['bhi_ctrl', 'spec_ctrl'],
+  ['avx', 'xsave'], ['xsaveopt', 'xsave'], ['xsavec', 'xsave'], ['xgetbv1', 'xsave'], ['avx2', 'avx'], ['fma', 'avx'], ['f16c', 'avx'], ['invpcid', 'pcid'], ['pcid', 'lm'], ['pdpe1gb', 'lm'], ['syscall', 'lm'], ['bhi_ctrl', 'spec_ctrl'], ['pku', 'lm'], ['pku', 'xsave'], ['pks', 'lm'],
 ];
 
 const findFeature = (name: string): Feature | undefined => ALIASES[name] ?? FEATURES.find((f) => f === name || f === name.replaceAll('-', '_'));

@@ -9,7 +9,7 @@ import { in64BitCode } from './segments.ts';
 import { RAX, RBX, RCX, RDX } from './state.ts';
 import { setWords, word, WORD } from './state-words.ts';
 import { TSC_HZ } from './time-stamp-counter.ts';
-import { supportedXcr0, XSAVE_AVX_OFFSET, xsaveAreaBytes } from './xsave-layout.ts';
+import { compactedAreaBytes, supportedXcr0, XCR0, XSAVE_AVX_BYTES, XSAVE_AVX_OFFSET, XSAVE_PKRU_BYTES, XSAVE_PKRU_OFFSET, xsaveAreaBytes } from './xsave-layout.ts';
 
 type Bits = Readonly<Partial<Record<Feature, number>>>;
 
@@ -20,13 +20,14 @@ const LEAF1_ECX: Bits = {
   sse3: 0, pclmulqdq: 1, ssse3: 9, fma: 12, cx16: 13, pcid: 17, sse4_1: 19, sse4_2: 20, x2apic: 21, movbe: 22, popcnt: 23, tsc_deadline: 24, aes: 25, xsave: 26, avx: 28, f16c: 29, rdrand: 30, hypervisor: 31,
 };
 const LEAF7_EBX: Bits = { fsgsbase: 0, tsc_adjust: 1, bmi1: 3, avx2: 5, smep: 7, bmi2: 8, erms: 9, invpcid: 10, rdseed: 18, adx: 19, smap: 20, clflushopt: 23, clwb: 24, sha: 29 };
-const LEAF7_ECX: Bits = { umip: 2, rdpid: 22 };
+const LEAF7_ECX: Bits = { umip: 2, pku: 3, rdpid: 22, pks: 31 };
 const LEAF7_EDX: Bits = { fsrm: 4, spec_ctrl: 26, arch_capabilities: 29 };
 const LEAF7_2_EDX: Bits = { bhi_ctrl: 4 };
 const LEAF_D_EAX: Bits = { xsaveopt: 0, xsavec: 1, xgetbv1: 2 };
 const EXTENDED_EDX: Bits = { nx: 20, pdpe1gb: 26, rdtscp: 27, lm: 29 };
 const EXTENDED_ECX: Bits = { lahf_lm: 0, lzcnt: 5, prefetchw: 8 };
 const OSXSAVE = 1 << 27;
+const OSPKE = 1 << 4;
 const SYSCALL = 1 << 11;
 const MSR_APIC_BASE = 0x1b;
 const APIC_ENABLED = 1 << 11;
@@ -77,8 +78,9 @@ function leafD(cpu: X86Context, subleaf: number): CpuidResult {
   const supported = supportedXcr0(cpu.model);
   const xcr0 = word(cpu, WORD.xcr0);
   if (subleaf === 0) return [supported, xsaveAreaBytes(xcr0), xsaveAreaBytes(supported), 0];
-  if (subleaf === 1) return [bitsOf(cpu, LEAF_D_EAX), xsaveAreaBytes(xcr0), 0, 0];
-  if (subleaf === 2 && (supported & 4) !== 0) return [256, XSAVE_AVX_OFFSET, 0, 0];
+  if (subleaf === 1) return [bitsOf(cpu, LEAF_D_EAX), compactedAreaBytes(xcr0), 0, 0];
+  if (subleaf === 2 && (supported & XCR0.AVX) !== 0) return [XSAVE_AVX_BYTES, XSAVE_AVX_OFFSET, 0, 0];
+  if (subleaf === 9 && (supported & XCR0.PKRU) !== 0) return [XSAVE_PKRU_BYTES, XSAVE_PKRU_OFFSET, 0, 0];
   return NOTHING;
 }
 
@@ -99,7 +101,7 @@ function basic(cpu: X86Context, leaf: number, subleaf: number): CpuidResult {
     case 6:
       return [1 << 2, 0, 0, 0];
     case 7:
-      if (subleaf === 0) return [LAST_SUBLEAF_OF_7, bitsOf(cpu, LEAF7_EBX), bitsOf(cpu, LEAF7_ECX), bitsOf(cpu, LEAF7_EDX)];
+      if (subleaf === 0) return [LAST_SUBLEAF_OF_7, bitsOf(cpu, LEAF7_EBX), bitsOf(cpu, LEAF7_ECX) | ((word(cpu, WORD.cr4) & CR4.PKE) !== 0 ? OSPKE : 0), bitsOf(cpu, LEAF7_EDX)];
       return subleaf === 2 ? [0, 0, 0, bitsOf(cpu, LEAF7_2_EDX)] : NOTHING;
     case 0xb:
       return subleaf < 2 ? [0, 1, ((subleaf + 1) << 8) | subleaf, cpu.id] : [0, 0, subleaf & 0xff, cpu.id];

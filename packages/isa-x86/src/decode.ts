@@ -24,6 +24,8 @@ export interface Decoded {
   rex: number;
   vexL: 0 | 1;
   vexV: number;
+  /** All four bits, also where only three count: an unused field must have none set. */
+  vexVField: number;
   w: 0 | 1;
   opcode: number;
   mod: number;
@@ -143,15 +145,17 @@ export class Decoder {
 
     let map = 0;
     let vex = false;
+    let refused = false;
     let r = (d.rex & 4) << 1;
     let x = (d.rex & 2) << 2;
     let b = (d.rex & 1) << 3;
     d.w = ((d.rex >> 3) & 1) as 0 | 1;
     let prefix = d.rep === 0xf3 ? 2 : d.rep === 0xf2 ? 3 : d.prefix66 ? 1 : 0;
     if ((opcode === 0xc4 || opcode === 0xc5) && (codeSize === 64 || (!realMode && this.#at < this.#end && this.#bytes[this.#at] >= 0xc0))) {
-      if (d.rex !== 0 || d.prefix66 || d.rep !== 0 || d.lock) return 'undefined';
       vex = true;
       const first = this.#byte();
+      if (d.rex !== 0) return 'undefined';
+      refused = d.prefix66 || d.rep !== 0 || d.lock;
       r = (~first >> 4) & 8;
       map = 1;
       let last = first;
@@ -162,7 +166,7 @@ export class Decoder {
         last = this.#byte();
         d.w = (last >> 7) as 0 | 1;
       }
-      d.vexV = (~last >> 3) & 15;
+      d.vexV = d.vexVField = (~last >> 3) & 15;
       d.vexL = ((last >> 2) & 1) as 0 | 1;
       prefix = [0, 1, 2, 3][last & 3] as number;
       if (codeSize !== 64) {
@@ -181,9 +185,7 @@ export class Decoder {
     d.opcode = opcode;
     const list = vex && (map < 1 || map > 3) ? [] : (this.#table[slotOf(vex, map, opcode)] as readonly Row[]);
     if (list.length === 0) {
-      // How long it would have been: it may not be fetchable, or too long.
-      if (map > 1 || vex) this.#modrm(d, false, r, x, b);
-      if (map === 3) this.#byte();
+      this.#skipUndefined(vex, map, d);
       return 'undefined';
     }
 
@@ -213,8 +215,16 @@ export class Decoder {
     d.rm = (opcode & 7) | b;
     if (form.hasModrm) this.#modrm(d, form.ignoresMod, r, x, b);
     this.#immediates(form, d);
-    if (row === undefined || (d.lock && !(row.lockable && d.mod !== 3))) return 'undefined';
+    if (row === undefined || refused || (d.lock && !(row.lockable && d.mod !== 3))) return 'undefined';
     return 'ok';
+  }
+
+  /** How long an instruction would have been decides whether it can be fetched, and whether it is too long, before it is undefined. */
+  #skipUndefined(vex: boolean, map: number, d: Decoded): void {
+    const legacy = map === 1 ? (this.#table[slotOf(false, 1, d.opcode)] as readonly Row[])[0] : undefined;
+    const is3DNow = !vex && map === 1 && d.opcode === 0x0f;
+    if (map > 1 || (vex && map === 0) || is3DNow || legacy?.hasModrm) this.#modrm(d, false, 0, 0, 0);
+    if (map === 3 || is3DNow) this.#byte();
   }
 
   #choose(list: readonly Row[], prefix: number, modrm: number, w: number, l: number, codeSize: 16 | 32 | 64): Row | undefined {
@@ -313,6 +323,6 @@ export class Decoder {
 /** A fresh record to decode into. */
 export const emptyDecoded = (): Decoded => ({
   row: undefined as unknown as Row,
-  byteCount: 0, codeSize: 64, operandSize: 32, addressSize: 64, segment: -1, lock: false, rep: 0, prefix66: false, rex: 0, vexL: 0, vexV: 0, w: 0, opcode: 0,
+  byteCount: 0, codeSize: 64, operandSize: 32, addressSize: 64, segment: -1, lock: false, rep: 0, prefix66: false, rex: 0, vexL: 0, vexV: 0, vexVField: 0, w: 0, opcode: 0,
   mod: 0, reg: 0, rm: 0, modrm: 0, base: -1, index: -1, scale: 0, displacement: 0, ripRelative: false, immLow: [0, 0], immHigh: [0, 0],
 });

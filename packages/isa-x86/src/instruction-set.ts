@@ -22,6 +22,7 @@ import { CHECK_SEGMENT } from './lift.ts';
 import { MSR_HELPERS } from './msr.ts';
 import { PORT_STRING_HELPERS } from './port-string.ts';
 import { PRIVILEGED_HELPERS } from './privileged.ts';
+import { PROTECTION_KEY_HELPERS } from './protection-keys.ts';
 import type { Row } from './row.ts';
 import { CHECK_BREAKPOINT, SINGLE_STEP_HELPERS } from './single-step.ts';
 import { SYSTEM_CALL_HELPERS } from './system-call.ts';
@@ -41,5 +42,5 @@ export const HELPERS: readonly Helper[] = [...SYSTEM_HELPERS, ...STATE_SAVE_HELP
 
 export const HELPER_FUNCTIONS: HelperMap = {
   ...CONTROL_HELPERS, ...PRIVILEGED_HELPERS, ...MSR_HELPERS, ...CPUID_HELPERS, ...FAR_TRANSFER_HELPERS, ...INTERRUPT_RETURN_HELPERS, ...SYSTEM_CALL_HELPERS,
-  ...PORT_STRING_HELPERS, ...SINGLE_STEP_HELPERS, ...XSAVE_HELPERS, ...X87_HELPERS, ...SIMD_HELPER_MAP, ...HYPERCALL_HELPERS,
+  ...PORT_STRING_HELPERS, ...SINGLE_STEP_HELPERS, ...XSAVE_HELPERS, ...X87_HELPERS, ...SIMD_HELPER_MAP, ...HYPERCALL_HELPERS, ...PROTECTION_KEY_HELPERS,
 };

@@ -294,7 +294,7 @@ export class Lift {
   }
 
   /** Raises #AC(0) for a misaligned access when alignment checking is on. */
-  #checkAlignment(a: Address, byteCount: number): void {
+  checkAlignment(a: Address, byteCount: number): void {
     if ((this.mode & MODE.ALIGN) === 0 || byteCount === 1) return;
     const { b } = this;
     const linear = this.sum(a);
@@ -304,18 +304,18 @@ export class Lift {
     b.raiseIf(counts, TRAP.AC0);
   }
   load(a: Address, bits: IntBits): Int {
-    this.#checkAlignment(a, bits / 8);
+    this.checkAlignment(a, bits / 8);
     const op = ({ 8: 'i32.load8_u', 16: 'i32.load16_u', 32: 'i32.load', 64: 'i64.load' } as const)[bits];
     return this.b.op(op, [a.base], a.disp) as Int;
   }
   store(a: Address, bits: IntBits, v: Int): void {
-    this.#checkAlignment(a, bits / 8);
+    this.checkAlignment(a, bits / 8);
     if (bits === 64) this.b.op('i64.store', [a.base, this.to64(v)], a.disp);
     else this.b.op(({ 8: 'i32.store8', 16: 'i32.store16', 32: 'i32.store' } as const)[bits], [a.base, this.to32(v)], a.disp);
   }
   /** Load of what is about to be stored: faults as a write (SDM Vol. 3A 4.7, W/R). */
   loadToWrite(a: Address, bits: IntBits): Int {
-    this.#checkAlignment(a, bits / 8);
+    this.checkAlignment(a, bits / 8);
     this.probeWrite(a, bits);
     return this.load(a, bits);
   }
@@ -433,13 +433,13 @@ export class Lift {
   }
   /** Atomic read-modify-write; returns the old value. */
   atomic(a: Address, bits: IntBits, op: 'add' | 'and' | 'or' | 'xor' | 'xchg', operand: Int): Int {
-    this.#checkAlignment(a, bits / 8);
+    this.checkAlignment(a, bits / 8);
     const name = this.#rmwName(bits, op) as 'i64.rmw.add';
     return this.b.op(name, [a.base, (bits === 64 ? this.to64(operand) : this.to32(operand)) as Value<'i64'>], a.disp) as Int;
   }
   /** Atomic compare-and-exchange; returns the old value. */
   compareExchange(a: Address, bits: IntBits, expected: Int, replacement: Int): Int {
-    this.#checkAlignment(a, bits / 8);
+    this.checkAlignment(a, bits / 8);
     return this.b.op(this.#rmwName(bits, 'cmpxchg') as 'i64.rmw.cmpxchg', [a.base, expected as Value<'i64'>, replacement as Value<'i64'>], a.disp) as Int;
   }
   /** Atomic old -> f(old) by compare-and-exchange; returns old. */
@@ -447,7 +447,7 @@ export class Lift {
     const { b } = this;
     const type = bits === 64 ? 'i64' : 'i32';
     const seen = b.temp(type) as Slot<'i32' | 'i64'>;
-    this.#checkAlignment(a, bits / 8);
+    this.checkAlignment(a, bits / 8);
     this.probeWrite(a, bits);
     b.loopWhile(() => {
       const old = this.load(a, bits);

@@ -29,6 +29,13 @@ test('MSRs: fields, canonical checks, reserved bits, unknown numbers', () => {
   assert.equal(writeMsr(cpu, 0xc001_0015, 0, 0), false);
 });
 
+test("the performance counters of AMD's processors are there on those only", () => {
+  assert.equal(readMsr(makeBench().cpu, 0xc001_0000), undefined);
+  const { cpu } = makeBench({ model: parseCpuModel('x86-64-v1,vendor=AuthenticAMD') });
+  assert.equal(writeMsr(cpu, 0xc001_0004, 1, 0), true);
+  assert.deepEqual(readMsr(cpu, 0xc001_0004), { low: 0, high: 0 });
+});
+
 test('TSC, TSC_ADJUST and the deadline go together', () => {
   const bench = enterLong(makeBench());
   const { cpu, log } = bench;

@@ -14,6 +14,8 @@ export interface Msr {
   readonly index: number;
   /** Without it the register does not exist. */
   readonly feature?: Feature;
+  /** Only processors of this vendor have it. */
+  readonly vendor?: 'AuthenticAMD';
   /** Puts the value into RDX:RAX's place; false: not readable. */
   read(cpu: X86Context): boolean;
   write(cpu: X86Context, low: number, high: number): boolean;
@@ -196,12 +198,15 @@ const ROWS: readonly Msr[] = [
   field(0x277, WORD.pat, isPat, undefined, 'pat'),
   field(0x2ff, WORD.mtrrDefType, isDefType, undefined, 'mtrr'),
   tscDeadline,
+  field(0x6e1, WORD.pkrs, noHigh, flushTranslations, 'pks'), // IA32_PKRS
   ...Array.from({ length: 0x100 }, (_, i) => apic(0x800 + i, anything, 'x2apic')),
   { index: 0xc000_0080, read: (cpu) => give(word(cpu, WORD.efer)), write: writeEfer },
   field(0xc000_0081, WORD.star, anything, undefined, 'syscall'),
   field(0xc000_0082, WORD.lstar, canonical, undefined, 'lm'),
   field(0xc000_0083, WORD.cstar, canonical, undefined, 'lm'),
   field(0xc000_0084, WORD.sfmask, noHigh, undefined, 'lm'),
+  // PerfEvtSel0..3 and PerfCtr0..3, which CPUID does not announce: counters that count nothing.
+  ...Array.from({ length: 8 }, (_, i): Msr => ({ ...ignored(0xc001_0000 + i), vendor: 'AuthenticAMD' })),
   segmentBaseMsr(0xc000_0100, FS),
   segmentBaseMsr(0xc000_0101, GS),
   field(0xc000_0102, WORD.kernelGsBase, canonical, undefined, 'lm'),
@@ -214,7 +219,8 @@ const TABLE: ReadonlyMap<number, Msr> = new Map(ROWS.map((row) => [row.index, ro
 
 function find(cpu: X86Context, index: number): Msr | undefined {
   const msr = TABLE.get(index);
-  return msr !== undefined && (msr.feature === undefined || cpu.model.features.has(msr.feature)) ? msr : undefined;
+  if (msr === undefined || (msr.vendor !== undefined && msr.vendor !== cpu.model.vendor)) return undefined;
+  return msr.feature === undefined || cpu.model.features.has(msr.feature) ? msr : undefined;
 }
 
 /** Value of an MSR, for debuggers too; undefined: there is none. */

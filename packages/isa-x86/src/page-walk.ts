@@ -1,5 +1,5 @@
 // The 4-level page walk in IR, for TLB misses that end well: mapped RAM, access granted. Everything else (faults, device memory, other paging modes,
-// data breakpoints) answers 0, and mmu.ts decides. SDM Vol. 3A 4.5 to 4.8. Both must agree: mmu.ts is the complete one.
+// data breakpoints, protection keys) answers 0, and mmu.ts decides. SDM Vol. 3A 4.5 to 4.8. Both must agree: mmu.ts is the complete one.
 
 import type { Builder } from '@anillo/ir/builder';
 import type { Value } from '@anillo/ir/block';
@@ -58,7 +58,8 @@ class WalkBuilder {
     const isLong = b.and(this.#bit(this.#state(at.cr0), CR0.PG), this.#bit(this.#state(at.efer), EFER.LMA));
     const canonical = b.eq(b.shrS(b.shl(linear, b.i64(16)), b.i64(16)), linear);
     const noBreakpoints = b.eqz(b.and(this.#state(at.dr + 56), b.i32(0xff)));
-    b.if(b.and(b.and(isLong, canonical), noBreakpoints), () => {
+    const noKeys = b.eqz(b.and(this.#state(at.cr4), b.i32(CR4.PKE | CR4.PKS)));
+    b.if(b.and(b.and(isLong, canonical), b.and(noBreakpoints, noKeys)), () => {
       const table = b.temp('i64', b.and(b.op('state.load64', [b.i32(0)], at.cr3), b.i64Words(~0xfff, 0xff)));
       this.#level(0, table);
     });

@@ -7,13 +7,15 @@ import { EFLAG, VECTOR } from './state.ts';
 import { setWord, signedField, word, WORD } from './state-words.ts';
 import { deliverEvent, EVENT } from './trap.ts';
 
-const DR6_BS = 0x4000;
+export const DR6_BS = 0x4000;
+/** Of `stackShadow`: MOV SS or POP SS has just run, or ran before the instruction that is being stepped. */
+const SHADOW = { FRESH: 1, PREVIOUS: 2 } as const;
 
 /** Must instructions run one by one, each followed by `deliverStep`? Asked before each; starts the instruction's records anew. */
 export function beginStep(cpu: X86Context): boolean {
   const stepping = (word(cpu, WORD.flags) & EFLAG.TF) !== 0 || hasTrapBreakpoint(word(cpu, WORD.dr + 14));
   if (stepping) {
-    setWord(cpu, WORD.stackShadow, 0);
+    setWord(cpu, WORD.stackShadow, word(cpu, WORD.stackShadow) === SHADOW.FRESH ? SHADOW.PREVIOUS : 0);
     setWord(cpu, WORD.stepFlags, word(cpu, WORD.flags) & EFLAG.TF);
   }
   return stepping;
@@ -23,7 +25,7 @@ export function beginStep(cpu: X86Context): boolean {
 export function deliverStep(cpu: X86Context): boolean {
   const status = word(cpu, WORD.pendingDr6) | (word(cpu, WORD.stepFlags) !== 0 ? DR6_BS : 0);
   // MOV SS and POP SS: a single-step trap is lost, breakpoints wait for the next instruction.
-  if (word(cpu, WORD.stackShadow) !== 0) return true;
+  if (word(cpu, WORD.stackShadow) === SHADOW.FRESH) return true;
   setWord(cpu, WORD.pendingDr6, 0);
   if (status === 0) return true;
   setWord(cpu, WORD.faultDr6, status);
@@ -35,8 +37,11 @@ export function deliverStep(cpu: X86Context): boolean {
 export const CHECK_BREAKPOINT: Helper = helper('checkBreakpoint', 0, { traps: true });
 
 export const SINGLE_STEP_HELPERS: HelperMap = {
-  /** RF lets one instruction pass. */
+  /** RF lets one instruction pass; so does MOV SS or POP SS before it, on Intel's processors (SDM Vol. 3A 6.8.3). */
   checkBreakpoint(cpu) {
+    const shadowed = word(cpu, WORD.stackShadow) !== 0;
+    setWord(cpu, WORD.stackShadow, 0);
+    if (shadowed && cpu.model.vendor !== 'AuthenticAMD') return 0;
     const flags = word(cpu, WORD.flags);
     if ((flags & EFLAG.RF) !== 0) {
       setWord(cpu, WORD.flags, flags & ~EFLAG.RF);

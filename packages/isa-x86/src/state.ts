@@ -59,7 +59,9 @@ export const X86State = struct({
   /** PAE paging: the four page-directory-pointer-table entries, loaded with CR3. */
   pdpte: ['u64', 4],
   specCtrl: 'u64',
-  spare: ['u64', 2],
+  /** Rights of protection keys to user pages (PKRU) and supervisor pages (IA32_PKRS): two bits a key. */
+  pkru: 'u64',
+  pkrs: 'u64',
   /** Fault recorded by a helper or the page walk: vector, error code (-1: none), for `deliver`. */
   faultVector: 'u32',
   faultError: 'i32',
@@ -80,7 +82,7 @@ export const X86State = struct({
   fpuOpcode: 'u32',
   fpuCs: 'u32',
   fpuDs: 'u32',
-  /** 1: the recorded fault arose in a task just switched to; `pc` is already its instruction pointer. */
+  /** 1: the recorded fault arose in a task just switched to, or is a trap; `pc` is already the instruction pointer to return to. */
   faultInNewTask: 'u32',
   /** 1: interrupts are held off for one instruction (STI, MOV SS, POP SS). */
   interruptShadow: 'u64',

@@ -6,7 +6,8 @@ import { raise, type HelperMap, type X86Context } from './helper-map.ts';
 import { CR0, cplOf, EFER, syncMode } from './mode.ts';
 import { in64BitCode, inLongMode, isProtected, setSegment } from './segments.ts';
 import { CS, EFLAG, RCX, RDX, RSP, SS, VECTOR } from './state.ts';
-import { highWord, isCanonical, setSignedField, setWords, signedField, signedWords, word, WORD } from './state-words.ts';
+import { highWord, isCanonical, setSignedField, setWord, setWords, signedField, signedWords, word, WORD } from './state-words.ts';
+import { DR6_BS } from './single-step.ts';
 import { cutPc } from './trap.ts';
 
 const CODE64 = 0xa09b;
@@ -18,6 +19,18 @@ const R11 = 11;
 const RFLAGS_FROM_R11 = 0x003c_7fd7;
 
 const setFlat = (cpu: X86Context, segment: number, selector: number, attributes: number): void => setSegment(cpu, segment, selector, 0, WHOLE, attributes);
+
+/**
+ * Single-step trap of SYSCALL and SYSRET: EFLAGS.TF counts as they leave it, not as they find it. 1: the trap is recorded, for the instruction
+ * that comes next.
+ */
+function trapIfStepping(cpu: X86Context): number {
+  setWord(cpu, WORD.stepFlags, 0);
+  if ((word(cpu, WORD.flags) & EFLAG.TF) === 0) return 0;
+  setWord(cpu, WORD.faultDr6, DR6_BS);
+  setWord(cpu, WORD.faultInNewTask, 1);
+  return raise(cpu, VECTOR.DB);
+}
 
 /** SYSCALL and SYSRET are there in the present mode. */
 const isAvailable = (cpu: X86Context): boolean => (word(cpu, WORD.efer) & EFER.SCE) !== 0 && (in64BitCode(cpu) || (cpu.model.vendor === 'AuthenticAMD' && isProtected(cpu)));
@@ -48,7 +61,7 @@ function syscall(cpu: X86Context, nextDelta: number): number {
   setFlat(cpu, CS, selector, CODE64);
   setFlat(cpu, SS, selector + 8, DATA);
   syncMode(cpu);
-  return 0;
+  return trapIfStepping(cpu);
 }
 
 /** `bits`: 64 with REX.W, else 32. */
@@ -62,7 +75,7 @@ function sysret(cpu: X86Context, bits: number): number {
   setFlat(cpu, CS, (bits === 64 ? selector + 16 : selector) | 3, (bits === 64 ? CODE64 : CODE32) | DPL3);
   setFlat(cpu, SS, (selector + 8) | 3, DATA | DPL3);
   syncMode(cpu);
-  return 0;
+  return trapIfStepping(cpu);
 }
 
 function sysenter(cpu: X86Context): number {

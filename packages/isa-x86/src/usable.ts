@@ -49,7 +49,7 @@ export function checkUsable(c: Lift): boolean {
     else if (o.kind === 'H') vector = usesV = true;
     else if (o.kind === 'B') usesV = true;
   }
-  if (row.vex && !usesV && c.d.vexV !== 0) {
+  if (row.vex && !usesV && c.d.vexVField !== 0) {
     c.trap(TRAP.UD);
     return false;
   }

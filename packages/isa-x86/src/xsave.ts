@@ -9,7 +9,8 @@ import { in64BitCode } from './segments.ts';
 import { RAX, VECTOR, X86State } from './state.ts';
 import { setWord, signedField, word, WORD } from './state-words.ts';
 import { isX87InUse, readX87Image, resetX87State, writeX87Image } from './x87/fxsave-image.ts';
-import { XCR0, XSAVE_AVX_BYTES, XSAVE_AVX_OFFSET, XSAVE_LEGACY_BYTES } from './xsave-layout.ts';
+import { writePkru } from './protection-keys.ts';
+import { compactedPkruOffset, XCR0, XSAVE_AVX_BYTES, XSAVE_AVX_OFFSET, XSAVE_LEGACY_BYTES, XSAVE_PKRU_BYTES, XSAVE_PKRU_OFFSET } from './xsave-layout.ts';
 
 const X87_BYTES = 24;
 const X87_STACK_OFFSET = 32;
@@ -42,6 +43,7 @@ function componentsInUse(cpu: X86Context): number {
   let bits = isX87InUse(cpu) ? XCR0.X87 : 0;
   if (!isZero(cpu, 'xmm', bytes) || word(cpu, WORD.mxcsr) !== MXCSR_RESET) bits |= XCR0.SSE;
   if (!isZero(cpu, 'ymmHigh', bytes)) bits |= XCR0.AVX;
+  if (word(cpu, WORD.pkru) !== 0) bits |= XCR0.PKRU;
   return bits;
 }
 
@@ -95,6 +97,18 @@ function requested(cpu: X86Context, linear: number): number {
   return word(cpu, WORD.gpr + 2 * RAX) & word(cpu, WORD.xcr0);
 }
 
+/** Where PKRU begins, with `components` in the area. */
+const pkruOffset = (isCompacted: boolean, components: number): number => (isCompacted ? compactedPkruOffset(components) : XSAVE_PKRU_OFFSET);
+
+const pkru = new DataView(new ArrayBuffer(XSAVE_PKRU_BYTES));
+const pkruBytes = new Uint8Array(pkru.buffer);
+
+function putPkru(cpu: X86Context, linear: number): boolean {
+  pkru.setUint32(0, word(cpu, WORD.pkru), true);
+  pkru.setUint32(4, 0, true);
+  return writeBytes(cpu, linear, pkruBytes, currentPrivilege(cpu));
+}
+
 export const XSAVE_FORM = { XSAVE: 0, XSAVEOPT: 1, XSAVEC: 2 } as const;
 
 function xsave(cpu: X86Context, form: number, wide: number): number {
@@ -105,12 +119,15 @@ function xsave(cpu: X86Context, form: number, wide: number): number {
   const used = componentsInUse(cpu);
   const store = form === XSAVE_FORM.XSAVE ? asked : asked & used;
   if (!probe(cpu, linear, XSAVE_LEGACY_BYTES + ((store & XCR0.AVX) !== 0 ? XSAVE_AVX_BYTES : 0), ACCESS.WRITE, privilege)) return 1;
+  const pkruAt = linear + pkruOffset(form === XSAVE_FORM.XSAVEC, asked);
+  if ((store & XCR0.PKRU) !== 0 && !probe(cpu, pkruAt, XSAVE_PKRU_BYTES, ACCESS.WRITE, privilege)) return 1;
   if (!readBytes(cpu, linear + HEADER_OFFSET, image.subarray(HEADER_OFFSET, HEADER_OFFSET + 16), privilege)) return 1;
   if ((store & XCR0.X87) !== 0 && !putX87(cpu, linear, wide !== 0)) return 1;
   const withMxcsr = form === XSAVE_FORM.XSAVEC ? (store & XCR0.SSE) !== 0 : (asked & (XCR0.SSE | XCR0.AVX)) !== 0;
   if (withMxcsr && !putMxcsr(cpu, linear)) return 1;
   if ((store & XCR0.SSE) !== 0 && !putVector(cpu, linear, 'xmm', XMM_OFFSET)) return 1;
   if ((store & XCR0.AVX) !== 0 && !putVector(cpu, linear, 'ymmHigh', XSAVE_AVX_OFFSET)) return 1;
+  if ((store & XCR0.PKRU) !== 0 && !putPkru(cpu, pkruAt)) return 1;
   if (form === XSAVE_FORM.XSAVEC) {
     data.setUint32(HEADER_OFFSET, store, true);
     data.setUint32(HEADER_OFFSET + 4, 0, true);
@@ -148,6 +165,8 @@ function xrstor(cpu: X86Context, wide: number): number {
   const load = asked & data.getUint32(HEADER_OFFSET, true);
   const clear = asked & ~load;
   if ((load & XCR0.AVX) !== 0 && !readBytes(cpu, linear + XSAVE_AVX_OFFSET, image.subarray(XSAVE_AVX_OFFSET), privilege)) return 1;
+  const pkruAt = linear + pkruOffset(isCompacted, data.getUint32(HEADER_OFFSET + 8, true));
+  if ((load & XCR0.PKRU) !== 0 && !readBytes(cpu, pkruAt, pkruBytes, privilege)) return 1;
   const mxcsr = data.getUint32(MXCSR_OFFSET, true);
   const loadsMxcsr = isCompacted ? (load & XCR0.SSE) !== 0 : (asked & (XCR0.SSE | XCR0.AVX)) !== 0;
   if (loadsMxcsr && (mxcsr & ~MXCSR_MASK) !== 0) return gp(cpu);
@@ -161,6 +180,8 @@ function xrstor(cpu: X86Context, wide: number): number {
     if ((load & bit) !== 0) loadVector(cpu, field, offset);
     else if ((clear & bit) !== 0) cpu.bytes.fill(0, fieldAt(cpu, field), fieldAt(cpu, field) + vectors);
   }
+  if ((load & XCR0.PKRU) !== 0) writePkru(cpu, pkru.getUint32(0, true));
+  else if ((clear & XCR0.PKRU) !== 0) writePkru(cpu, 0);
   return 0;
 }
 

@@ -358,9 +358,10 @@ test('firmware is mapped at the reset vector and below 1 MiB', async () => {
     (guest) => {
       const { memory, start } = guest;
       seen = [start, memory.read8(gpa(0xfffffff0)), memory.read8(gpa(0xffff0)), memory.read8(gpa(0xe0000)), memory.read8(gpa(0xfffc0000))];
-      return powerOff(guest);
+      guest.ports.writePort(0xcf9, 1, 6);
+      return SLICE;
     },
-    { kernel: undefined, bios },
+    { kernel: undefined, bios, noReboot: true },
   );
   m.start();
   await m.waitForExit();

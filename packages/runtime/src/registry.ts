@@ -1,7 +1,10 @@
 // The one file that names concrete things: accelerators and guest architectures. (The board is the machine package's, until there is a second.)
 
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Accelerator } from '@anillo/accel/accelerator';
 import { AnilloError } from '@anillo/base/anillo-error';
+import { RuntimeStore } from '@anillo/host-node/runtime-store';
 import { CPU_MODEL_NAMES, type CpuModel, DEFAULT_CPU_MODEL, isCpuFeature, parseCpuModel } from '@anillo/isa-x86/cpu-model';
 import { TSC_HZ } from '@anillo/isa-x86/time-stamp-counter';
 
@@ -44,11 +47,16 @@ export function acceleratorTier(name: string): 'jit' | 'interp' {
   throw new AnilloError('BAD_OPTION', `There is no accelerator "${name}"; choose one of ${ACCELERATORS.join(', ')}.`);
 }
 
+/** What the translator's runtime module is generated from. */
+const GENERATOR_SOURCES = ['@anillo/base/struct', '@anillo/ir/ops', '@anillo/codegen/emit', '@anillo/isa-x86/frontend', '@anillo/accel-wasm/memory-plan'].map((module) =>
+  dirname(fileURLToPath(import.meta.resolve(module))),
+);
+
 /** Loaded when a machine is made, so that errors in options and files come at once. */
 export async function createAccelerator(): Promise<Accelerator> {
   const [{ createWasmAccelerator }, { X86 }] = await Promise.all([
     import('@anillo/accel-wasm/wasm-accelerator'),
     import('@anillo/isa-x86/frontend'),
   ]);
-  return createWasmAccelerator(X86, { cpuConfig: (text) => ({ model: parseCpu(text) }) });
+  return createWasmAccelerator(X86, { cpuConfig: (text) => ({ model: parseCpu(text) }), runtimeStore: new RuntimeStore(GENERATOR_SOURCES) });
 }

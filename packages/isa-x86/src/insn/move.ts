@@ -75,7 +75,7 @@ function pop(c: Lift): void {
 function pushAll(c: Lift): void {
   const bits = c.d.operandSize;
   const size = bits / 8;
-  for (let n = 0; n < 8; n++) c.probeWrite(c.stackAddress(-size * (n + 1), size, true), bits);
+  // Pushes done before one faults stay in memory.
   for (let n = 0; n < 8; n++) c.store(c.stackAddress(-size * (n + 1), size, true), bits, c.reg(n, bits));
   c.moveStack(-8 * size);
 }
@@ -173,7 +173,7 @@ export const MOVE_ROWS: readonly Row[] = [
   insn('B8+r', 'mov Zv,Iv', undefined, mov),
   insn('C6 /0', 'mov Eb,Ib', undefined, mov),
   insn('C7 /0', 'mov Ev,Iz', undefined, mov),
-  insn('0F C3', 'movnti My,Gy', 'sse2', mov),
+  insn('NP 0F C3', 'movnti My,Gy', 'sse2', mov),
   insn('NFx 0F38 F0', 'movbe Gv,Mv', 'movbe', movbe),
   insn('NFx 0F38 F1', 'movbe Mv,Gv', 'movbe', movbe),
   insn('8D', 'lea Gv,M', undefined, lea),
@@ -186,7 +186,7 @@ export const MOVE_ROWS: readonly Row[] = [
   insn('lock 87', 'xchg Ev,Gv', undefined, xchg),
   insn('90+r', 'xchg Zv,rAX', undefined, xchg),
   insn('F3 90', 'pause', undefined, (c) => (c.d.rex & 1 ? xchgR8(c) : undefined)),
-  insn('NFx 90', 'nop', undefined, (c) => (c.d.rex & 1 ? xchgR8(c) : undefined)),
+  ...['NFx 90', 'F2 90'].map((encoding) => insn(encoding, 'nop', undefined, (c) => (c.d.rex & 1 ? xchgR8(c) : undefined))),
   ...CC_NAMES.flatMap((cc, i) => [
     insn(`0F ${hex(0x40 + i)}`, `cmov${cc} Gv,Ev`, 'cmov', (c) => cmov(c, i)),
     insn(`0F ${hex(0x90 + i)}`, `set${cc} Eb`, undefined, (c) => c.write(0, c.condition(i))),

@@ -29,7 +29,7 @@ const H = {
   rdtsc: traps('rdtsc', 0), rdtscp: traps('rdtscp', 0), rdpmc: traps('rdpmc', 0), umip: traps('umip', 0), loadGdt: traps('loadGdt', 0), loadIdt: traps('loadIdt', 0),
   storeTable: traps('storeTable', 1), lldt: traps('lldt', 1), ltr: traps('ltr', 1), storeSelector: traps('storeSelector', 1), loadSegment: traps('loadSegment', 2),
   lar: traps('lar', 0), lsl: traps('lsl', 0), verify: traps('verify', 1), swapgs: traps('swapgs', 0), readBase: traps('readBase', 1), writeBase: traps('writeBase', 1),
-  random: helper('random', 0), hypercall: helper('hypercall', 0), cpuid: helper('cpuid', 0), rdmsr: traps('rdmsr', 0), wrmsr: traps('wrmsr', 0),
+  random: helper('random', 0), hypercall: helper('hypercall', 0), rdpkru: traps('rdpkru', 0), wrpkru: traps('wrpkru', 0), cpuid: helper('cpuid', 0), rdmsr: traps('rdmsr', 0), wrmsr: traps('wrmsr', 0),
 } as const;
 
 export const SYSTEM_HELPERS: readonly Helper[] = Object.values(H);
@@ -211,7 +211,7 @@ function arpl(c: Lift): void {
   const old = c.to32(c.read(0));
   const rpl = b.and(c.to32(c.read(1)), b.i32(3));
   const raised = b.temp('i32', b.ltU(b.and(old, b.i32(3)), rpl));
-  c.write(0, b.select(b.get(raised), b.or(b.and(old, b.i32(0xfffc)), rpl), old));
+  b.if(b.get(raised), () => c.write(0, b.or(b.and(old, b.i32(0xfffc)), rpl)));
   c.changeFlags(EFLAG.ZF, b.shl(b.get(raised), b.i32(6)));
 }
 
@@ -282,9 +282,11 @@ function wrmsr(c: Lift): void {
   call(c, H.wrmsr);
   c.endBlock(true);
 }
+/** Under EFLAGS.TF the single-step trap ends the halt before it has begun. */
 function hlt(c: Lift): void {
   call(c, H.hlt);
-  c.exit(EXIT.HALT);
+  if ((c.mode & MODE.STEP) !== 0) c.endBlock();
+  else c.exit(EXIT.HALT);
 }
 function invlpg(c: Lift): void {
   c.b.set(X0, c.sum(c.linear(c.segment, c.effectiveAddress(), 1, false)));
@@ -421,6 +423,8 @@ export const SYSTEM_ROWS: readonly Row[] = [
   insn('F3 0F C7 /7 reg', 'rdpid', 'rdpid', rdpid),
   insn('NP 0F 01 =C1', 'vmcall', 'hypervisor', vmcall),
   insn('NP 0F 01 =D9', 'vmmcall', 'hypervisor', vmcall),
+  insn('NP 0F 01 =EE', 'rdpkru', 'pku', (c) => call(c, H.rdpkru)),
+  insn('NP 0F 01 =EF', 'wrpkru', 'pku', (c) => (call(c, H.wrpkru), c.endBlock(true))),
   insn('F4', 'hlt', undefined, hlt),
 ];
 

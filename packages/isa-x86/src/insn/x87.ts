@@ -58,15 +58,11 @@ function loadOperand(c: Lift, bits: Bits): void {
   if (high) b.set(X64_HIGH[0], high);
 }
 
-/** #AC before anything has changed; the store itself comes too late for that. */
-function checkAlignment(c: Lift, a: Address, byteCount: number): void {
-  if (c.mode & MODE.ALIGN) c.b.raiseIf(c.b.and(c.b.wrap(c.sum(a)), c.b.i32(byteCount - 1)), TRAP.AC0);
-}
-
 function probeOperand(c: Lift, bits: Bits): Address {
   callPending(c);
   const a = c.memory(bits / 8, true);
-  checkAlignment(c, a, bits === 80 ? 8 : bits / 8);
+  // #AC before anything has changed; the store itself comes too late for that.
+  c.checkAlignment(a, bits === 80 ? 8 : bits / 8);
   c.probeWrite(a, bits === 80 ? 64 : bits);
   if (bits === 80) c.probeWrite(c.offset(a, 8), 16);
   return a;
@@ -237,7 +233,7 @@ function image(c: Lift, name: X87HelperName, registerBytes: number, write: boole
   const isProtected = (c.mode & MODE.PROTECTED) !== 0;
   if (!write) callPending(c);
   const a = c.memory((wide ? 28 : 14) + registerBytes, write);
-  checkAlignment(c, a, wide ? 4 : 2);
+  c.checkAlignment(a, wide ? 4 : 2);
   b.set(X64[0], c.sum(a));
   b.call(X87_CALLEES[name], [b.i32((wide ? IMAGE_FORMAT.WIDE : 0) | (isProtected ? IMAGE_FORMAT.PROTECTED : 0))]);
 }

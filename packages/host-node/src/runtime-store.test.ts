@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { RuntimeStore } from './runtime-store.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'anillo-store-'));
+const sources = join(folder, 'sources');
+const home = process.env.XDG_CACHE_HOME;
+process.env.XDG_CACHE_HOME = folder;
+after(() => {
+  process.env.XDG_CACHE_HOME = home;
+  if (home === undefined) delete process.env.XDG_CACHE_HOME;
+  rmSync(folder, { recursive: true });
+});
+
+const runtime = { bytes: Uint8Array.of(0, 97, 115, 109), opcodes: new Map([['i32.add', 7], ['jump', 8]]) };
+
+test('what was saved is loaded, until the file is damaged or the sources change', async () => {
+  mkdirSync(sources);
+  writeFileSync(join(sources, 'a.ts'), 'one');
+  assert.equal(new RuntimeStore([sources]).load(), undefined);
+  new RuntimeStore([sources]).save(runtime);
+  assert.deepEqual(new RuntimeStore([sources]).load(), runtime);
+
+  const file = join(folder, 'anillo', 'runtime', readdirSync(join(folder, 'anillo', 'runtime'))[0] as string);
+  const bytes = readFileSync(file);
+  bytes[bytes.length - 1] ^= 1;
+  writeFileSync(file, bytes);
+  assert.equal(new RuntimeStore([sources]).load(), undefined);
+  writeFileSync(file, bytes.subarray(0, 20));
+  assert.equal(new RuntimeStore([sources]).load(), undefined);
+
+  new RuntimeStore([sources]).save(runtime);
+  writeFileSync(join(sources, 'a.ts'), 'other');
+  assert.equal(new RuntimeStore([sources]).load(), undefined);
+});
+
+test('a folder that cannot be written is no error', () => {
+  process.env.XDG_CACHE_HOME = join(sources, 'a.ts');
+  new RuntimeStore([sources]).save(runtime);
+  assert.equal(new RuntimeStore([sources]).load(), undefined);
+  process.env.XDG_CACHE_HOME = folder;
+});
