@@ -59,7 +59,7 @@ export class MemoryMiss {
     const low = this.#words[(state + at.accessAddress) >>> 2] as number;
     const high = this.#words[(state + at.accessAddress + 4) >>> 2] as number;
     const into = this.#into;
-    if (!cpu.translate(isWrite ? ACCESS.WRITE : ACCESS.READ, into)) return MISS_RESULT.LEAVE;
+    if (!cpu.translate(isWrite ? ACCESS.WRITE : ACCESS.READ, into, byteCount)) return MISS_RESULT.LEAVE;
     const watched = this.#p.watchpoints.isActive && this.#p.watchpoints.pageHas(low, high);
     if (watched && (kind & ACCESS_KIND.PROBE) === 0 && this.#p.watchpoints.hit(low, high, byteCount, isWrite)) return this.#leave(EXIT.DEBUG);
     const gpaPage = into.gpa - (into.gpa % 4096);

@@ -130,7 +130,7 @@ this.#runtime = this.#loadRuntime(plan);
   #cpuPorts(id: number, state: number, tlb: VcpuTlb): VcpuPorts {
     const { ports } = this.#config;
     const { memory } = this;
-    const { buffer } = this.#parts;
+    const { buffer, cache } = this.#parts;
     const words = new Uint32Array(buffer);
     const tlbWord = (state + VcpuHeader.offset.tlb) >>> 2;
     const spaceWord = (state + VcpuHeader.offset.tlbSpace) >>> 2;
@@ -143,7 +143,12 @@ this.#runtime = this.#loadRuntime(plan);
     return {
       buffer,
       state,
-      ramAt: (address, byteCount, write) => memory.offsetOf(address, byteCount, write),
+      ramAt: (address, byteCount, write) => {
+        const at = memory.offsetOf(address, byteCount, write);
+        // The caller is about to write there: code translated from it goes first.
+        if (write && at >= 0) cache.dropRange(at, byteCount);
+        return at;
+      },
       readPhysical: (address, byteCount) => ports.readMmio(address, byteCount),
       writePhysical: (address, byteCount, value) => ports.writeMmio(address, byteCount, value),
       readPort: (port, byteCount) => ports.readPort(port, byteCount),

@@ -20,6 +20,8 @@ const O = {
   add: opcodeOf('i32.add'),
   add64: opcodeOf('i64.add'),
   and64: opcodeOf('i64.and'),
+  shrU64: opcodeOf('i64.shr_u'),
+  eq64: opcodeOf('i64.eq'),
   extend: opcodeOf('i64.extend_i32_u'),
   and: opcodeOf('i32.and'),
   gtU: opcodeOf('i32.gt_u'),
@@ -234,6 +236,7 @@ class SlowFunction {
     f.i32(4096 - byteCount);
     f.op(O.gtU);
     f.ifRarely();
+    this.#refuseHole(byteCount);
     if (this.#op.kind !== 'load') {
       this.#probeFirstByte();
       this.#probeNextPage(byteCount);
@@ -249,6 +252,34 @@ class SlowFunction {
       f.memory(this.#op.loadOpcode, SPLIT_BUFFER);
     }
     this.#return(0);
+    f.end();
+  }
+
+  /**
+   * Where 48-bit addresses have their hole, an access that reaches into it is refused for its last byte, before either page is looked at. Other
+   * addresses there are in no guest's reach, or fault alike.
+   */
+  #refuseHole(byteCount: number): void {
+    const f = this.#f;
+    const pushLast = (): void => {
+      f.get(VA);
+      f.i64(byteCount - 1, 0);
+      f.op(O.add64);
+    };
+    pushLast();
+    f.i64(47, 0);
+    f.op(O.shrU64);
+    f.i64(1, 0);
+    f.op(O.eq64);
+    f.ifRarely();
+    if (this.#op.kind === 'load') {
+      const fault = this.#e.scratch('i32', 8);
+      this.#call('i32.load8_u', pushLast);
+      f.set(fault);
+      f.set(this.#e.scratch('i32', 7));
+      f.get(fault);
+    } else this.#call('probe_write8', pushLast);
+    this.#returnIfFault();
     f.end();
   }
 

@@ -115,9 +115,9 @@ export interface GuestCpu {
   reset(): void;
   /**
    * Translates a linear address for the present privilege. False: the fault has been recorded (see `deliver`).
-   * `linear` is read from the header's `accessAddress`.
+   * `linear` is read from the header's `accessAddress`; `byteCount` (default 1) says how long the access is, for data breakpoints.
    */
-  translate(access: Access, into: Translation): boolean;
+  translate(access: Access, into: Translation, byteCount?: number): boolean;
   /** As translate, for a debugger: records no fault, sets no accessed or dirty bit, and ignores privilege. */
   probe(access: Access, into: Translation): boolean;
   /** Lifts the block at the present `pc`; undefined: nothing there can be fetched, and the fault has been recorded. */

@@ -149,7 +149,10 @@ test('firmware moves the power management block, and the tables say where it is'
   pc.writePort(0x510, 2, entry.readUInt16BE(4));
   const tables = read(entry.readUInt32BE());
   const fadt = tables.indexOf('FACP');
-  assert.deepEqual([56, 64, 76, 80].map((at) => tables.readUInt32LE(fadt + at)), [0xb000, 0xb004, 0xb008, 0xb020]);
+  assert.deepEqual(
+    [56, 64, 76, 80].map((at) => tables.readUInt32LE(fadt + at)),
+    [0xb000, 0xb004, 0xb008, 0xb020],
+  );
   pc.writePort(0x604, 2, 0x2000);
   assert.deepEqual(log, []);
   pc.writePort(0xb004, 2, 0x2000);

@@ -20,7 +20,20 @@ function typeOf(address: number): number {
 }
 
 test('memory is write-back, devices are uncacheable, firmware is write-protected', () => {
-  const expected = [[0, 6], [0x9ffff, 6], [0xa0000, 0], [0xbffff, 0], [0xc0000, 5], [0xfffff, 5], [0x100000, 6], [0xbfffffff, 6], [0xc0000000, 0], [0xfee00000, 0], [0xffffffff, 0], [0x100000000, 6]];
+  const expected = [
+    [0, 6],
+    [0x9ffff, 6],
+    [0xa0000, 0],
+    [0xbffff, 0],
+    [0xc0000, 5],
+    [0xfffff, 5],
+    [0x100000, 6],
+    [0xbfffffff, 6],
+    [0xc0000000, 0],
+    [0xfee00000, 0],
+    [0xffffffff, 0],
+    [0x100000000, 6],
+  ];
   for (const [address, type] of expected) assert.equal(typeOf(address as number), type, (address as number).toString(16));
   assert.equal(MEMORY_TYPE_REGISTERS.at(-1)?.low, 0xc06);
 });

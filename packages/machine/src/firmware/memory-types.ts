@@ -6,7 +6,14 @@ import { FOUR_GIB, PC_MEMORY } from '../boards/memory-map.ts';
 
 type ModelRegister = NonNullable<CpuStart['modelRegisters']>[number];
 
-const MSR = { PHYS_BASE0: 0x200, PHYS_MASK0: 0x201, FIX64K_00000: 0x250, FIX16K_80000: 0x258, FIX4K_C0000: 0x268, DEF_TYPE: 0x2ff } as const;
+const MSR = {
+  PHYS_BASE0: 0x200,
+  PHYS_MASK0: 0x201,
+  FIX64K_00000: 0x250,
+  FIX16K_80000: 0x258,
+  FIX4K_C0000: 0x268,
+  DEF_TYPE: 0x2ff,
+} as const;
 const TYPE = { UNCACHEABLE: 0, WRITE_PROTECTED: 5, WRITE_BACK: 6 } as const;
 /** Variable and fixed ranges are in force. */
 const ENABLED = 0xc00;
