@@ -1,6 +1,7 @@
 // One machine in the foreground: its serial ports, the escape keys, signals, the debugger, and the status with which the process ends.
 
 import { constants } from 'node:os';
+import type { TraceChoice } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
 import type { CharBackend } from '@anillo/devices/device';
 import { CharFile } from '@anillo/host-node/char-file';
@@ -17,6 +18,8 @@ export interface SessionOptions {
   /** "stdio", "file:PATH" or "none", COM1 first. */
   readonly serial: readonly string[];
   readonly gdb?: string;
+  /** What to tell on the error output. */
+  readonly trace?: TraceChoice;
   readonly stats?: boolean;
   /** The end of piped input is typed to the guest as Ctrl-D. */
   readonly endOfInput?: boolean;
@@ -85,6 +88,7 @@ async function startHeld(machine: Machine, listen: string): Promise<GdbServer> {
 
 /** Runs the machine to its end. AnilloError for what the options got wrong, before the guest runs. */
 export async function runSession(options: SessionOptions): Promise<number> {
+  const trace = options.trace === undefined ? undefined : { ...options.trace, line: (text: string) => complain(`${text}\n`) };
   let machine: Machine | undefined;
   let signalStatus: number | undefined;
   const quit = (): void => void machine?.stop();
@@ -100,7 +104,7 @@ export async function runSession(options: SessionOptions): Promise<number> {
   let gdb: GdbServer | undefined;
   let firstInstructionMs: number | undefined;
   try {
-    machine = await Machine.create({ ...options.machine, serial: ports.backends });
+    machine = await Machine.create({ ...options.machine, trace, serial: ports.backends });
     if (signalStatus !== undefined) return signalStatus;
     ports.stdio?.open();
     if (options.gdb === undefined) machine.start();

@@ -1,5 +1,6 @@
 // `anillo run`: its options, and what it does with them.
 
+import { parseTraceCategories } from '@anillo/accel/trace';
 import { type DefaultGuest, fetchGuest } from './default-guest/fetch-guest.ts';
 import { parseDevice } from './device-options.ts';
 import { runSession } from './machine-session.ts';
@@ -20,6 +21,7 @@ export const RUN_OPTIONS = {
   serial: { argument: 'PORT', help: 'stdio, file:FILE or none. Default: stdio. Again for the second port.', repeatable: true },
   device: { argument: 'NAME', help: 'Adds a device: isa-debug-exit[,iobase=N,iosize=N] or pc-testdev.', repeatable: true },
   gdb: { argument: 'HOST:PORT', help: "Serves gdb's remote protocol there; the guest waits for it." },
+  trace: { argument: 'LIST', help: 'Tells on the error output what happens: traps, interrupts, exits, blocks, ports, mmio\n(several with commas).' },
   stats: { help: "Prints the engine's counters at the end." },
   help: { short: '-h', help: 'This text.' },
 } as const;
@@ -84,6 +86,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     return 0;
   }
   const devices = Object.assign({}, ...(values.device ?? []).map(parseDevice));
+  const trace = values.trace === undefined ? undefined : parseTraceCategories(values.trace);
   const { isDefault, ...boot } = await bootOptions(values);
   return runSession({
     machine: {
@@ -96,6 +99,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     },
     serial: values.serial ?? ['stdio'],
     gdb: values.gdb,
+    trace,
     stats: values.stats,
     endOfInput: isDefault,
   });

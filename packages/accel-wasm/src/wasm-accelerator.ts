@@ -1,6 +1,7 @@
 // The translator as an accelerator: one WebAssembly memory a machine, the runtime module of the front end, vCPUs over it.
 
 import type { AcceleratedVm, Accelerator, BoardPorts, Vcpu, VmConfig } from '@anillo/accel/accelerator';
+import type { Trace } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { BlockEncoder } from '@anillo/codegen/bytecode';
 import { buildRuntime, type Runtime } from '@anillo/codegen/runtime-module';
@@ -28,6 +29,7 @@ export interface VmParts {
   readonly memory: GuestMemory;
   readonly ports: BoardPorts;
   readonly cache: TranslationCache;
+  readonly trace: Trace | undefined;
   /** Is the page at a guest-physical address RAM? */
   isWritable(address: number): boolean;
 }
@@ -82,6 +84,7 @@ this.#runtime = this.#loadRuntime(plan);
       memory,
       ports: config.ports,
       cache,
+      trace: config.trace,
       isWritable: (address) => memory.offsetOf(address - (address % 4096), 4096, true) >= 0,
     };
   }

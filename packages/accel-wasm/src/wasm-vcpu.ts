@@ -9,6 +9,7 @@
 //       -> HALT ... reasons of `exit` terminals
 
 import type { CpuStart, Vcpu, VcpuDebug, VcpuExit, VcpuStats } from '@anillo/accel/accelerator';
+import type { Trace } from '@anillo/accel/trace';
 import { ACCESS, EXIT, type CodeSource, type GuestCpu, type Translation } from '@anillo/ir/frontend';
 import type { Block } from '@anillo/ir/block';
 import { Builder } from '@anillo/ir/builder';
@@ -32,6 +33,8 @@ const BLOCK_INSNS = 48;
 
 /** Stands where a debugger has set a breakpoint: leaves at once. */
 const STOP: Block = new Builder().finish({ kind: 'exit', delta: 0, reason: EXIT.DEBUG }, { byteCount: 1, insnCount: 1, pcBits: 64 });
+
+const hex = (value: bigint): string => `0x${value.toString(16)}`;
 
 export interface VcpuParts {
   readonly id: number;
@@ -57,6 +60,7 @@ export class WasmVcpu implements Vcpu {
   readonly #into: Translation = { gpa: 0, grants: 0, isLarge: false, isGlobal: false };
   readonly #breakpoints = new Set<bigint>();
   readonly #exits: Record<string, number> = {};
+  readonly #trace: Trace | undefined;
   readonly #pcAt: number;
   readonly #codeBaseAt: number;
   readonly #accessAt: number;
@@ -69,6 +73,7 @@ export class WasmVcpu implements Vcpu {
   constructor(parts: VcpuParts) {
     this.#p = parts;
     this.id = parts.id;
+    this.#trace = parts.vm.trace;
     const { buffer } = parts.vm;
     this.#view = VcpuHeader.view(buffer, parts.state);
     this.#words = new Uint32Array(buffer);
@@ -154,6 +159,7 @@ export class WasmVcpu implements Vcpu {
     const { cpu } = this.#p;
     if (cpu.canTakeNmi()) {
       this.#halted = false;
+      if (this.#trace?.interrupts === true) this.#trace.line(`NMI at ${hex(this.#linearPc())}`);
       if (!cpu.interrupt(-1)) return this.#shutdown();
     }
     const pending = controller.isPending();
@@ -163,6 +169,7 @@ export class WasmVcpu implements Vcpu {
       if (vector >= 0) {
         this.#halted = false;
         this.#count('interrupt');
+        if (this.#trace?.interrupts === true) this.#trace.line(`interrupt ${hex(BigInt(vector))} at ${hex(this.#linearPc())}`);
         if (!cpu.interrupt(vector)) return this.#shutdown();
       }
       this.#view.pending = controller.isPending() ? 1 : 0;
@@ -177,6 +184,11 @@ export class WasmVcpu implements Vcpu {
 
   #count(reason: string): void {
     this.#exits[reason] = (this.#exits[reason] ?? 0) + 1;
+    if (this.#trace?.exits === true) this.#trace.line(`exit ${reason} at ${hex(this.#linearPc())}`);
+  }
+
+  #tellTrap(): void {
+    if (this.#trace?.traps === true) this.#trace.line(`trap ${this.#p.cpu.describeTrap?.() ?? ''}`);
   }
 
   /** The dispatcher until the budget is used up or something is to be reported. */
@@ -225,6 +237,7 @@ export class WasmVcpu implements Vcpu {
     const view = this.#view;
     if (view.trapped !== 0) {
       this.#count('trap');
+      this.#tellTrap();
       view.trapped = 0;
       return this.#p.cpu.deliver() ? undefined : this.#shutdown();
     }
@@ -325,6 +338,7 @@ export class WasmVcpu implements Vcpu {
       const made = this.#lift(hostAddress, mode, maxInsns);
       if (made === undefined) return this.#fetchFault();
       // Not optimised: most blocks run too seldom to repay the passes; hot ones are lifted again and compiled.
+      if (this.#trace?.blocks === true) this.#trace.line(`block at ${hex(this.#linearPc())}, ${made.block.byteCount} bytes, ${made.block.insnCount} instructions`);
       const record = cache.insert(made.block, hostAddress, mode, maxInsns === 1 ? 0 : this.#p.hotAt, made.guard);
       if (maxInsns === 1) this.#isolated = record;
     }
@@ -344,6 +358,7 @@ export class WasmVcpu implements Vcpu {
 
   #fetchFault(): boolean {
     this.#count('fetchFault');
+    this.#tellTrap();
     this.#view.trapped = 0;
     return this.#p.cpu.deliver();
   }

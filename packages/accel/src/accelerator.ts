@@ -2,6 +2,7 @@
 // Threads: with one vCPU everything runs on the caller's thread, in slices; an accelerator with threads of its own posts to the host thread.
 
 import type { GuestMemory } from '@anillo/memory/guest-memory';
+import type { Trace } from './trace.ts';
 
 /** What the board answers to vCPUs. Called synchronously, from the thread on which `run` was called. */
 export interface BoardPorts {
@@ -104,6 +105,8 @@ export interface VmConfig {
   readonly ports: BoardPorts;
   /** 'jit' or 'interp' for the translator. */
   readonly tier: 'jit' | 'interp';
+  /** The accelerator tells traps, interrupts, exits and blocks; the machine ports and mmio. */
+  readonly trace?: Trace;
 }
 
 export interface AcceleratedVm {

@@ -124,6 +124,8 @@ export interface GuestCpu {
   lift(source: CodeSource): Block | undefined;
   /** Delivers what has trapped (the recorded fault, or trap code and `pc` from the header). False: shutdown (triple fault). */
   deliver(): boolean;
+  /** What `deliver` is about to deliver, for people: "#PF(0x4) at 0x401000, address 0x8". */
+  describeTrap?(): string;
   /** Would the guest take an interrupt now (enabled, not in a shadow)? */
   canInterrupt(): boolean;
   /** Are interrupts held off for exactly one instruction? Clears that; the vCPU loop then runs one instruction. */

@@ -61,6 +61,17 @@ const FIXED: Readonly<Record<string, readonly [number, OperandSize]>> = {
 const SIZES: Readonly<Record<string, OperandSize>> = { b: 8, w: 16, d: 32, q: 64, t: 80, v: 'v', y: 'y', z: 'z', x: 'x', dq: 128, qq: 256, p: 'p', '': 0 };
 const MODRM_KINDS = 'EGMRSCDVWUPQN';
 
+const parsed = new Map<string, Operand>();
+
+function operand(text: string): Operand {
+  let found = parsed.get(text);
+  if (found === undefined) {
+    found = parseOperand(text);
+    parsed.set(text, found);
+  }
+  return found;
+}
+
 function parseOperand(text: string): Operand {
   const fixed = FIXED[text];
   if (fixed) return { kind: 'fixed', size: fixed[1], register: fixed[0] };
@@ -73,10 +84,14 @@ function parseOperand(text: string): Operand {
 const PREFIX_MASK: Readonly<Record<string, number>> = { NP: 1, '66': 2, F3: 4, F2: 8, NFx: 3 };
 const MAPS: Readonly<Record<string, 0 | 1 | 2 | 3>> = { '0F': 1, '0F38': 2, '0F3A': 3 };
 
+const HEX = '0123456789ABCDEF';
+/** Two hexadecimal digits, perhaps with `+r`. */
+const isByte = (token: string): boolean => (token.length === 2 || token.endsWith('+r')) && HEX.includes(token[0] as string) && HEX.includes(token[1] as string);
+
 /** Makes a row. Example: `insn('F3 0F B8 /r', 'popcnt Gv,Ev', 'popcnt', (c) => ...)`. */
 export function insn(encoding: string, text: string, feature: Feature | undefined, lift: (c: Lift) => void): Row {
   const [mnemonic, operandText = ''] = text.split(' ') as [string, string?];
-  const operands = operandText === '' ? [] : operandText.split(',').map(parseOperand);
+  const operands = operandText === '' ? [] : operandText.split(',').map(operand);
   const row = {
     encoding, mnemonic, operands, feature, lift,
     map: 0 as 0 | 1 | 2 | 3, vex: false, opcode: -1, plusRegister: false, hasModrm: operands.some((o) => MODRM_KINDS.includes(o.kind)),
@@ -85,16 +100,19 @@ export function insn(encoding: string, text: string, feature: Feature | undefine
   if (operands.some((o) => o.kind === 'M')) row.formMask = 1;
   if (operands.some((o) => 'RUN'.includes(o.kind))) row.formMask = 2;
   const tokens = encoding.split(' ');
+  // The opcode is the last token that is a byte; bytes before it are prefixes and maps.
+  let opcodeAt = tokens.length - 1;
+  while (opcodeAt >= 0 && !isByte(tokens[opcodeAt] as string)) opcodeAt--;
   for (const [i, token] of tokens.entries()) {
-    const before = row.opcode < 0;
-    const isLastByte = !tokens.slice(i + 1).some((t) => /^([0-9A-F]{2}(\+r)?|0F38|0F3A)$/.test(t));
-    if (token === 'VEX') row.vex = true;
-    else if (before && MAPS[token] !== undefined && !isLastByte) row.map = MAPS[token];
-    else if (before && PREFIX_MASK[token] !== undefined && !isLastByte) row.prefixMask = PREFIX_MASK[token];
+    const before = i < opcodeAt;
+    if (i === opcodeAt) { row.opcode = Number.parseInt(token, 16); row.plusRegister = token.endsWith('+r'); }
+    else if (token === 'VEX') row.vex = true;
+    else if (before && MAPS[token] !== undefined) row.map = MAPS[token];
+    else if (before && PREFIX_MASK[token] !== undefined) row.prefixMask = PREFIX_MASK[token];
     else if (token === 'W0' || token === 'W1') row.wMask = token === 'W0' ? 1 : 2;
     else if (token === 'L0' || token === 'L1') row.lMask = token === 'L0' ? 1 : 2;
     else if (token === '!64') row.codeMask = 3;
-    else if (token === '64' && before && !isLastByte) row.codeMask = 4;
+    else if (before && token === '64') row.codeMask = 4;
     else if (token === 'd64') row.default64 = true;
     else if (token === 'f64') row.force64 = true;
     else if (token === 'lock') row.lockable = true;
@@ -103,7 +121,6 @@ export function insn(encoding: string, text: string, feature: Feature | undefine
     else if (token === 'mem' || token === 'reg') { row.formMask = token === 'mem' ? 1 : 2; row.hasModrm = true; }
     else if (token[0] === '/') { row.regMask = 1 << Number(token[1]); row.hasModrm = true; }
     else if (token[0] === '=') { row.modrm = Number.parseInt(token.slice(1), 16); row.hasModrm = true; }
-    else if (/^[0-9A-F]{2}(\+r)?$/.test(token)) { row.opcode = Number.parseInt(token, 16); row.plusRegister = token.endsWith('+r'); }
     else throw new TypeError(`unknown token ${token} in encoding ${encoding}`);
   }
   if (row.opcode < 0) throw new TypeError(`no opcode byte in encoding ${encoding}`);

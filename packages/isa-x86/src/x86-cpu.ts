@@ -7,6 +7,7 @@ import type { CpuModel } from './cpu-model.ts';
 import { architectureOf, dumpRegisters, readDebugRegister, writeDebugRegister } from './debug-registers.ts';
 import { settleNonCanonical } from './canonical-fault.ts';
 import { Decoder, type OpcodeTable } from './decode.ts';
+import { describeTrap } from './describe-trap.ts';
 import type { HelperMap, X86Context } from './helper-map.ts';
 import { BlockLifter } from './lift-block.ts';
 import { probeTranslation, translate } from './mmu.ts';
@@ -57,6 +58,10 @@ export class X86Cpu implements GuestCpu {
   deliver(): boolean {
     this.settleFault();
     return deliver(this.context);
+  }
+  describeTrap(): string {
+    this.settleFault();
+    return describeTrap(this.context);
   }
   canInterrupt(): boolean {
     return (word(this.context, WORD.flags) & EFLAG.IF) !== 0 && word(this.context, WORD.interruptShadow) === 0;

@@ -12,6 +12,7 @@
 // until its next timer or until an interrupt input goes up. Guest time stands still in every state but running.
 
 import type { AcceleratedVm, Accelerator, Vcpu, VcpuDebug, VcpuExit, VcpuStats } from '@anillo/accel/accelerator';
+import type { Trace } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { GuestClock } from '@anillo/devices/clock/guest-clock';
 import type { CharBackend } from '@anillo/devices/device';
@@ -23,6 +24,7 @@ import { type BootModule, type BootPlan, loadSegments } from './boot/load-plan.t
 import { MEMORY_TYPE_REGISTERS } from './firmware/memory-types.ts';
 import type { MachineExit } from './machine-exit.ts';
 import type { MachineHost } from './machine-host.ts';
+import { tracedPorts } from './traced-ports.ts';
 
 export interface MachineSpec {
   /** Exactly one of kernel and bios. */
@@ -45,6 +47,8 @@ export interface MachineSpec {
   readonly debugConsole?: CharBackend;
   readonly debugExit?: { readonly port: number; readonly byteCount: number };
   readonly testDevice?: boolean;
+  /** Tells what happens in the machine. */
+  readonly trace?: Trace;
 }
 
 export type MachineState = 'created' | 'running' | 'paused' | 'stopped';
@@ -110,7 +114,8 @@ export class Machine {
       this.#events(),
     );
     this.#plan = this.#makePlan();
-    this.#vm = accelerator.createVm({ regions: this.board.regions, cpuModel, ports: this.board, tier: spec.tier });
+    const ports = tracedPorts(this.board, spec.trace);
+    this.#vm = accelerator.createVm({ regions: this.board.regions, cpuModel, ports, tier: spec.tier, trace: spec.trace });
     this.board.attach(this.#vm.memory);
     this.#vcpu = this.#vm.createVcpu(0);
     this.debug = this.#makeDebug();

@@ -7,6 +7,7 @@
 //   const { reason, status } = await machine.waitForExit();
 
 import type { Accelerator, VcpuStats } from '@anillo/accel/accelerator';
+import type { Trace } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
 import type { CharBackend } from '@anillo/devices/device';
 import { createEventLoop } from '@anillo/host-node/event-loop';
@@ -44,6 +45,8 @@ export interface MachineOptions {
   readonly debugExit?: boolean | { readonly port: number; readonly byteCount: number };
   /** The device that kvm-unit-tests drive. */
   readonly testDevice?: boolean;
+  /** Tells what happens in the machine, a line an event: `{ traps: true, ports: true, line: console.error }`. */
+  readonly trace?: Trace;
 }
 
 export type SerialOption = 'stream' | 'none' | CharBackend;
@@ -98,6 +101,7 @@ export class Machine {
       debugConsole: options.debugConsole,
       debugExit: debugExit === true ? DEFAULT_DEBUG_EXIT : debugExit === false ? undefined : debugExit,
       testDevice: options.testDevice,
+      trace: options.trace,
     };
     return new Machine(new CoreMachine(spec, accelerator ?? (await createAccelerator()), nodeHost()), stream);
   }
