@@ -86,6 +86,8 @@ export class MemoryMiss {
 
   #storeBesideCode(kind: number, host: number, byteCount: number): number {
     const { cache, state } = this.#p;
+    const isStore = (kind & ACCESS_KIND.WRITE) !== 0;
+    if (isStore && this.#isUnchanged(host, byteCount)) return MISS_RESULT.DONE;
     if (cache.codePages.touches(host, byteCount)) {
       const page = (host & ~0xfff) >>> 0;
       if (!this.storeThrough) {
@@ -94,8 +96,15 @@ export class MemoryMiss {
       }
       if (!this.overwritten.includes(page)) this.overwritten.push(page);
     }
-    if (kind & ACCESS_KIND.WRITE) this.#bytes.copyWithin(host, state + at.accessData, state + at.accessData + byteCount);
+    if (isStore) this.#bytes.copyWithin(host, state + at.accessData, state + at.accessData + byteCount);
     return MISS_RESULT.DONE;
+  }
+
+  /** Would the store leave memory as it is? Then code there stays valid. */
+  #isUnchanged(host: number, byteCount: number): boolean {
+    const data = this.#p.state + at.accessData;
+    for (let i = 0; i < byteCount; i++) if (this.#bytes[host + i] !== this.#bytes[data + i]) return false;
+    return true;
   }
 
   /** Device memory: pieces of at most four bytes, in order of address. */

@@ -5,7 +5,7 @@ import { currentPrivilege, readLinear } from './linear-memory.ts';
 import { type Decoded, type Decoder, emptyDecoded } from './decode.ts';
 import type { X86Context } from './helper-map.ts';
 import { MODE } from './mode.ts';
-import { FS, NON_CANONICAL, RBP, RSP, VECTOR } from './state.ts';
+import { FS, NON_CANONICAL, RBP, RSP, TRAP, VECTOR } from './state.ts';
 import { setWord, signedField, word, WORD } from './state-words.ts';
 
 const LONGEST_INSTRUCTION = 15;
@@ -42,23 +42,34 @@ function wentThroughStack(cpu: X86Context, d: Decoded): boolean {
 
 const isStackOperand = (d: Decoded): boolean => d.mod !== 3 && d.segment < FS && (d.base === RSP || d.base === RBP);
 
-/** Replaces NON_CANONICAL by the vector that is due. Called when a fault is about to be delivered, before anything else. */
-export function settleNonCanonical(cpu: X86Context, decoder: Decoder): void {
-  if (word(cpu, WORD.faultVector) !== NON_CANONICAL || word(cpu, WORD.trapCode) !== 0) return;
-  let vector: number = VECTOR.GP;
-  // Only 64-bit code has such addresses, but for what system structures hold.
-  if ((word(cpu, WORD.mode) & MODE.CODE_SIZE) === 2) {
-    const pc = signedField(cpu, WORD.pc) + word(cpu, WORD.trapAt);
-    let count = 0;
-    while (count < LONGEST_INSTRUCTION) {
-      const byte = readLinear(cpu, pc + count, 1, currentPrivilege(cpu));
-      if (byte < 0) break;
-      bytes[count++] = byte;
-    }
-    const outcome = decoder.decode(bytes.subarray(0, count), 0, 64, false, decoded);
-    if (outcome === 'ok' && wentThroughStack(cpu, decoded)) vector = VECTOR.SS;
+/** The instruction that has faulted, into `decoded`. */
+function decodeFaulting(cpu: X86Context, decoder: Decoder): boolean {
+  const pc = signedField(cpu, WORD.pc) + word(cpu, WORD.trapAt);
+  let count = 0;
+  while (count < LONGEST_INSTRUCTION) {
+    const byte = readLinear(cpu, pc + count, 1, currentPrivilege(cpu));
+    if (byte < 0) break;
+    bytes[count++] = byte;
   }
-  setWord(cpu, WORD.faultVector, vector);
+  return decoder.decode(bytes.subarray(0, count), 0, 64, false, decoded) === 'ok';
+}
+
+/**
+ * Replaces NON_CANONICAL by the vector that is due, and #GP for a misaligned operand where its address was not canonical either. Called when a
+ * fault is about to be delivered, before anything else.
+ */
+export function settleNonCanonical(cpu: X86Context, decoder: Decoder): void {
+  const trapCode = word(cpu, WORD.trapCode);
+  const wasRecorded = trapCode === 0 && word(cpu, WORD.faultVector) === NON_CANONICAL;
+  if (!wasRecorded && trapCode !== TRAP.GP0) return;
+  // Only 64-bit code has such addresses, but for what system structures hold.
+  let isStack = false;
+  if ((word(cpu, WORD.mode) & MODE.CODE_SIZE) === 2 && decodeFaulting(cpu, decoder)) {
+    isStack = wasRecorded ? wentThroughStack(cpu, decoded) : isStackOperand(decoded) && !isCanonicalAddress(operandAddress(cpu, decoded));
+  }
+  // Reading the code may have recorded a fault in the place of the one at hand.
+  setWord(cpu, WORD.faultVector, isStack ? VECTOR.SS : VECTOR.GP);
   setWord(cpu, WORD.faultError, 0);
+  setWord(cpu, WORD.faultSoftware, 0);
   setWord(cpu, WORD.trapCode, 0);
 }

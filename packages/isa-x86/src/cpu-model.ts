@@ -45,7 +45,7 @@ const ALIASES: Readonly<Record<string, Feature>> = { 'sse4.1': 'sse4_1', 'sse4.2
 
 /** What a feature needs; taken away with it. */
 const NEEDS: readonly (readonly [Feature, Feature])[] = [
-  ['avx', 'xsave'], ['xsaveopt', 'xsave'], ['xsavec', 'xsave'], ['xgetbv1', 'xsave'], ['avx2', 'avx'], ['fma', 'avx'], ['f16c', 'avx'], ['invpcid', 'pcid'], ['pcid', 'lm'], ['pdpe1gb', 'lm'], ['syscall', 'lm'], ['bhi_ctrl', 'spec_ctrl'], ['pku', 'lm'], ['pku', 'xsave'], ['pks', 'lm'],
+  ['avx', 'xsave'], ['xsaveopt', 'xsave'], ['xsavec', 'xsave'], ['xgetbv1', 'xsave'], ['avx2', 'avx'], ['fma', 'avx'], ['f16c', 'avx'], ['pcid', 'lm'], ['pdpe1gb', 'lm'], ['syscall', 'lm'], ['bhi_ctrl', 'spec_ctrl'], ['pku', 'lm'], ['pku', 'xsave'], ['pks', 'lm'],
 ];
 
 const findFeature = (name: string): Feature | undefined => ALIASES[name] ?? FEATURES.find((f) => f === name || f === name.replaceAll('-', '_'));
@@ -65,7 +65,12 @@ export function cpuModel(name: string, plusFeatures: readonly string[] = [], min
   const features = new Set<Feature>(model.features);
   for (const f of plusFeatures) features.add(feature(f));
   for (const f of minusFeatures) features.delete(feature(f));
-  for (const [what, needed] of NEEDS) if (!features.has(needed)) features.delete(what);
+  const asked = new Set(plusFeatures.map(feature));
+  const refused = new Set(minusFeatures.map(feature));
+  for (const [what, needed] of NEEDS) {
+    if (features.has(needed) || !features.delete(what) || !asked.has(what) || refused.has(needed)) continue;
+    throw new AnilloError('BAD_OPTION', `CPU feature "${what}" needs "${needed}", which ${name} does not have; add it, or choose a newer model.`);
+  }
   return { name, features, signature: model.signature };
 }
 

@@ -77,6 +77,8 @@ export const CHECK_SEGMENT = routine({
   },
 });
 
+const LARGEST_DISPLACEMENT = 0x7fff_0000;
+
 export class Lift {
   readonly b: Builder = new Builder();
   readonly d: Decoded;
@@ -226,8 +228,10 @@ export class Lift {
         const scaled = d.scale === 0 ? index : b.shl(index, b.i64(d.scale));
         base = base === undefined ? scaled : b.add(base, scaled);
       }
-      if (base === undefined) {
-        base = b.i64(disp);
+      // A displacement at the end of its range leaves `offset` no room.
+      if (base === undefined || disp > LARGEST_DISPLACEMENT) {
+        const constant = b.i64(disp);
+        base = base === undefined ? constant : b.add(base, constant);
         disp = 0;
       }
       return { base, disp };
@@ -293,15 +297,14 @@ export class Lift {
     return this.#mem;
   }
 
-  /** Raises #AC(0) for a misaligned access when alignment checking is on. */
+  /** Raises #AC(0) for a misaligned access when alignment checking is on. An address that is not canonical is left to the access: the greater fault. */
   checkAlignment(a: Address, byteCount: number): void {
     if ((this.mode & MODE.ALIGN) === 0 || byteCount === 1) return;
     const { b } = this;
     const linear = this.sum(a);
     const misaligned = b.and(b.wrap(linear), b.i32(byteCount - 1));
-    // An address that is not canonical is the greater fault.
-    const counts = this.is64 ? b.select(b.eq(b.shrS(b.shl(linear, b.i64(16)), b.i64(16)), linear), misaligned, b.i32(0)) : misaligned;
-    b.raiseIf(counts, TRAP.AC0);
+    if (this.is64) b.if(misaligned, () => b.raiseIf(b.eq(b.shrS(b.shl(linear, b.i64(16)), b.i64(16)), linear), TRAP.AC0));
+    else b.raiseIf(misaligned, TRAP.AC0);
   }
   load(a: Address, bits: IntBits): Int {
     this.checkAlignment(a, bits / 8);

@@ -100,9 +100,12 @@ test('CPU models: features added and removed, unknown names', () => {
   assert.equal(parseCpuModel('x86-64-v3,-avx').features.has('avx2'), false);
   assert.equal(parseCpuModel('x86-64-v1,+sse4.2,popcnt=on').features.has('sse4_2'), true);
   assert.equal(cpuModel('max').features.has('sha'), true);
+  assert.equal(parseCpuModel('x86-64-v1,-pcid,+invpcid').features.has('invpcid'), true, 'INVPCID needs no PCID');
   assert.equal(parseCpuModel('x86-64-v1,vendor=AuthenticAMD').vendor, 'AuthenticAMD');
   assert.throws(() => cpuModel('pentium9'), (e: unknown) => e instanceof AnilloError && e.code === 'BAD_OPTION' && e.message.includes('x86-64-v3'));
   assert.throws(() => parseCpuModel('max,+warp'), /warp/);
+  assert.throws(() => parseCpuModel('x86-64-v1,+avx'), /"avx" needs "xsave"/);
+  assert.equal(parseCpuModel('x86-64-v3,-pcid,+invpcid').features.has('invpcid'), false);
 });
 
 test('XSAVE, XSAVEC and XRSTOR', () => {

@@ -2,11 +2,14 @@
 
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
 import type { Accelerator } from '@anillo/accel/accelerator';
 import { AnilloError } from '@anillo/base/anillo-error';
+import { hostWallMs } from '@anillo/host-node/host-clock';
 import { RuntimeStore } from '@anillo/host-node/runtime-store';
 import { CPU_MODEL_NAMES, type CpuModel, DEFAULT_CPU_MODEL, isCpuFeature, parseCpuModel } from '@anillo/isa-x86/cpu-model';
 import { TSC_HZ } from '@anillo/isa-x86/time-stamp-counter';
+import { randomWords } from './random-words.ts';
 
 export const CPU_NAMES: readonly string[] = CPU_MODEL_NAMES;
 export const DEFAULT_CPU = DEFAULT_CPU_MODEL;
@@ -54,9 +57,15 @@ const GENERATOR_SOURCES = ['@anillo/base/struct', '@anillo/ir/ops', '@anillo/cod
 
 /** Loaded when a machine is made, so that errors in options and files come at once. */
 export async function createAccelerator(): Promise<Accelerator> {
+  // V8 moves a function to its optimising compiler after this many bytes executed; its own default (13 million) suits programs without a run-time
+  // compiler of their own. Measured on a boot: a sixth less time (docs/adr/0006-tiers.md).
+  setFlagsFromString('--wasm-tiering-budget=3000000');
   const [{ createWasmAccelerator }, { X86 }] = await Promise.all([
     import('@anillo/accel-wasm/wasm-accelerator'),
     import('@anillo/isa-x86/frontend'),
   ]);
-  return createWasmAccelerator(X86, { cpuConfig: (text) => ({ model: parseCpu(text) }), runtimeStore: new RuntimeStore(GENERATOR_SOURCES) });
+  return createWasmAccelerator(X86, {
+    cpuConfig: (text) => ({ model: parseCpu(text), random: randomWords(), wallClockMs: hostWallMs }),
+    runtimeStore: new RuntimeStore(GENERATOR_SOURCES),
+  });
 }

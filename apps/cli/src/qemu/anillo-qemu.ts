@@ -98,7 +98,6 @@ export async function anilloQemu(args: readonly string[]): Promise<number> {
   checkNoDisplay(values);
   checkCpuCount(last(values.smp) ?? '1');
   const cpu = parseQemuCpu(last(values.cpu) ?? 'qemu64');
-  for (const feature of cpu.missing) process.stderr.write(`anillo-qemu: warning: this version has no CPU feature ${feature}\n`);
   const accel = acceleratorOf(values);
   const memory = last(values.m);
   const devices: Partial<MachineOptions> = Object.assign({}, ...values.device.map(parseDevice));
@@ -111,7 +110,7 @@ export async function anilloQemu(args: readonly string[]): Promise<number> {
       append: last(values.append),
       bios: last(values.bios),
       memory: memory === undefined ? 128 : memorySize(memory),
-      cpu: cpu.model,
+      cpu,
       accel,
       noReboot: values['no-reboot'].length > 0,
       ...devices,

@@ -2,8 +2,9 @@
 
 import type { Slot } from '@anillo/ir/slot';
 import type { Lift } from '../lift.ts';
+import { MODE } from '../mode.ts';
 import { insn, type Row } from '../row.ts';
-import { XMM, YMM_HIGH } from '../state.ts';
+import { CS, TRAP, XMM, YMM_HIGH } from '../state.ts';
 import { requireAvx } from '../usable.ts';
 import { MASKED_LOAD, MASKED_PROBE, MASKED_STORE } from './masked-store.ts';
 import { laneBytes, shuffleByImmediate, testFlags } from './simd-integer.ts';
@@ -85,7 +86,10 @@ export const maskedStore =
   (c: Lift): void => {
     const masks = readVector(c, 1);
     const data = readVector(c, 2);
-    const address = c.sum(c.memory(masks.length * 16, true));
+    // A segment that cannot be written matters only where something is to be.
+    const isCode = c.segment === CS && !c.is64 && (c.mode & MODE.PROTECTED) !== 0;
+    if (isCode) for (const mask of masks) c.b.raiseIf(c.b.op(width === 4 ? 'i32x4.bitmask' : 'i64x2.bitmask', [mask]), TRAP.GP0);
+    const address = c.sum(c.memory(masks.length * 16, !isCode));
     const addresses = masks.map((_, i) => (i === 0 ? address : c.b.add(address, c.b.i64(16))));
     for (const [i, mask] of masks.entries()) c.b.call(MASKED_PROBE[width], [addresses[i] as typeof address, mask]);
     for (const [i, mask] of masks.entries()) c.b.call(MASKED_STORE[width], [addresses[i] as typeof address, data[i] as V, mask]);

@@ -5,7 +5,6 @@ import type { Builder } from '@anillo/ir/builder';
 import type { Value } from '@anillo/ir/block';
 import type { Slot } from '@anillo/ir/slot';
 import type { Address, Lift } from '../lift.ts';
-import { MODE } from '../mode.ts';
 import type { Operand } from '../row.ts';
 import { MM, TRAP, X86State, XMM, YMM_HIGH } from '../state.ts';
 
@@ -61,8 +60,8 @@ export function isMemory(c: Lift, i: number): boolean {
 export function vectorAddress(c: Lift, byteCount: number, write: boolean, aligned: boolean): Address {
   const a = c.memory(byteCount, write);
   // Alignment checking asks for no more than 16 bytes.
-  const mask = aligned ? byteCount - 1 : (c.mode & MODE.ALIGN) !== 0 ? Math.min(byteCount, 16) - 1 : 0;
-  if (mask !== 0) c.b.raiseIf(c.b.and(c.b.wrap(c.sum(a)), c.b.i32(mask)), aligned ? TRAP.GP0 : TRAP.AC0);
+  if (aligned) c.b.raiseIf(c.b.and(c.b.wrap(c.sum(a)), c.b.i32(byteCount - 1)), TRAP.GP0);
+  else c.checkAlignment(a, Math.min(byteCount, 16));
   return a;
 }
 

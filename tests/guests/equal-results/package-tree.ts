@@ -1,0 +1,49 @@
+// Debian's packages that the workload needs, unpacked into one folder and kept under the cache; a folder appears whole, by a rename.
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { cacheFolder } from '@anillo/cli/default-guest/guest-cache';
+import { PrivateApt } from '@anillo/cli/default-guest/private-apt';
+
+const PACKAGES = [
+  'busybox-static',
+  'libc6',
+  'libgcc-s1',
+  'openssl',
+  'libssl3',
+  'python3.11-minimal',
+  'libpython3.11-minimal',
+  'zlib1g',
+  'libexpat1',
+  'xz-utils',
+  'liblzma5',
+  'mawk',
+];
+/** What the programs never read: it would only make the initial RAM disk larger. */
+const UNUSED = ['usr/share', 'usr/lib/x86_64-linux-gnu/gconv', 'usr/lib/x86_64-linux-gnu/engines-3', 'usr/lib/x86_64-linux-gnu/perl-base'];
+
+/** Path of the folder, which holds bin, lib, lib64, usr as the packages have them. */
+export async function packageTree(say: (line: string) => void): Promise<string> {
+  const home = join(cacheFolder(), 'equal-results');
+  const folder = join(home, 'root');
+  if (existsSync(folder)) return folder;
+  mkdirSync(home, { recursive: true });
+  const work = mkdtempSync(join(home, '.work-'));
+  try {
+    const apt = new PrivateApt(work, 'amd64', () => {});
+    say("reading Debian's package lists");
+    await apt.update();
+    const staging = join(work, 'root');
+    mkdirSync(staging);
+    for (const name of PACKAGES) {
+      say(`fetching ${name}`);
+      execFileSync('dpkg-deb', ['-x', await apt.download(name), staging]);
+    }
+    for (const path of UNUSED) rmSync(join(staging, path), { recursive: true, force: true });
+    renameSync(staging, folder);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  return folder;
+}
