@@ -64,7 +64,9 @@ export class GuestDebug implements VcpuDebug {
     return ok ? out : undefined;
   }
   writeMemory(linear: bigint, bytes: Uint8Array): boolean {
-    return this.#eachPage(linear, bytes.length, (physical, from, count) => this.#p.memory.write(gpa(physical), bytes.subarray(from, from + count)));
+    return this.#eachPage(linear, bytes.length, (physical, from, count) =>
+      this.#p.memory.write(gpa(physical), bytes.subarray(from, from + count)),
+    );
   }
   setBreakpoint(linear: bigint): void {
     this.#p.breakpoints.add(BigInt.asUintN(64, linear));

@@ -61,7 +61,8 @@ export class MemoryMiss {
     const into = this.#into;
     if (!cpu.translate(isWrite ? ACCESS.WRITE : ACCESS.READ, into, byteCount)) return MISS_RESULT.LEAVE;
     const watched = this.#p.watchpoints.isActive && this.#p.watchpoints.pageHas(low, high);
-    if (watched && (kind & ACCESS_KIND.PROBE) === 0 && this.#p.watchpoints.hit(low, high, byteCount, isWrite)) return this.#leave(EXIT.DEBUG);
+    if (watched && (kind & ACCESS_KIND.PROBE) === 0 && this.#p.watchpoints.hit(low, high, byteCount, isWrite))
+      return this.#leave(EXIT.DEBUG);
     const gpaPage = into.gpa - (into.gpa % 4096);
     const hostPage = memory.offsetOf(gpaPage, 4096, false);
     if (hostPage < 0) return this.#device(kind, byteCount, into.gpa);

@@ -54,7 +54,10 @@ export function planMemory(vcpuCount: number, regions: readonly { start: number;
     return region;
   });
   if (at > FOUR_GIB) {
-    throw new AnilloError('BAD_MEMORY', `Guest memory of ${Math.round((guestBytes) / (1 << 20))} MiB does not fit the translator's 4 GiB address space; ask for 3584M or less.`);
+    throw new AnilloError(
+      'BAD_MEMORY',
+      `Guest memory of ${Math.round(guestBytes / (1 << 20))} MiB does not fit the translator's 4 GiB address space; ask for 3584M or less.`,
+    );
   }
   return {
     vcpuAt: (id) => VCPUS_AT + id * VCPU_BYTES,

@@ -60,7 +60,8 @@ export class RegionCompilerQueue {
     const known = new Map<number, number>();
     for (const r of cache.inPage(hostPage)) {
       if (cache.word(r, 'mode') !== mode || cache.word(r, 'flags') & BLOCK_FLAGS.GUARD) continue;
-      if (r === record || cache.word(r, 'count') >= WARM || cache.word(r, 'flags') & BLOCK_FLAGS.COMPILED) known.set(cache.word(r, 'hostAddress'), r);
+      if (r === record || cache.word(r, 'count') >= WARM || cache.word(r, 'flags') & BLOCK_FLAGS.COMPILED)
+        known.set(cache.word(r, 'hostAddress'), r);
     }
     const found = new Map<number, Block>();
     const work = [hot];
@@ -84,7 +85,9 @@ export class RegionCompilerQueue {
   }
 
   #compile(blocks: readonly RegionBlock[], records: readonly number[], hot: number): void {
-    const compiled = compileRegions([blocks.map((b) => ({ ...b, block: optimize(b.block) }))], { sharedMaximumPages: this.#host.sharedMaximumPages });
+    const compiled = compileRegions([blocks.map((b) => ({ ...b, block: optimize(b.block) }))], {
+      sharedMaximumPages: this.#host.sharedMaximumPages,
+    });
     const instance = new WebAssembly.Instance(new WebAssembly.Module(compiled.bytes), this.#host.imports);
     const slot = this.#takeSlot();
     this.#host.table.set(slot, instance.exports.f0);

@@ -47,7 +47,8 @@ export class TranslationCache {
 
   find(hostAddress: number, mode: number): number {
     let record = this.#words[(this.#plan.bucketsAt >>> 2) + blockBucket(hostAddress, mode)] as number;
-    while (record !== 0 && (this.word(record, 'hostAddress') !== hostAddress || this.word(record, 'mode') !== mode)) record = this.word(record, 'next');
+    while (record !== 0 && (this.word(record, 'hostAddress') !== hostAddress || this.word(record, 'mode') !== mode))
+      record = this.word(record, 'next');
     return record;
   }
 

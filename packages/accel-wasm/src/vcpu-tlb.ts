@@ -78,7 +78,12 @@ export class VcpuTlb {
     this.#words = new Uint32Array(buffer);
     this.#spaces = Array.from(
       { length: ADDRESS_SPACES },
-      (_, s) => new AddressSpace(this.#words, plan.tlbSpaceAt(vcpuId, s), Array.from({ length: TLB_CLASSES }, (_unused, c) => plan.tlbAt(vcpuId, s, c))),
+      (_, s) =>
+        new AddressSpace(
+          this.#words,
+          plan.tlbSpaceAt(vcpuId, s),
+          Array.from({ length: TLB_CLASSES }, (_unused, c) => plan.tlbAt(vcpuId, s, c)),
+        ),
     );
     this.#space = this.#spaces[0] as AddressSpace;
     for (const space of this.#spaces) this.#clearAll(space);
@@ -191,7 +196,8 @@ export class VcpuTlb {
         this.#revokeIn(space.global, hostPage);
       } else {
         for (const base of space.bases) {
-          for (let entry = base >>> 2, end = entry + TLB_ENTRIES * ENTRY_WORDS; entry < end; entry += ENTRY_WORDS) this.#revoke(entry, hostPage);
+          for (let entry = base >>> 2, end = entry + TLB_ENTRIES * ENTRY_WORDS; entry < end; entry += ENTRY_WORDS)
+            this.#revoke(entry, hostPage);
         }
       }
     }
@@ -202,7 +208,7 @@ export class VcpuTlb {
   #revoke(entry: number, hostPage: number): void {
     const words = this.#words;
     const page = words[entry + WRITE] as number;
-    if ((page & 0xfff) === 0 && ((page + (words[entry + ADDEND] as number)) >>> 0) === hostPage) {
+    if ((page & 0xfff) === 0 && (page + (words[entry + ADDEND] as number)) >>> 0 === hostPage) {
       words[entry + WRITE] = -1;
       words[entry + WRITE + 1] = -1;
     }

@@ -51,7 +51,11 @@ function makeMemory(plan: MemoryPlan): WebAssembly.Memory {
   try {
     return new WebAssembly.Memory({ initial: plan.pageCount, maximum: plan.pageCount });
   } catch (cause) {
-    throw new AnilloError('BAD_MEMORY', `The host did not give ${Math.ceil(plan.pageCount / 16)} MiB of memory for the guest; ask for less with --memory.`, { cause });
+    throw new AnilloError(
+      'BAD_MEMORY',
+      `The host did not give ${Math.ceil(plan.pageCount / 16)} MiB of memory for the guest; ask for less with --memory.`,
+      { cause },
+    );
   }
 }
 
@@ -74,7 +78,7 @@ class WasmVm implements AcceleratedVm {
     const { buffer } = this.#wasmMemory;
     new Uint8Array(buffer).fill(0xff, ONES_PAGE, ONES_PAGE + 4096);
     this.memory = new RegionMemory(buffer, plan.regions);
-this.#runtime = this.#loadRuntime(plan);
+    this.#runtime = this.#loadRuntime(plan);
     const cache = new TranslationCache(buffer, plan, new BlockEncoder(this.#runtime.opcodes, buffer));
     this.memory.onWrite = (offset, byteCount) => cache.dropRange(offset, byteCount);
     const { memory } = this;
@@ -94,7 +98,12 @@ this.#runtime = this.#loadRuntime(plan);
     const stored = this.#options.runtimeStore?.load();
     if (stored !== undefined) return stored;
     const { routines, helpers, walk } = this.#frontend;
-    const runtime = buildRuntime({ routines, helpers, bucketsAt: plan.bucketsAt, walk: walk && { routine: walk, granulesAt: plan.granulesAt } });
+    const runtime = buildRuntime({
+      routines,
+      helpers,
+      bucketsAt: plan.bucketsAt,
+      walk: walk && { routine: walk, granulesAt: plan.granulesAt },
+    });
     this.#options.runtimeStore?.save(runtime);
     return runtime;
   }
@@ -104,7 +113,10 @@ this.#runtime = this.#loadRuntime(plan);
     const state = plan.vcpuAt(id);
     const tlb = new VcpuTlb(buffer, plan, id);
     cache.onFirstCode = (hostPage) => tlb.revokeWrite(hostPage);
-    const cpu = this.#frontend.createCpu(this.#cpuPorts(id, state, tlb), this.#options.cpuConfig?.(this.#config.cpuModel) ?? this.#config.cpuModel);
+    const cpu = this.#frontend.createCpu(
+      this.#cpuPorts(id, state, tlb),
+      this.#options.cpuConfig?.(this.#config.cpuModel) ?? this.#config.cpuModel,
+    );
     const watchpoints = new Watchpoints();
     const miss = new MemoryMiss({ buffer, state, cpu, memory: this.memory, ports: this.#config.ports, tlb, cache, watchpoints });
     const env: Record<string, unknown> = { memory: this.#wasmMemory, table: this.#table };
@@ -123,7 +135,14 @@ this.#runtime = this.#loadRuntime(plan);
         })
       : undefined;
     vcpu = new WasmVcpu({
-      id, vm: this.#parts, cpu, state, tlb, miss, watchpoints, compiler,
+      id,
+      vm: this.#parts,
+      cpu,
+      state,
+      tlb,
+      miss,
+      watchpoints,
+      compiler,
       runBlocks: runtime.run as (state: number) => number,
       hotAt: isJit ? (this.#options.hotAt ?? HOT_AT) : NEVER,
     });
@@ -138,7 +157,9 @@ this.#runtime = this.#loadRuntime(plan);
     const tlbWord = (state + VcpuHeader.offset.tlb) >>> 2;
     const spaceWord = (state + VcpuHeader.offset.tlbSpace) >>> 2;
     words[spaceWord] = tlb.space;
-    const largest = this.memory.regions.filter((r) => r.kind === 'ram' && r.start < FOUR_GIB).reduce((x, y) => (y.byteCount > x.byteCount ? y : x));
+    const largest = this.memory.regions
+      .filter((r) => r.kind === 'ram' && r.start < FOUR_GIB)
+      .reduce((x, y) => (y.byteCount > x.byteCount ? y : x));
     words[(state + VcpuHeader.offset.ramStart) >>> 2] = largest.start;
     words[(state + VcpuHeader.offset.ramBytes) >>> 2] = largest.byteCount;
     words[(state + VcpuHeader.offset.ramOffset) >>> 2] = largest.offset;

@@ -338,7 +338,8 @@ export class WasmVcpu implements Vcpu {
       const made = this.#lift(hostAddress, mode, maxInsns);
       if (made === undefined) return this.#fetchFault();
       // Not optimised: most blocks run too seldom to repay the passes; hot ones are lifted again and compiled.
-      if (this.#trace?.blocks === true) this.#trace.line(`block at ${hex(this.#linearPc())}, ${made.block.byteCount} bytes, ${made.block.insnCount} instructions`);
+      if (this.#trace?.blocks === true)
+        this.#trace.line(`block at ${hex(this.#linearPc())}, ${made.block.byteCount} bytes, ${made.block.insnCount} instructions`);
       const record = cache.insert(made.block, hostAddress, mode, maxInsns === 1 ? 0 : this.#p.hotAt, made.guard);
       if (maxInsns === 1) this.#isolated = record;
     }
@@ -353,7 +354,8 @@ export class WasmVcpu implements Vcpu {
     const words = this.#words;
     const low = (words[this.#pcAt] as number) + (words[this.#codeBaseAt] as number) + delta;
     words[this.#accessAt] = low;
-    words[this.#accessAt + 1] = (words[this.#pcAt + 1] as number) + (words[this.#codeBaseAt + 1] as number) + Math.floor(low / 0x1_0000_0000);
+    words[this.#accessAt + 1] =
+      (words[this.#pcAt + 1] as number) + (words[this.#codeBaseAt + 1] as number) + Math.floor(low / 0x1_0000_0000);
   }
 
   #fetchFault(): boolean {

@@ -20,13 +20,17 @@ const SLOT_INDICES = FIRST_TEMP + MAX_TEMP_SLOTS;
 
 /** Ops that only rename their operand, as far as its bytes allow. */
 const RENAMES: ReadonlySet<OpName> = new Set<OpName>([
-  'i32.wrap_i64', 'i64.extend_i32_u', 'i32.reinterpret_f32', 'f32.reinterpret_i32', 'i64.reinterpret_f64', 'f64.reinterpret_i64',
+  'i32.wrap_i64',
+  'i64.extend_i32_u',
+  'i32.reinterpret_f32',
+  'f32.reinterpret_i32',
+  'i64.reinterpret_f64',
+  'f64.reinterpret_i64',
 ]);
 
 const isConstant = (inst: Inst): boolean => inst.op === 'i32.const' || inst.op === 'i64.const';
 /** Does the op take its last operand, a constant, from the instruction? */
-export const takesConstant = (inst: Inst, spec: OpSpec): boolean =>
-  hasConstantForm(spec) && isConstant(inst.args[1]);
+export const takesConstant = (inst: Inst, spec: OpSpec): boolean => hasConstantForm(spec) && isConstant(inst.args[1]);
 
 /** May the bytes that an op of type `from` stores stand for a slot of type `to`? */
 function storesAs(from: Type | undefined, to: Type): boolean {
@@ -258,7 +262,13 @@ export class BytecodePlan {
     this.#touch(index, round);
     const from = this.root[inst.args[0].id];
     const source = insts[from];
-    const seen = Math.max(control, slot.temp ? -1 : barrier, slot.pinned ? stateAccess : -1, this.#lastWrite[index] + 1, this.#lastRead[index]);
+    const seen = Math.max(
+      control,
+      slot.temp ? -1 : barrier,
+      slot.pinned ? stateAccess : -1,
+      this.#lastWrite[index] + 1,
+      this.#lastRead[index],
+    );
     if (slot.temp) this.#keepTemp(slot, i);
     if (
       seen <= from &&

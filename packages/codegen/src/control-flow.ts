@@ -115,7 +115,8 @@ class Shaper {
   #findIrreducible(): number {
     for (const from of this.#sequence) {
       for (const to of this.next(from)) {
-        if (from !== this.#root && this.order[to] <= this.order[from] && !this.dominates(to, from) && !this.dispatched.includes(to)) return to;
+        if (from !== this.#root && this.order[to] <= this.order[from] && !this.dominates(to, from) && !this.dispatched.includes(to))
+          return to;
       }
     }
     return -1;

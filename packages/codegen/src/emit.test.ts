@@ -66,7 +66,9 @@ const random = new Random(20);
 const cases = (Object.keys(OPS) as OpName[]).filter(computes).flatMap((name) => {
   const spec: OpSpec = OPS[name];
   const lanes = spec.imm === 'lane' ? spec.lanes : 1;
-  return Array.from({ length: lanes }, (_, lane) => [false, true].map((constant) => ({ name, block: blockOf(name, lane, random, constant) }))).flat();
+  return Array.from({ length: lanes }, (_, lane) =>
+    [false, true].map((constant) => ({ name, block: blockOf(name, lane, random, constant) })),
+  ).flat();
 });
 const compiled = rig.compile(cases.map(({ block }) => [{ block, offset: 0, entry: true }]));
 
@@ -83,11 +85,16 @@ for (const name of new Set(cases.map((c) => c.name))) {
         const state = new Uint8Array(0x1a0);
         random.fill(state);
         for (let w = 0; w < 8; w++) state.fill(0, 0x44 + 8 * w, 0x48 + 8 * w);
-        const [want, interpreted, jitted] = [() => evaluateBlock(block, rig.world()), () => rig.run(), () => compiled.call(i, 0)].map((run) => {
-          rig.start(state, ram, CODE_BASE_LINEAR);
-          return rig.outcome(run());
-        });
-        for (const [tier, got] of [['interpreter', interpreted], ['compiled', jitted]] as const) {
+        const [want, interpreted, jitted] = [() => evaluateBlock(block, rig.world()), () => rig.run(), () => compiled.call(i, 0)].map(
+          (run) => {
+            rig.start(state, ram, CODE_BASE_LINEAR);
+            return rig.outcome(run());
+          },
+        );
+        for (const [tier, got] of [
+          ['interpreter', interpreted],
+          ['compiled', jitted],
+        ] as const) {
           deepEqual(got.reason, want.reason, tier);
           deepEqual(got.pc, want.pc, tier);
           const [g, w] = [got, want].map((o) => o.state.slice(from, from + 16));

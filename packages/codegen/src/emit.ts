@@ -13,9 +13,24 @@ export type EmittedOp = {
 }[OpName];
 /** Ops that are not one WebAssembly instruction of the same name without immediate. */
 type Composite =
-  | 'i32.const' | 'i64.const' | 'f64.const' | 'v128.const' | 'i8x16.shuffle' | 'raise_if' | 'memory.copy' | 'memory.fill' | 'tlb.read' | 'tlb.write'
-  | `${Type}.select` | `${'i32' | 'i64'}.bswap` | `i64.mulhi_${'s' | 'u'}` | 'i64.insert8' | 'i64.insert8h' | 'i64.insert16'
-  | `${'i32' | 'i64'}.ram_${'load' | 'store'}` | Extract<EmittedOp, `state.${string}`>;
+  | 'i32.const'
+  | 'i64.const'
+  | 'f64.const'
+  | 'v128.const'
+  | 'i8x16.shuffle'
+  | 'raise_if'
+  | 'memory.copy'
+  | 'memory.fill'
+  | 'tlb.read'
+  | 'tlb.write'
+  | `${Type}.select`
+  | `${'i32' | 'i64'}.bswap`
+  | `i64.mulhi_${'s' | 'u'}`
+  | 'i64.insert8'
+  | 'i64.insert8h'
+  | 'i64.insert16'
+  | `${'i32' | 'i64'}.ram_${'load' | 'store'}`
+  | Extract<EmittedOp, `state.${string}`>;
 
 const select: Emit = (e) => e.f.op(O.select);
 
@@ -121,38 +136,45 @@ function emitMulHigh(e: Emitter, a: number, b: number, t: number, k: number): vo
   f.op(O.i64Add);
 }
 
-const mulHigh = (signed: boolean): Emit => (e) => {
-  const { f } = e;
-  const [a, b, t, k] = [1, 2, 3, 4].map((n) => e.scratch('i64', n));
-  f.set(b);
-  f.set(a);
-  emitMulHigh(e, a, b, t, k);
-  if (!signed) return;
-  for (const [x, y] of [[a, b], [b, a]]) {
-    f.get(x);
-    f.i64(63, 0);
-    f.op(O.i64ShrS);
-    f.get(y);
-    f.op(O.i64And);
-    f.op(O.i64Sub);
-  }
-};
+const mulHigh =
+  (signed: boolean): Emit =>
+  (e) => {
+    const { f } = e;
+    const [a, b, t, k] = [1, 2, 3, 4].map((n) => e.scratch('i64', n));
+    f.set(b);
+    f.set(a);
+    emitMulHigh(e, a, b, t, k);
+    if (!signed) return;
+    for (const [x, y] of [
+      [a, b],
+      [b, a],
+    ]) {
+      f.get(x);
+      f.i64(63, 0);
+      f.op(O.i64ShrS);
+      f.get(y);
+      f.op(O.i64And);
+      f.op(O.i64Sub);
+    }
+  };
 
-const insert = (mask: number, shift: number): Emit => (e) => {
-  const { f } = e;
-  const b = e.scratch('i64', 1);
-  f.set(b);
-  f.i64(~(mask << shift), -1);
-  f.op(O.i64And);
-  f.get(b);
-  f.i64(mask, 0);
-  f.op(O.i64And);
-  if (shift > 0) {
-    f.i64(shift, 0);
-    f.op(O.i64Shl);
-  }
-  f.op(O.i64Or);
-};
+const insert =
+  (mask: number, shift: number): Emit =>
+  (e) => {
+    const { f } = e;
+    const b = e.scratch('i64', 1);
+    f.set(b);
+    f.i64(~(mask << shift), -1);
+    f.op(O.i64And);
+    f.get(b);
+    f.i64(mask, 0);
+    f.op(O.i64And);
+    if (shift > 0) {
+      f.i64(shift, 0);
+      f.op(O.i64Shl);
+    }
+    f.op(O.i64Or);
+  };
 
 const shuffle: Emit = (e) => {
   const { f } = e;
@@ -200,7 +222,11 @@ const COMPOSITE: Readonly<Record<Composite, Emit>> = {
   'f64.const': (e) => e.pushF64(),
   'v128.const': (e) => e.pushV128(),
   'i8x16.shuffle': shuffle,
-  'i32.select': select, 'i64.select': select, 'f32.select': select, 'f64.select': select, 'v128.select': select,
+  'i32.select': select,
+  'i64.select': select,
+  'f32.select': select,
+  'f64.select': select,
+  'v128.select': select,
   'i32.bswap': bswap32,
   'i64.bswap': bswap64,
   'i64.mulhi_u': mulHigh(false),
@@ -208,8 +234,10 @@ const COMPOSITE: Readonly<Record<Composite, Emit>> = {
   'i64.insert8': insert(0xff, 0),
   'i64.insert8h': insert(0xff, 8),
   'i64.insert16': insert(0xffff, 0),
-  'i32.ram_load': ram('i32.load'), 'i64.ram_load': ram('i64.load'),
-  'i32.ram_store': ram('i32.store'), 'i64.ram_store': ram('i64.store'),
+  'i32.ram_load': ram('i32.load'),
+  'i64.ram_load': ram('i64.load'),
+  'i32.ram_store': ram('i32.store'),
+  'i64.ram_store': ram('i64.store'),
   'tlb.read': (e) => emitTlbLookup(e, 'tagRead'),
   'tlb.write': (e) => emitTlbLookup(e, 'tagWrite'),
   'memory.copy': (e) => {
@@ -221,11 +249,17 @@ const COMPOSITE: Readonly<Record<Composite, Emit>> = {
     e.f.op(opcodeOf('memory.fill'));
     e.f.code.u8(0);
   },
-  'state.load8': stateLoad('i32.load8_u'), 'state.load16': stateLoad('i32.load16_u'), 'state.load32': stateLoad('i32.load'),
-  'state.load64': stateLoad('i64.load'), 'state.load128': stateLoad('v128.load'),
-  'state.store8': stateStore('i32.store8', 'i32'), 'state.store16': stateStore('i32.store16', 'i32'), 'state.store32': stateStore('i32.store', 'i32'),
-  'state.store64': stateStore('i64.store', 'i64'), 'state.store128': stateStore('v128.store', 'v128'),
-  'raise_if': (e) => e.trapIf(),
+  'state.load8': stateLoad('i32.load8_u'),
+  'state.load16': stateLoad('i32.load16_u'),
+  'state.load32': stateLoad('i32.load'),
+  'state.load64': stateLoad('i64.load'),
+  'state.load128': stateLoad('v128.load'),
+  'state.store8': stateStore('i32.store8', 'i32'),
+  'state.store16': stateStore('i32.store16', 'i32'),
+  'state.store32': stateStore('i32.store', 'i32'),
+  'state.store64': stateStore('i64.store', 'i64'),
+  'state.store128': stateStore('v128.store', 'v128'),
+  raise_if: (e) => e.trapIf(),
 };
 
 function sameNamed(name: OpName): Emit {

@@ -2,7 +2,7 @@
 // All imports must be asked for before the first function is declared.
 
 import { ByteBuffer } from './byte-buffer.ts';
-import { FunctionCode } from './function-code.ts';
+import type { FunctionCode } from './function-code.ts';
 import { opcodeOf, WASM_TYPE } from './wasm-opcodes.ts';
 import type { Type } from '@anillo/ir/ops';
 

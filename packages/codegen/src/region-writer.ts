@@ -78,7 +78,9 @@ export class RegionWriter {
   constructor(region: Region, linkage: Linkage, atomics: boolean) {
     this.#region = region;
     region.forEach(({ offset }, i) => this.#byOffset.set(offset, i));
-    const successors = region.map(({ block, offset }) => [...new Set(targetDeltas(block.terminal).flatMap((d) => this.#byOffset.get(offset + d) ?? []))]);
+    const successors = region.map(({ block, offset }) => [
+      ...new Set(targetDeltas(block.terminal).flatMap((d) => this.#byOffset.get(offset + d) ?? [])),
+    ]);
     this.#entries = chooseEntries({ successors, mayEnter: (i) => region[i].entry, returnPoints: this.#returnPoints() });
     this.#shape = shapeFlow(successors, this.#entries);
     this.#loopLabel = new Int32Array(region.length + 1);
@@ -110,7 +112,9 @@ export class RegionWriter {
   /** `functionEntry` of each block of the region; -1 where it cannot be entered. */
   entries(): Int32Array {
     const isEntry = new Set(this.#entries);
-    return Int32Array.from(this.#region, ({ offset }, i) => (isEntry.has(i) ? (offset << ENTRY_SHIFT) | this.#shape.dispatched.indexOf(i) : -1));
+    return Int32Array.from(this.#region, ({ offset }, i) =>
+      isEntry.has(i) ? (offset << ENTRY_SHIFT) | this.#shape.dispatched.indexOf(i) : -1,
+    );
   }
 
   #returnPoints(): Set<number> {

@@ -39,8 +39,12 @@ interface RoutineBody {
 function build(r: Routine): RoutineBody {
   const b = new Builder();
   const params = r.params.map((type) => b.temp(type));
-  const result = r.build(b, params.map((slot) => b.get(slot)));
-  if ((result?.type ?? undefined) !== r.result) throw new TypeError(`routine ${r.name} gives ${result?.type ?? 'nothing'}, not ${r.result ?? 'nothing'}`);
+  const result = r.build(
+    b,
+    params.map((slot) => b.get(slot)),
+  );
+  if ((result?.type ?? undefined) !== r.result)
+    throw new TypeError(`routine ${r.name} gives ${result?.type ?? 'nothing'}, not ${r.result ?? 'nothing'}`);
   return { ...optimizeRoutine(b.insts, result), params };
 }
 
@@ -60,7 +64,10 @@ export function compileRoutine(r: Routine, linkage: Linkage, atomics: boolean): 
     f.set(tlb);
   }
   const fault = f.block();
-  const body = new BodyCompiler({ f, cpu: CPU, cache, linkage, atomics, tlb, fault, atOf: undefined, pushPc: undefined }, params.map((slot, i) => [slot, 1 + i]));
+  const body = new BodyCompiler(
+    { f, cpu: CPU, cache, linkage, atomics, tlb, fault, atOf: undefined, pushPc: undefined },
+    params.map((slot, i) => [slot, 1 + i]),
+  );
   body.write(insts, result ? [result] : []);
   cache.store('all');
   if (result) body.pushValue(result);

@@ -18,7 +18,9 @@ function counting(terminal: (b: Builder) => Terminal, insnCount = 3, pcBits: 16 
   b.set(COUNTER, b.add(b.get(COUNTER), b.i64(1)));
   return b.finish(terminal(b), { byteCount: 8, insnCount, pcBits });
 }
-const jump = (delta: number, poll = false) => (): Terminal => ({ kind: 'jump', delta, poll });
+const jump =
+  (delta: number, poll = false) =>
+  (): Terminal => ({ kind: 'jump', delta, poll });
 
 function rigWith(blocks: readonly [Block, number][], hotAt = 0): { rig: TierRig; records: number[] } {
   const rig = new TierRig();
@@ -81,7 +83,10 @@ for (const tier of ['interpreted', 'compiled'] as const) {
   });
 
   test(`loops within loops and exits, ${tier}`, () => {
-    const below = (limit: number, bits: number) => (b: Builder): Value<'i32'> => b.ltU(b.and(b.get(COUNTER), b.i64(bits)), b.i64(limit));
+    const below =
+      (limit: number, bits: number) =>
+      (b: Builder): Value<'i32'> =>
+        b.ltU(b.and(b.get(COUNTER), b.i64(bits)), b.i64(limit));
     const blocks: [Block, number][] = [
       [counting(jump(0x20)), 0],
       [counting((b) => ({ kind: 'branch', cond: below(7, 7)(b), taken: 0, fall: 0x20 })), 0x20],
@@ -116,7 +121,11 @@ for (const tier of ['interpreted', 'compiled'] as const) {
   });
 
   test(`a new pc is cut to its width, ${tier}`, () => {
-    for (const [bits, mask] of [[16, 0xffffn], [32, 0xffff_ffffn], [64, 0xffff_ffff_ffff_ffffn]] as const) {
+    for (const [bits, mask] of [
+      [16, 0xffffn],
+      [32, 0xffff_ffffn],
+      [64, 0xffff_ffff_ffff_ffffn],
+    ] as const) {
       const blocks: [Block, number][] = [[counting(jump(-(CODE_BASE_LINEAR + 3)), 3, bits), 0]];
       const { rig, records } = rigWith(blocks);
       if (tier === 'compiled') compileAll(rig, blocks, records);
@@ -137,7 +146,10 @@ test('a block is reported hot once, before it runs', () => {
 });
 
 test('links stay within the page and are filled after the first look-up', () => {
-  const { rig } = rigWith([[counting(jump(0x20)), 0], [counting(jump(0x1000)), 0x20]]);
+  const { rig } = rigWith([
+    [counting(jump(0x20)), 0],
+    [counting(jump(0x1000)), 0x20],
+  ]);
   const forget = (offset: number): void => rig.view.setUint32(TierRig.bucketsAt + 4 * blockBucket(TierRig.codeHost + offset, 0), 0, true);
   equal(rig.run(), EXIT.MISS);
   equal(rig.header.pc, BigInt(CODE_BASE_LINEAR + 0x1020));
@@ -152,7 +164,10 @@ test('links stay within the page and are filled after the first look-up', () => 
 });
 
 test('16-bit code has no links, for its pc may wrap inside a page', () => {
-  const { rig } = rigWith([[counting(jump(0x20), 3, 16), 0], [counting(jump(0x1000)), 0x20]]);
+  const { rig } = rigWith([
+    [counting(jump(0x20), 3, 16), 0],
+    [counting(jump(0x1000)), 0x20],
+  ]);
   rig.header.pc = 0x100n;
   rig.header.codeBase = BigInt(CODE_BASE_LINEAR - 0x100);
   equal(rig.run(), EXIT.MISS);
@@ -186,7 +201,11 @@ test('a straddling block runs only while its second page is where it was', () =>
 test('interpreted and compiled blocks hand over to each other', () => {
   const blocks: [Block, number][] = [0, 0x20, 0x40].map((at) => [counting(jump(at === 0x40 ? -0x40 : 0x20)), at]);
   const { rig, records } = rigWith(blocks);
-  compileAll(rig, blocks.slice(1, 2).map(([block]) => [block, 0]), records.slice(1, 2));
+  compileAll(
+    rig,
+    blocks.slice(1, 2).map(([block]) => [block, 0]),
+    records.slice(1, 2),
+  );
   rig.header.budget = 90;
   equal(rig.run(), EXIT.BUDGET);
   equal(counter(rig), 30);
@@ -216,7 +235,8 @@ test('the host calls a routine by its name; a trap shows in the header', () => {
   rig.reset();
   start(rig);
   rig.bytes[TierRig.ramAt + 7] = 99;
-  const call = (name: string, address: bigint): number => (rig.runtime.exports[name] as unknown as (cpu: number, a: bigint) => number)(0x10000, address);
+  const call = (name: string, address: bigint): number =>
+    (rig.runtime.exports[name] as unknown as (cpu: number, a: bigint) => number)(0x10000, address);
   equal(call('where', DATA_BASE + 5n), -1);
   equal(call('loadOne', DATA_BASE + 5n), 99);
   equal(call('where', DATA_BASE + 5n), TierRig.ramAt + 5);
@@ -249,6 +269,9 @@ test('a pinned slot that a helper changes without saying so keeps its old value 
     start(rig);
     rig.state.setBigUint64(SLOTS.pinned[1].offset, 4n, true);
     run();
-    deepEqual([1, 2].map((i) => rig.state.getBigUint64(SLOTS.i64[i].offset, true)), [4n, 5n]);
+    deepEqual(
+      [1, 2].map((i) => rig.state.getBigUint64(SLOTS.i64[i].offset, true)),
+      [4n, 5n],
+    );
   }
 });

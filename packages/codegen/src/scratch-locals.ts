@@ -13,6 +13,7 @@ export class ScratchLocals {
 
   get(type: Type, n: number): Local {
     const list = this.#byType[type];
-    return (list[n] ??= this.#f.local(type));
+    list[n] ??= this.#f.local(type);
+    return list[n];
   }
 }

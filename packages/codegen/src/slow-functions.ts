@@ -84,7 +84,8 @@ function pushZero(f: FunctionCode, type: Type): void {
 export function defineSlowFunctions(module: ModuleWriter, memoryMiss: number, refill: number | undefined): ReadonlyMap<OpName, number> {
   const index = new Map<OpName, number>();
   for (const op of MEMORY_OPS.values()) index.set(op.name, module.declare(slowType(op), slowName(op.name)));
-  for (const op of MEMORY_OPS.values()) module.define(index.get(op.name) as number, new SlowFunction(op, index, memoryMiss, refill).write());
+  for (const op of MEMORY_OPS.values())
+    module.define(index.get(op.name) as number, new SlowFunction(op, index, memoryMiss, refill).write());
   return index;
 }
 

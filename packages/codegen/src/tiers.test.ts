@@ -29,12 +29,14 @@ function randomCase(random: Random): Case {
   return { state, ram };
 }
 
-const calls = (rig: TierRig): EvaluatorWorld['call'] => (name, args) => {
-  const numbers = args.map((a) => Number(BigInt.asIntN(32, a as bigint)));
-  const result = (HELPERS as Record<string, (rig: TierRig, ...args: number[]) => number>)[name](rig, ...numbers);
-  if (name !== 'trapOdd') return BigInt(result >>> 0);
-  return result === 0 ? undefined : 'trap';
-};
+const calls =
+  (rig: TierRig): EvaluatorWorld['call'] =>
+  (name, args) => {
+    const numbers = args.map((a) => Number(BigInt.asIntN(32, a as bigint)));
+    const result = (HELPERS as Record<string, (rig: TierRig, ...args: number[]) => number>)[name](rig, ...numbers);
+    if (name !== 'trapOdd') return BigInt(result >>> 0);
+    return result === 0 ? undefined : 'trap';
+  };
 
 /** Where a block of a random region goes. */
 function randomTerminal(random: Random, from: number, count: number, cond: Value<'i32'>, target: (pc: number) => Value<'i64'>): Terminal {
@@ -86,7 +88,9 @@ function compareChains(seed: number, blockCount: number, prepare: Prepare, rig: 
   const random = new Random(seed);
   const build = (): Block[] => {
     const r = new Random(seed * 7919 + 1);
-    return Array.from({ length: blockCount }, (_, i) => new RandomBlock(r).build((cond, target) => randomTerminal(r, i, blockCount, cond, target)));
+    return Array.from({ length: blockCount }, (_, i) =>
+      new RandomBlock(r).build((cond, target) => randomTerminal(r, i, blockCount, cond, target)),
+    );
   };
   const plain = build();
   for (const block of plain) equal(verifyBlock(block), undefined, `seed ${seed}`);
@@ -111,18 +115,25 @@ function compareChains(seed: number, blockCount: number, prepare: Prepare, rig: 
       rig.header.pending = pending;
       return rig.outcome(run());
     });
-    for (const [i, tier] of [[1, 'interpreter'], [2, 'compiled']] as const) {
+    for (const [i, tier] of [
+      [1, 'interpreter'],
+      [2, 'compiled'],
+    ] as const) {
       const [want, got] = [outcomes[0], outcomes[i]];
       const label = `${tier}, seed ${seed}, round ${round}`;
       equal(got.reason, want.reason, label);
-      for (const key of ['pc', 'trapped', 'trapCode', 'faultAddress', 'exitReason'] as const) equal(got[key], want[key], `${key}: ${label}`);
+      for (const key of ['pc', 'trapped', 'trapCode', 'faultAddress', 'exitReason'] as const)
+        equal(got[key], want[key], `${key}: ${label}`);
       equal(differingSlots(got.state, want.state), '', label);
       ok(Buffer.from(got.ram).equals(Buffer.from(want.ram)), `guest memory: ${label}`);
     }
   }
 }
 
-for (const [name, prepare] of [['as written', (b) => b], ['optimised', optimize]] as [string, Prepare][]) {
+for (const [name, prepare] of [
+  ['as written', (b) => b],
+  ['optimised', optimize],
+] as [string, Prepare][]) {
   for (const shared of [false, true]) {
     test(`random single blocks, ${name}${shared ? ', shared memory' : ''}`, () => {
       const rig = new TierRig({ routines: ROUTINES, helpers: HELPERS, shared });

@@ -39,7 +39,10 @@ export const tlbFill = (granulesAt: number): Routine =>
 
       const space = b.temp('i32', header(HEADER.tlbSpace));
       const isGlobal = b.and(walk, b.i32(WALK.GLOBAL));
-      const countAt = b.temp('i32', b.add(b.get(space), b.select(isGlobal, b.i32(TlbSpace.offset.globalCount), b.i32(TlbSpace.offset.ownCount))));
+      const countAt = b.temp(
+        'i32',
+        b.add(b.get(space), b.select(isGlobal, b.i32(TlbSpace.offset.globalCount), b.i32(TlbSpace.offset.ownCount))),
+      );
       const count = b.temp('i32', b.op('i32.ram_load', [b.get(countAt)]));
       b.if(b.ltU(b.get(count), b.i32(TLB_ENTRIES)), () => {
         const list = b.add(b.get(space), b.select(isGlobal, b.i32(TlbSpace.offset.global), b.i32(TlbSpace.offset.own)));

@@ -17,14 +17,24 @@ const numbered = (prefix: number, groups: Readonly<Record<number, string>>): Rec
   return table;
 };
 
-const CMP_INT = (s: string) => ['eq', 'ne', 'lt_s', 'lt_u', 'gt_s', 'gt_u', 'le_s', 'le_u', 'ge_s', 'ge_u'].map((n) => `${s}.${n}`).join(' ');
+const CMP_INT = (s: string) =>
+  ['eq', 'ne', 'lt_s', 'lt_u', 'gt_s', 'gt_u', 'le_s', 'le_u', 'ge_s', 'ge_u'].map((n) => `${s}.${n}`).join(' ');
 const CMP_FLOAT = (s: string) => ['eq', 'ne', 'lt', 'gt', 'le', 'ge'].map((n) => `${s}.${n}`).join(' ');
 const INT = (s: string) =>
-  'clz ctz popcnt add sub mul div_s div_u rem_s rem_u and or xor shl shr_s shr_u rotl rotr'.split(' ').map((n) => `${s}.${n}`).join(' ');
+  'clz ctz popcnt add sub mul div_s div_u rem_s rem_u and or xor shl shr_s shr_u rotl rotr'
+    .split(' ')
+    .map((n) => `${s}.${n}`)
+    .join(' ');
 const FLOAT = (s: string) =>
-  'abs neg ceil floor trunc nearest sqrt add sub mul div min max copysign'.split(' ').map((n) => `${s}.${n}`).join(' ');
+  'abs neg ceil floor trunc nearest sqrt add sub mul div min max copysign'
+    .split(' ')
+    .map((n) => `${s}.${n}`)
+    .join(' ');
 const shape = (s: string, names: string) =>
-  names.split(' ').map((n) => (n === '-' ? n : n.includes('.') ? n : `${s}.${n}`)).join(' ');
+  names
+    .split(' ')
+    .map((n) => (n === '-' ? n : n.includes('.') ? n : `${s}.${n}`))
+    .join(' ');
 
 /** By WebAssembly name. */
 export const OPCODE: Readonly<Record<string, number>> = {
@@ -58,8 +68,14 @@ export const OPCODE: Readonly<Record<string, number>> = {
     35: `${CMP_INT('i8x16')} ${CMP_INT('i16x8')} ${CMP_INT('i32x4')} ${CMP_FLOAT('f32x4')} ${CMP_FLOAT('f64x2')}`,
     77: 'v128.not v128.and v128.andnot v128.or v128.xor v128.bitselect v128.any_true',
     94: 'f32x4.demote_f64x2_zero f64x2.promote_low_f32x4',
-    96: shape('i8x16', 'abs neg popcnt all_true bitmask narrow_i16x8_s narrow_i16x8_u f32x4.ceil f32x4.floor f32x4.trunc f32x4.nearest shl shr_s shr_u'),
-    110: shape('i8x16', 'add add_sat_s add_sat_u sub sub_sat_s sub_sat_u f64x2.ceil f64x2.floor min_s min_u max_s max_u f64x2.trunc avgr_u'),
+    96: shape(
+      'i8x16',
+      'abs neg popcnt all_true bitmask narrow_i16x8_s narrow_i16x8_u f32x4.ceil f32x4.floor f32x4.trunc f32x4.nearest shl shr_s shr_u',
+    ),
+    110: shape(
+      'i8x16',
+      'add add_sat_s add_sat_u sub sub_sat_s sub_sat_u f64x2.ceil f64x2.floor min_s min_u max_s max_u f64x2.trunc avgr_u',
+    ),
     124: 'i16x8.extadd_pairwise_i8x16_s i16x8.extadd_pairwise_i8x16_u i32x4.extadd_pairwise_i16x8_s i32x4.extadd_pairwise_i16x8_u',
     128: shape('i16x8', 'abs neg q15mulr_sat_s all_true bitmask narrow_i32x4_s narrow_i32x4_u'),
     135: shape('i16x8', 'extend_low_i8x16_s extend_high_i8x16_s extend_low_i8x16_u extend_high_i8x16_u shl shr_s shr_u'),

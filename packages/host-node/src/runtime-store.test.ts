@@ -15,7 +15,13 @@ after(() => {
   rmSync(folder, { recursive: true });
 });
 
-const runtime = { bytes: Uint8Array.of(0, 97, 115, 109), opcodes: new Map([['i32.add', 7], ['jump', 8]]) };
+const runtime = {
+  bytes: Uint8Array.of(0, 97, 115, 109),
+  opcodes: new Map([
+    ['i32.add', 7],
+    ['jump', 8],
+  ]),
+};
 
 test('what was saved is loaded, until the file is damaged or the sources change', async () => {
   mkdirSync(sources);

@@ -41,7 +41,11 @@ export interface Helper extends CalleeBase {
 
 export type Callee = Routine | Helper;
 
-export const helper = (name: string, argCount: number, effects: { reads?: StateAccess; writes?: StateAccess; traps?: boolean } = {}): Helper => ({
+export const helper = (
+  name: string,
+  argCount: number,
+  effects: { reads?: StateAccess; writes?: StateAccess; traps?: boolean } = {},
+): Helper => ({
   kind: 'helper',
   name,
   argCount,

@@ -179,8 +179,18 @@ const special: Evaluators = {
   'i64.insert8h': (a: bigint, b: bigint) => (a & ~0xff00n) | ((b & 0xffn) << 8n),
   'i64.insert16': (a: bigint, b: bigint) => (a & ~0xffffn) | (b & 0xffffn),
   ...Object.fromEntries(
-    ['i32', 'i64', 'f32', 'f64'].map((t) => [`${t}.select`, ((a: ScalarValue, b: ScalarValue, c: bigint) => (c !== 0n ? a : b)) as ScalarEvaluator]),
+    ['i32', 'i64', 'f32', 'f64'].map((t) => [
+      `${t}.select`,
+      ((a: ScalarValue, b: ScalarValue, c: bigint) => (c !== 0n ? a : b)) as ScalarEvaluator,
+    ]),
   ),
 };
 
-export const SCALAR: Readonly<Evaluators> = { ...integers(32), ...integers(64), ...floats('f32'), ...floats('f64'), ...conversions, ...special };
+export const SCALAR: Readonly<Evaluators> = {
+  ...integers(32),
+  ...integers(64),
+  ...floats('f32'),
+  ...floats('f64'),
+  ...conversions,
+  ...special,
+};

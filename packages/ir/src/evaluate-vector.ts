@@ -71,44 +71,91 @@ function widened(name: string, bits: number, a: VectorValue, b: VectorValue): Ve
     if (match[1] === 'extend') return x[from + i];
     return match[1] === 'extmul' ? x[from + i] * y[from + i] : x[2 * i] + x[2 * i + 1];
   });
-  return vectorOf(out.map((v) => unsigned(bits, v)), bits);
+  return vectorOf(
+    out.map((v) => unsigned(bits, v)),
+    bits,
+  );
 }
 
 function narrow(bits: number, isSigned: boolean, a: VectorValue, b: VectorValue): VectorValue {
   const wide = [...lanesOf(a, bits * 2), ...lanesOf(b, bits * 2)].map((x) => signed(bits * 2, x));
-  return vectorOf(wide.map((x) => (isSigned ? satS(bits, x) : satU(bits, x))), bits);
+  return vectorOf(
+    wide.map((x) => (isSigned ? satS(bits, x) : satU(bits, x))),
+    bits,
+  );
 }
 
 function integerVector(name: string, bits: number, args: readonly (ScalarValue | VectorValue)[]): VectorValue | bigint {
   const [a, b] = args as [VectorValue, VectorValue];
-  if (name === 'splat') return vectorOf(Array.from({ length: 128 / bits }, () => unsigned(bits, args[0] as bigint)), bits);
+  if (name === 'splat')
+    return vectorOf(
+      Array.from({ length: 128 / bits }, () => unsigned(bits, args[0] as bigint)),
+      bits,
+    );
   if (name === 'bitmask') return lanesOf(a, bits).reduce((sum, x, i) => sum | ((x >> BigInt(bits - 1)) << BigInt(i)), 0n);
   if (name === 'all_true') return lanesOf(a, bits).every((x) => x !== 0n) ? 1n : 0n;
-  if (name.startsWith('sh')) return vectorOf(lanesOf(a, bits).map((x) => shift(name, bits, x, args[1] as bigint)), bits);
+  if (name.startsWith('sh'))
+    return vectorOf(
+      lanesOf(a, bits).map((x) => shift(name, bits, x, args[1] as bigint)),
+      bits,
+    );
   if (name.startsWith('narrow')) return narrow(bits, name.endsWith('_s'), a, b);
   if (name === 'dot_i16x8_s') {
     const [x, y] = [a, b].map((v) => lanesOf(v, 16).map((lane) => signed(16, lane)));
-    return vectorOf([0, 2, 4, 6].map((i) => unsigned(32, x[i] * y[i] + x[i + 1] * y[i + 1])), 32);
+    return vectorOf(
+      [0, 2, 4, 6].map((i) => unsigned(32, x[i] * y[i] + x[i + 1] * y[i + 1])),
+      32,
+    );
   }
-  if (name === 'trunc_sat_f32x4_s') return vectorOf(lanesOf(a, 32).map((x) => truncSat(32, f32Of(x))), 32);
-  if (name === 'trunc_sat_f64x2_s_zero') return vectorOf(lanesOf(a, 64).map((x) => truncSat(32, f64Of(x))), 32);
+  if (name === 'trunc_sat_f32x4_s')
+    return vectorOf(
+      lanesOf(a, 32).map((x) => truncSat(32, f32Of(x))),
+      32,
+    );
+  if (name === 'trunc_sat_f64x2_s_zero')
+    return vectorOf(
+      lanesOf(a, 64).map((x) => truncSat(32, f64Of(x))),
+      32,
+    );
   const wide = widened(name, bits, a, b ?? a);
   if (wide) return wide;
   const y = lanesOf(b instanceof Uint8Array ? b : a, bits);
-  return vectorOf(lanesOf(a, bits).map((x, i) => LANE[name](bits, x, y[i])), bits);
+  return vectorOf(
+    lanesOf(a, bits).map((x, i) => LANE[name](bits, x, y[i])),
+    bits,
+  );
 }
 
 function floatVector(name: string, bits: 32 | 64, args: readonly (ScalarValue | VectorValue)[]): VectorValue {
   const [a, b] = args as [VectorValue, VectorValue];
   const toBits = bits === 32 ? f32Bits : f64Bits;
   const ofBits = bits === 32 ? f32Of : f64Of;
-  if (name === 'splat') return vectorOf(Array.from({ length: 128 / bits }, () => toBits(args[0] as number)), bits);
+  if (name === 'splat')
+    return vectorOf(
+      Array.from({ length: 128 / bits }, () => toBits(args[0] as number)),
+      bits,
+    );
   if (name === 'convert_i32x4_s' || name === 'convert_low_i32x4_s') {
     const to = SCALAR[`f${bits}.convert_i32_s`] as (x: bigint) => number;
-    return vectorOf(lanesOf(a, 32).slice(0, 128 / bits).map((x) => toBits(to(x))), bits);
+    return vectorOf(
+      lanesOf(a, 32)
+        .slice(0, 128 / bits)
+        .map((x) => toBits(to(x))),
+      bits,
+    );
   }
-  if (name === 'demote_f64x2_zero') return vectorOf(lanesOf(a, 64).map((x) => f32Bits(f64Of(x))), 32);
-  if (name === 'promote_low_f32x4') return vectorOf(lanesOf(a, 32).slice(0, 2).map((x) => f64Bits(f32Of(x))), 64);
+  if (name === 'demote_f64x2_zero')
+    return vectorOf(
+      lanesOf(a, 64).map((x) => f32Bits(f64Of(x))),
+      32,
+    );
+  if (name === 'promote_low_f32x4')
+    return vectorOf(
+      lanesOf(a, 32)
+        .slice(0, 2)
+        .map((x) => f64Bits(f32Of(x))),
+      64,
+    );
   const op = SCALAR[`f${bits}.${name}`] as (x: number, y: number) => ScalarValue;
   const y = lanesOf(b ?? a, bits);
   return vectorOf(
@@ -147,7 +194,13 @@ function wholeVector(name: string, args: readonly (ScalarValue | VectorValue)[])
   }
 }
 
-function lane(name: string, bits: number, isFloat: boolean, args: readonly (ScalarValue | VectorValue)[], index: number): VectorValue | ScalarValue {
+function lane(
+  name: string,
+  bits: number,
+  isFloat: boolean,
+  args: readonly (ScalarValue | VectorValue)[],
+  index: number,
+): VectorValue | ScalarValue {
   const lanes = lanesOf(args[0] as VectorValue, bits);
   if (name.startsWith('extract')) {
     if (isFloat) return bits === 32 ? f32Of(lanes[index]) : f64Of(lanes[index]);

@@ -36,7 +36,7 @@ export function bitsOf(type: Type, value: EvaluatedValue): bigint {
   if (typeof value === 'bigint') return value;
   return type === 'f32' ? f32Bits(value) : f64Bits(value);
 }
-export function valueOf(type: Type, bits: bigint): EvaluatedValue {
+export function valueOfBits(type: Type, bits: bigint): EvaluatedValue {
   switch (type) {
     case 'i32':
       return unsigned(32, bits);
@@ -176,8 +176,8 @@ class Evaluation {
   }
 
   #get(slot: Slot): EvaluatedValue {
-    if (slot.temp) return this.#temps.get(slot) ?? valueOf(slot.type, 0n);
-    return valueOf(slot.type, readBits(this.#world.state, slot.offset, slot.type === 'v128' ? 16 : 8));
+    if (slot.temp) return this.#temps.get(slot) ?? valueOfBits(slot.type, 0n);
+    return valueOfBits(slot.type, readBits(this.#world.state, slot.offset, slot.type === 'v128' ? 16 : 8));
   }
   #set(slot: Slot, value: EvaluatedValue): void {
     if (slot.temp) this.#temps.set(slot, value);
@@ -197,7 +197,7 @@ class Evaluation {
     const byteCount = WIDTH[bits || type.slice(1)];
     if (kind === 'load') {
       const loaded = this.#load(inst, va, byteCount);
-      return valueOf(type as Type, extra === 's' ? BigInt.asIntN(8 * byteCount, loaded) : loaded);
+      return valueOfBits(type as Type, extra === 's' ? BigInt.asIntN(8 * byteCount, loaded) : loaded);
     }
     if (kind === 'store') {
       this.#store(inst, va, byteCount, bitsOf(type as Type, args[1]));
@@ -228,7 +228,7 @@ class Evaluation {
     const view = ram ? memory : state;
     const byteCount = ram ? WIDTH[ram[1].slice(1)] : WIDTH[inState?.[2] ?? ''];
     const offset = Number(BigInt.asIntN(32, args[0] as bigint)) + (ram ? 0 : inst.imm);
-    if ((ram?.[2] ?? inState?.[1]) === 'load') return valueOf(inst.type as Type, readBits(view, offset, byteCount));
+    if ((ram?.[2] ?? inState?.[1]) === 'load') return valueOfBits(inst.type as Type, readBits(view, offset, byteCount));
     writeBits(view, offset, byteCount, bitsOf((OPS[inst.op].args as readonly Type[])[1], args[1]));
     return undefined;
   }
@@ -249,10 +249,17 @@ function matchControl(insts: readonly Inst[]): Map<number, number> {
 }
 
 /** Executes a routine; 'trap' if it trapped. */
-export function evaluateRoutine(routine: Routine, args: readonly EvaluatedValue[], world: EvaluatorWorld): EvaluatedValue | undefined | 'trap' {
+export function evaluateRoutine(
+  routine: Routine,
+  args: readonly EvaluatedValue[],
+  world: EvaluatorWorld,
+): EvaluatedValue | undefined | 'trap' {
   const b = new Builder();
   const params = routine.params.map((type) => b.temp(type));
-  const result = routine.build(b, params.map((slot) => b.get(slot)));
+  const result = routine.build(
+    b,
+    params.map((slot) => b.get(slot)),
+  );
   const evaluation = new Evaluation(world);
   params.forEach((slot, i) => evaluation.setTemp(slot, args[i]));
   return evaluation.runToEnd(b.insts) ? result && evaluation.value(result) : 'trap';

@@ -105,7 +105,19 @@ export interface InterruptPort {
 }
 
 /** Reasons with which control comes back to the vCPU loop. Front ends' `exit` terminals use those from HALT on. */
-export const EXIT = { MISS: 1, BUDGET: 2, TRAP: 3, HOT: 4, POLL: 5, STALE_CODE: 6, HALT: 7, YIELD: 8, RESET: 9, SHUTDOWN: 10, DEBUG: 11 } as const;
+export const EXIT = {
+  MISS: 1,
+  BUDGET: 2,
+  TRAP: 3,
+  HOT: 4,
+  POLL: 5,
+  STALE_CODE: 6,
+  HALT: 7,
+  YIELD: 8,
+  RESET: 9,
+  SHUTDOWN: 10,
+  DEBUG: 11,
+} as const;
 
 /** One vCPU of the guest architecture. */
 export interface GuestCpu {

@@ -12,7 +12,12 @@ const NOSY = helper('nosy', 0, { reads: 'all', writes: 'none' });
 const CALLEES = [QUIET, NOSY];
 const block = (lines: string, terminal = 'jump 4') => `block bytes=4 insns=1 at=0 pc=64\n${lines}\n${terminal}\n`;
 /** Insts with values renumbered, without indentation. */
-const shape = (text: string): string => text.split('\n').slice(1, -2).map((l) => l.trim()).join('; ');
+const shape = (text: string): string =>
+  text
+    .split('\n')
+    .slice(1, -2)
+    .map((l) => l.trim())
+    .join('; ');
 const optimized = (lines: string, terminal?: string): string => shape(printBlock(optimize(parseBlock(block(lines, terminal), CALLEES))));
 
 test('text: what is printed parses back to the same text', () => {
@@ -50,16 +55,22 @@ test('text: a bad line is named', () => {
 });
 
 test('a get after a set or get of the slot vanishes', () => {
-  equal(optimized('%0 = get a:i64@8\nset b:i64@16 %0\n%2 = get b:i64@16\n%3 = get a:i64@8\n%4 = i64.add %2 %3\nset c:i64@24 %4'),
-    '%0 = get a:i64@8; set b:i64@16 %0; %2 = i64.add %0 %0; set c:i64@24 %2');
+  equal(
+    optimized('%0 = get a:i64@8\nset b:i64@16 %0\n%2 = get b:i64@16\n%3 = get a:i64@8\n%4 = i64.add %2 %3\nset c:i64@24 %4'),
+    '%0 = get a:i64@8; set b:i64@16 %0; %2 = i64.add %0 %0; set c:i64@24 %2',
+  );
 });
 
 test('pinned slots are forgotten when something may reach them by offset', () => {
-  const twice = (between: string): string => optimized(`%0 = get p:i64@32!\n${between}\n%8 = get p:i64@32!\n%9 = i64.add %0 %8\nset c:i64@24 %9`);
+  const twice = (between: string): string =>
+    optimized(`%0 = get p:i64@32!\n${between}\n%8 = get p:i64@32!\n%9 = i64.add %0 %8\nset c:i64@24 %9`);
   match(twice('%1 = i32.const 0x20\n%2 = i64.const 0x1\nstate.store64 %1 %2 0'), /store64.*get p/);
   match(twice('%1 = call quiet'), /quiet.*get p/);
   match(twice('%1 = i64.const 0x1\nset q:i64@40! %1'), /set q.*get p/);
-  equal(twice('%1 = i64.const 0x1\nset q:i64@40 %1'), '%0 = get p:i64@32!; %1 = i64.const 0x1; set q:i64@40 %1; %3 = i64.add %0 %0; set c:i64@24 %3');
+  equal(
+    twice('%1 = i64.const 0x1\nset q:i64@40 %1'),
+    '%0 = get p:i64@32!; %1 = i64.const 0x1; set q:i64@40 %1; %3 = i64.add %0 %0; set c:i64@24 %3',
+  );
 });
 
 test('a slot set in a branch is not known after it', () => {
@@ -68,23 +79,53 @@ test('a slot set in a branch is not known after it', () => {
 });
 
 test('constants fold, also to the right-hand side', () => {
-  equal(optimized('%0 = i32.const 0x3\n%1 = i32.const 0xfffffffe\n%2 = i32.add %0 %1\n%3 = i64.extend_i32_s %2\nset a:i64@8 %3'), '%0 = i64.const 0x1; set a:i64@8 %0');
-  equal(optimized('%0 = i64.const 0xffffffff\n%1 = i64.const 0x100000001\n%2 = i64.add %0 %1\nset a:i64@8 %2'), '%0 = i64.const 0x200000000; set a:i64@8 %0');
-  equal(optimized('%0 = i64.const 0x0\n%1 = i64.const 0x1\n%2 = i64.sub %0 %1\nset a:i64@8 %2'), '%0 = i64.const 0xffffffffffffffff; set a:i64@8 %0');
-  equal(optimized('%0 = i64.const 0x3\n%1 = get a:i64@8\n%2 = i64.add %0 %1\nset a:i64@8 %2'), '%0 = i64.const 0x3; %1 = get a:i64@8; %2 = i64.add %1 %0; set a:i64@8 %2');
+  equal(
+    optimized('%0 = i32.const 0x3\n%1 = i32.const 0xfffffffe\n%2 = i32.add %0 %1\n%3 = i64.extend_i32_s %2\nset a:i64@8 %3'),
+    '%0 = i64.const 0x1; set a:i64@8 %0',
+  );
+  equal(
+    optimized('%0 = i64.const 0xffffffff\n%1 = i64.const 0x100000001\n%2 = i64.add %0 %1\nset a:i64@8 %2'),
+    '%0 = i64.const 0x200000000; set a:i64@8 %0',
+  );
+  equal(
+    optimized('%0 = i64.const 0x0\n%1 = i64.const 0x1\n%2 = i64.sub %0 %1\nset a:i64@8 %2'),
+    '%0 = i64.const 0xffffffffffffffff; set a:i64@8 %0',
+  );
+  equal(
+    optimized('%0 = i64.const 0x3\n%1 = get a:i64@8\n%2 = i64.add %0 %1\nset a:i64@8 %2'),
+    '%0 = i64.const 0x3; %1 = get a:i64@8; %2 = i64.add %1 %0; set a:i64@8 %2',
+  );
 });
 
 test('64-bit folds agree with BigInt', () => {
-  const values = [0n, 1n, 0x7fffffffn, 0x80000000n, 0xffffffffn, 0x100000000n, 0x8000000000000000n, 0xffffffffffffffffn, 0x123456789abcdef0n];
+  const values = [
+    0n,
+    1n,
+    0x7fffffffn,
+    0x80000000n,
+    0xffffffffn,
+    0x100000000n,
+    0x8000000000000000n,
+    0xffffffffffffffffn,
+    0x123456789abcdef0n,
+  ];
   const ops: Record<string, (a: bigint, b: bigint) => bigint> = {
-    add: (a, b) => a + b, sub: (a, b) => a - b, and: (a, b) => a & b, or: (a, b) => a | b, xor: (a, b) => a ^ b,
-    shl: (a, b) => a << (b & 63n), shr_u: (a, b) => a >> (b & 63n),
+    add: (a, b) => a + b,
+    sub: (a, b) => a - b,
+    and: (a, b) => a & b,
+    or: (a, b) => a | b,
+    xor: (a, b) => a ^ b,
+    shl: (a, b) => a << (b & 63n),
+    shr_u: (a, b) => a >> (b & 63n),
   };
   for (const [name, f] of Object.entries(ops)) {
     for (const a of values) {
       for (const b of [...values, 31n, 32n, 33n, 63n]) {
         const want = BigInt.asUintN(64, f(a, b)).toString(16);
-        equal(optimized(`%0 = i64.const 0x${a.toString(16)}\n%1 = i64.const 0x${b.toString(16)}\n%2 = i64.${name} %0 %1\nset a:i64@8 %2`), `%0 = i64.const 0x${want}; set a:i64@8 %0`);
+        equal(
+          optimized(`%0 = i64.const 0x${a.toString(16)}\n%1 = i64.const 0x${b.toString(16)}\n%2 = i64.${name} %0 %1\nset a:i64@8 %2`),
+          `%0 = i64.const 0x${want}; set a:i64@8 %0`,
+        );
       }
     }
   }
@@ -101,7 +142,8 @@ test('an overwritten set goes, unless a fault, a call or a get may look', () => 
 });
 
 test('a set that only one branch overwrites stays', () => {
-  const lines = (other: string): string => `%0 = i64.const 0x1\nset a:i64@8 %0\n%2 = get b:i64@16\n%3 = i32.wrap_i64 %2\nif %3\n%5 = i64.const 0x2\nset a:i64@8 %5\n${other}end`;
+  const lines = (other: string): string =>
+    `%0 = i64.const 0x1\nset a:i64@8 %0\n%2 = get b:i64@16\n%3 = i32.wrap_i64 %2\nif %3\n%5 = i64.const 0x2\nset a:i64@8 %5\n${other}end`;
   match(optimized(lines('')), /0x1; set a:i64@8 %0/);
   equal(/0x1/.test(optimized(lines('else\n%8 = i64.const 0x3\nset a:i64@8 %8\n'))), false);
 });
@@ -111,9 +153,14 @@ test('temps have no observers at the end', () => {
 });
 
 test('addresses take in constants, conditions lose comparisons with zero', () => {
-  equal(optimized('%0 = get a:i64@8\n%1 = i64.const 0xfffffffffffffff8\n%2 = i64.add %0 %1\n%3 = i64.load %2 4\nset b:i64@16 %3'),
-    '%0 = get a:i64@8; %1 = i64.load %0 -4; set b:i64@16 %1');
-  match(printBlock(optimize(parseBlock(block('%0 = get w:i32@8\n%1 = i32.const 0x0\n%2 = i32.ne %0 %1', 'branch %2 0 4')))), /branch %0 0 4/);
+  equal(
+    optimized('%0 = get a:i64@8\n%1 = i64.const 0xfffffffffffffff8\n%2 = i64.add %0 %1\n%3 = i64.load %2 4\nset b:i64@16 %3'),
+    '%0 = get a:i64@8; %1 = i64.load %0 -4; set b:i64@16 %1',
+  );
+  match(
+    printBlock(optimize(parseBlock(block('%0 = get w:i32@8\n%1 = i32.const 0x0\n%2 = i32.ne %0 %1', 'branch %2 0 4')))),
+    /branch %0 0 4/,
+  );
 });
 
 test('the verifier finds what is wrong', () => {

@@ -107,7 +107,10 @@ class Parser {
   }
 
   block(text: string): Block {
-    const lines = text.split('\n').map((l) => l.trim()).filter((l) => l !== '');
+    const lines = text
+      .split('\n')
+      .map((l) => l.trim())
+      .filter((l) => l !== '');
     const head = /^block bytes=(\d+) insns=(\d+) at=(\d+) pc=(16|32|64)$/.exec(lines[0] ?? '');
     this.#line = lines[0] ?? '';
     if (!head) this.#fail('a block line is missing');
@@ -127,8 +130,8 @@ class Parser {
     if (!match) this.#fail('a slot is missing');
     const [, name, type, offset, pinned] = match;
     if (offset !== undefined) return { name, type: type as Type, offset: Number(offset), pinned: pinned === '!', temp: false };
-    let temp = this.#temps.get(name);
-    if (!temp) this.#temps.set(name, (temp = { name, type: type as Type, offset: -1, pinned: false, temp: true }));
+    const temp = this.#temps.get(name) ?? { name, type: type as Type, offset: -1, pinned: false, temp: true };
+    this.#temps.set(name, temp);
     return temp;
   }
 

@@ -96,7 +96,8 @@ class Verifier {
       return undefined;
     }
     const align = slot.type === 'v128' ? 16 : 8;
-    if (slot.offset < 0 || slot.offset >= TEMPS_OFFSET || slot.offset % align !== 0) return `slot ${slot.name} has the bad offset ${slot.offset}`;
+    if (slot.offset < 0 || slot.offset >= TEMPS_OFFSET || slot.offset % align !== 0)
+      return `slot ${slot.name} has the bad offset ${slot.offset}`;
     if (this.#isBlock && inst.op === 'set' && slot.offset === PC.offset) return 'a block does not set pc';
     return undefined;
   }

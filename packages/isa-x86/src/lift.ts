@@ -411,7 +411,8 @@ export class Lift {
   modify(i: number, f: (old: Int) => Int, atomic?: { op: 'add' | 'and' | 'or' | 'xor'; operand: Int }): Int {
     if (!this.isMemory || this.operand(i).kind !== 'E') {
       const old = this.read(i);
-      this.write(i, (this.modified = f(old)));
+      this.modified = f(old);
+      this.write(i, this.modified);
       return old;
     }
     const bits = this.bits(i);
@@ -421,7 +422,8 @@ export class Lift {
     else if (this.d.lock) old = this.atomicReplace(a, bits, f);
     else {
       old = this.loadToWrite(a, bits);
-      this.store(a, bits, (this.modified = f(old)));
+      this.modified = f(old);
+      this.store(a, bits, this.modified);
       return old;
     }
     this.modified = f(old);

@@ -51,9 +51,13 @@ export function acceleratorTier(name: string): 'jit' | 'interp' {
 }
 
 /** What the translator's runtime module is generated from. */
-const GENERATOR_SOURCES = ['@anillo/base/struct', '@anillo/ir/ops', '@anillo/codegen/emit', '@anillo/isa-x86/frontend', '@anillo/accel-wasm/memory-plan'].map((module) =>
-  dirname(fileURLToPath(import.meta.resolve(module))),
-);
+const GENERATOR_SOURCES = [
+  '@anillo/base/struct',
+  '@anillo/ir/ops',
+  '@anillo/codegen/emit',
+  '@anillo/isa-x86/frontend',
+  '@anillo/accel-wasm/memory-plan',
+].map((module) => dirname(fileURLToPath(import.meta.resolve(module))));
 
 /** Loaded when a machine is made, so that errors in options and files come at once. */
 export async function createAccelerator(): Promise<Accelerator> {

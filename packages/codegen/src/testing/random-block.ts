@@ -31,7 +31,11 @@ const ROUTINE_ADD = routine({
     b.set(CALL_SLOT, sum);
     b.raiseIf(b.eq(c as Value<'i32'>, b.i32(13)), 77);
     const out = b.temp('i64', sum);
-    b.if(b.ltU(c as Value<'i32'>, b.i32(1000)), () => b.set(out, b.mul(sum, b.i64(3))), () => b.set(CALL_SLOT, b.i64(5)));
+    b.if(
+      b.ltU(c as Value<'i32'>, b.i32(1000)),
+      () => b.set(out, b.mul(sum, b.i64(3))),
+      () => b.set(CALL_SLOT, b.i64(5)),
+    );
     return b.get(out);
   },
 });
@@ -60,7 +64,11 @@ const state = (rig: TierRig, slot: Slot): bigint => rig.state.getBigUint64(slot.
 const put = (rig: TierRig, slot: Slot, value: bigint): void => rig.state.setBigUint64(slot.offset, BigInt.asUintN(64, value), true);
 export const HELPERS = {
   mixAll: (rig: TierRig, a: number): number => {
-    put(rig, SLOTS.i64[1], GENERAL.reduce((sum, s) => sum * 3n + state(rig, s), BigInt(a | 0)));
+    put(
+      rig,
+      SLOTS.i64[1],
+      GENERAL.reduce((sum, s) => sum * 3n + state(rig, s), BigInt(a | 0)),
+    );
     return Number(state(rig, SLOTS.i64[0]) & 0xffffn) ^ a;
   },
   trapOdd: (rig: TierRig, a: number): number => {
@@ -116,20 +124,29 @@ export class RandomBlock {
     const r = this.#r;
     const b = this.#b;
     switch (r.below(10)) {
-      case 0: case 1: case 2:
+      case 0:
+      case 1:
+      case 2:
         this.#i64.push(b.op(`i64.${r.pick(BIN)}`, [this.#int64(), this.#int64()]));
         break;
-      case 3: case 4:
+      case 3:
+      case 4:
         this.#i32.push(b.op(`i32.${r.pick(BIN)}`, [this.#int32(), this.#int32()]));
         break;
       case 5:
-        this.#i32.push(r.chance(50) ? b.op(`i64.${r.pick(CMP)}`, [this.#int64(), this.#int64()]) : b.op(`i32.${r.pick(CMP)}`, [this.#int32(), this.#int32()]));
+        this.#i32.push(
+          r.chance(50)
+            ? b.op(`i64.${r.pick(CMP)}`, [this.#int64(), this.#int64()])
+            : b.op(`i32.${r.pick(CMP)}`, [this.#int32(), this.#int32()]),
+        );
         break;
       case 6:
         this.#i64.push(r.chance(50) ? b.extendU(this.#int32()) : b.extendS(this.#int32()));
         break;
       case 7:
-        this.#i64.push(b.op(r.pick(['i64.insert8', 'i64.insert8h', 'i64.insert16', 'i64.mulhi_u', 'i64.mulhi_s']), [this.#int64(), this.#int64()]));
+        this.#i64.push(
+          b.op(r.pick(['i64.insert8', 'i64.insert8h', 'i64.insert16', 'i64.mulhi_u', 'i64.mulhi_s']), [this.#int64(), this.#int64()]),
+        );
         break;
       case 8:
         this.#i64.push(b.select(this.#int32(), this.#int64(), this.#int64()));
@@ -170,10 +187,12 @@ export class RandomBlock {
     const disp = r.chance(50) ? r.below(64) - 32 : 0;
     const address = this.#address();
     switch (r.below(9)) {
-      case 0: case 1:
+      case 0:
+      case 1:
         this.#i64.push(b.op('i64.load', [address], disp));
         break;
-      case 2: case 3:
+      case 2:
+      case 3:
         this.#i32.push(b.op(r.pick(['i32.load', 'i32.load8_u', 'i32.load8_s', 'i32.load16_u', 'i32.load16_s']), [address], disp));
         break;
       case 4:

@@ -27,7 +27,9 @@ export class Random {
   }
 
   #hostile32(): number {
-    return this.pick([0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 0x3f800000, 0x7fc00000, 0xff800000, 0x00000001]);
+    return this.pick([
+      0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 0x3f800000, 0x7fc00000, 0xff800000, 0x00000001,
+    ]);
   }
   /** A word that is often an edge case. */
   word(): number {
@@ -40,7 +42,25 @@ export class Random {
   bytes16(): Uint8Array {
     const bytes = new Uint8Array(16);
     const view = new DataView(bytes.buffer);
-    const doubles = [0, -0, 0.5, -0.5, 1.5, 2.5, -2.5, 1e300, -1e300, 1e-310, Infinity, -Infinity, Number.NaN, 2147483647.5, -2147483649, 9.3e18, 4503599627370497.5];
+    const doubles = [
+      0,
+      -0,
+      0.5,
+      -0.5,
+      1.5,
+      2.5,
+      -2.5,
+      1e300,
+      -1e300,
+      1e-310,
+      Infinity,
+      -Infinity,
+      Number.NaN,
+      2147483647.5,
+      -2147483649,
+      9.3e18,
+      4503599627370497.5,
+    ];
     const kind = this.below(3);
     for (let i = 0; i < 16; i += 4) view.setUint32(i, this.word(), true);
     if (kind === 1) for (let i = 0; i < 16; i += 8) view.setFloat64(i, this.pick(doubles), true);

@@ -38,7 +38,24 @@ export const RAM_PAGES = 16;
 
 /** How an access to a linear page behaves. `device` and `code` pages are served by the host (code: stores only). */
 export type PageKind = 'ram' | 'readonly' | 'code' | 'device' | 'absent';
-const PAGE_KINDS: readonly PageKind[] = ['ram', 'ram', 'readonly', 'ram', 'code', 'ram', 'device', 'absent', 'ram', 'device', 'ram', 'code', 'absent', 'ram', 'ram', 'ram'];
+const PAGE_KINDS: readonly PageKind[] = [
+  'ram',
+  'ram',
+  'readonly',
+  'ram',
+  'code',
+  'ram',
+  'device',
+  'absent',
+  'ram',
+  'device',
+  'ram',
+  'code',
+  'absent',
+  'ram',
+  'ram',
+  'ram',
+];
 
 /** Linear address of the first data page; page k is backed by RAM page k. */
 export const DATA_BASE = 0x7fff_f000_0000n;
@@ -225,7 +242,11 @@ export class TierRig {
   }
 
   /** Compiles regions; function i goes into table slot i + 1. */
-  compile(regions: readonly Region[]): { call: (region: number, block: number) => number; entries: readonly Int32Array[]; byteCount: number } {
+  compile(regions: readonly Region[]): {
+    call: (region: number, block: number) => number;
+    entries: readonly Int32Array[];
+    byteCount: number;
+  } {
     const { bytes, entries } = compileRegions(regions, this.#shared);
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.#imports);
     regions.forEach((_, i) => {

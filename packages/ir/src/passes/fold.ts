@@ -28,8 +28,20 @@ const FOLD32: Readonly<Record<string, Fold32>> = {
 };
 
 const COMMUTES: ReadonlySet<OpName> = new Set<OpName>([
-  'i32.add', 'i32.mul', 'i32.and', 'i32.or', 'i32.xor', 'i32.eq', 'i32.ne',
-  'i64.add', 'i64.mul', 'i64.and', 'i64.or', 'i64.xor', 'i64.eq', 'i64.ne',
+  'i32.add',
+  'i32.mul',
+  'i32.and',
+  'i32.or',
+  'i32.xor',
+  'i32.eq',
+  'i32.ne',
+  'i64.add',
+  'i64.mul',
+  'i64.and',
+  'i64.or',
+  'i64.xor',
+  'i64.eq',
+  'i64.ne',
 ]);
 
 export const isConstant = (v: Inst): boolean => v.op === 'i32.const' || v.op === 'i64.const';
@@ -113,7 +125,15 @@ function foldUnary(inst: Inst, a: Inst): Inst | undefined {
 function identity(inst: Inst, a: Inst, b: Inst): Inst | undefined {
   const name = inst.op.slice(4);
   switch (name) {
-    case 'add': case 'sub': case 'or': case 'xor': case 'shl': case 'shr_u': case 'shr_s': case 'rotl': case 'rotr':
+    case 'add':
+    case 'sub':
+    case 'or':
+    case 'xor':
+    case 'shl':
+    case 'shr_u':
+    case 'shr_s':
+    case 'rotl':
+    case 'rotr':
       return isZero(b) ? a : undefined;
     case 'and':
       if (isOnes(b)) return a;
