@@ -99,7 +99,7 @@ class TranslatorExecutor implements Executor {
 
   /** Takes down the fault and its instruction; returning false ends the run. */
   #record(view: X86View): boolean {
-    if (view.trapCode === 0) this.#fault = { vector: view.faultVector, error: view.faultError < 0 ? 0 : view.faultError };
+    if (view.trapCode === 0) this.#fault = { vector: view.faultVector, error: Math.max(view.faultError , 0) };
     else this.#fault = { vector: view.trapCode & 0xff, error: 0 };
     view.pc += BigInt(view.trapAt + (view.trapCode === 0 && view.faultSoftware !== 0 ? view.faultInsnBytes : 0));
     view.trapAt = 0;

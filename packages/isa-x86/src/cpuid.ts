@@ -153,7 +153,7 @@ export function cpuid(cpu: X86Context, leaf: number, subleaf: number): CpuidResu
   if (leaf >= 0x8000_0000 && leaf <= MAX_EXTENDED) return extended(cpu, leaf);
   if (leaf >= 0x4000_0000 && leaf <= MAX_HYPERVISOR && cpu.model.features.has('hypervisor')) return hypervisor(leaf);
   // SDM: beyond the range, the data of the highest basic leaf.
-  return basic(cpu, leaf <= MAX_BASIC ? leaf : MAX_BASIC, subleaf);
+  return basic(cpu, Math.min(leaf , MAX_BASIC), subleaf);
 }
 
 export const CPUID_HELPERS: HelperMap = {

@@ -111,7 +111,7 @@ function farTransfer(cpu: X86Context, bits: number, nextDelta: number, call: boo
 }
 
 /** The selector names a call gate, task gate or TSS; its descriptor is in `code`. */
-function systemTransfer(cpu: X86Context, selector: number, next: number, bits: number, call: boolean): number {
+function systemTransfer(cpu: X86Context, selector: number, next: number, _bits: number, call: boolean): number {
   const type = systemType(code);
   const error = selector & 0xfffc;
   const long = inLongMode(cpu);

@@ -8,7 +8,7 @@ import { enterLong, enterProtected, makeBench, type Bench } from './ram-bench.te
 
 const set = ({ cpu }: Bench, register: number, low: number, high = 0): void => setWords(cpu, WORD.gpr + 2 * register, low, high);
 const call = (bench: Bench): [number, number] => {
-  HYPERCALL_HELPERS['hypercall']?.(bench.cpu);
+  HYPERCALL_HELPERS.hypercall?.(bench.cpu);
   return [word(bench.cpu, WORD.gpr + 2 * RAX) | 0, word(bench.cpu, WORD.gpr + 2 * RAX + 1) | 0];
 };
 

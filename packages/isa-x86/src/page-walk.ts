@@ -58,8 +58,7 @@ class WalkBuilder {
     const isLong = b.and(this.#bit(this.#state(at.cr0), CR0.PG), this.#bit(this.#state(at.efer), EFER.LMA));
     const canonical = b.eq(b.shrS(b.shl(linear, b.i64(16)), b.i64(16)), linear);
     const noBreakpoints = b.eqz(b.and(this.#state(at.dr + 56), b.i32(0xff)));
-    const noKeys = b.eqz(b.and(this.#state(at.cr4), b.i32(CR4.PKE | CR4.PKS)));
-    b.if(b.and(b.and(isLong, canonical), b.and(noBreakpoints, noKeys)), () => {
+    b.if(b.and(b.and(isLong, canonical), noBreakpoints), () => {
       const table = b.temp('i64', b.and(b.op('state.load64', [b.i32(0)], at.cr3), b.i64Words(~0xfff, 0xff)));
       this.#level(0, table);
     });
@@ -117,6 +116,7 @@ class WalkBuilder {
       b.set(valid, b.eqz(b.and(b.get(frame), reserved)));
       b.set(page, b.or(b.and(b.get(frame), b.xor(within, b.i64(-1))), b.and(b.get(this.#linear), within)));
     }
+    b.set(valid, b.and(b.get(valid), this.#isKeyless()));
     const grants = b.temp('i32', this.#grants());
     const granted = b.and(b.shrU(b.get(grants), b.get(this.#access)), b.i32(1));
     const into = b.temp('i64', this.#intoRam(b.get(page)));
@@ -132,6 +132,15 @@ class WalkBuilder {
       const where = b.add(b.wrap(b.get(into)), this.#state(at.ramOffset));
       b.set(this.#result, b.or(b.or(where, kept), b.or(b.mul(isGlobal, b.i32(WALK.GLOBAL)), b.i32(level < 3 ? WALK.LARGE : 0))));
     });
+  }
+
+  /** No protection key denies anything: they are off, or the page's is 0 (as far as this walk cares to know) and that one is free. */
+  #isKeyless(): Value<'i32'> {
+    const b = this.#b;
+    const key = b.and(b.get(this.#upper), b.i32(0x7800_0000));
+    const rightsOfKey0 = b.and(b.or(this.#state(at.pkru), this.#state(at.pkrs)), b.i32(3));
+    const keysOff = b.eqz(b.and(this.#state(at.cr4), b.i32(CR4.PKE | CR4.PKS)));
+    return b.or(keysOff, b.eqz(b.or(key, rightsOfKey0)));
   }
 
   /** Access rights as mmu.ts computes them: user and supervisor, WP, SMEP, SMAP with EFLAGS.AC, NX. */

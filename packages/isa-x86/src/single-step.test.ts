@@ -16,7 +16,7 @@ function armed(bench: Bench): Bench {
   setWords(bench.cpu, WORD.dr + 14, 0x402, 0);
   return bench;
 }
-const check = ({ cpu }: Bench): number => SINGLE_STEP_HELPERS['checkBreakpoint']?.(cpu) ?? -1;
+const check = ({ cpu }: Bench): number => SINGLE_STEP_HELPERS.checkBreakpoint?.(cpu) ?? -1;
 
 test('an instruction breakpoint right after MOV SS is lost, once, and not on AMD processors', () => {
   const bench = armed(makeBench());

@@ -59,7 +59,7 @@ export class Random {
       2147483647.5,
       -2147483649,
       9.3e18,
-      4503599627370497.5,
+      2 ** 52 - 0.5,
     ];
     const kind = this.below(3);
     for (let i = 0; i < 16; i += 4) view.setUint32(i, this.word(), true);
