@@ -14,7 +14,16 @@ import type { X86View } from '@anillo/isa-x86/state';
 import type { X86Cpu } from '@anillo/isa-x86/x86-cpu';
 import { loadFloatingPoint, saveFloatingPoint } from './floating-point-image.ts';
 import type { Executor } from './executor.ts';
-import { CODE_AREA_BYTES, CODE_BASE, DATA_BASE, DATA_BYTES, PAGE_BYTES, READ_ONLY_BASE, READ_ONLY_BYTES, readOnlyPage } from './memory-map.ts';
+import {
+  CODE_AREA_BYTES,
+  CODE_BASE,
+  DATA_BASE,
+  DATA_BYTES,
+  PAGE_BYTES,
+  READ_ONLY_BASE,
+  READ_ONLY_BYTES,
+  readOnlyPage,
+} from './memory-map.ts';
 import { IMAGE, IMAGE_BYTES, NO_FAULT, setU32, setU64, type TestCase, type TestResult, u64 } from './test-case.ts';
 
 export interface AnilloOptions {
@@ -99,7 +108,7 @@ class TranslatorExecutor implements Executor {
 
   /** Takes down the fault and its instruction; returning false ends the run. */
   #record(view: X86View): boolean {
-    if (view.trapCode === 0) this.#fault = { vector: view.faultVector, error: Math.max(view.faultError , 0) };
+    if (view.trapCode === 0) this.#fault = { vector: view.faultVector, error: Math.max(view.faultError, 0) };
     else this.#fault = { vector: view.trapCode & 0xff, error: 0 };
     view.pc += BigInt(view.trapAt + (view.trapCode === 0 && view.faultSoftware !== 0 ? view.faultInsnBytes : 0));
     view.trapAt = 0;

@@ -80,7 +80,7 @@ function isCutUndefined(c: TestCase, a: Uint8Array, b: Uint8Array): boolean {
   const vectors = [u32(a, IMAGE.vector), u32(b, IMAGE.vector)].sort((x, y) => x - y);
   const fetched = u32(a, IMAGE.vector) === PAGE_FAULT ? a : b;
   const isFetch = (u32(fetched, IMAGE.errorCode) & FETCH) !== 0 && Number(u64(fetched, IMAGE.faultAddress)) === CODE_BASE + CODE_AREA_BYTES;
-  return c.instructions[0].name === 'random bytes' && vectors[0] === UNDEFINED && vectors[1] === PAGE_FAULT && isFetch;
+  return c.instructions[0]?.name === 'random bytes' && vectors[0] === UNDEFINED && vectors[1] === PAGE_FAULT && isFetch;
 }
 
 function compareFault(c: TestCase, expected: TestResult, actual: TestResult, out: Difference[]): void {
@@ -101,7 +101,8 @@ function compareFault(c: TestCase, expected: TestResult, actual: TestResult, out
   if (vector !== PAGE_FAULT) return;
   const pages = [u64(a, IMAGE.faultAddress) >> 12n, u64(b, IMAGE.faultAddress) >> 12n];
   const isLong = LONG_ACCESS.has(c.instructions[completed(c, expected)]?.name);
-  if (!isLong || pages[0] - pages[1] > 1n || pages[1] - pages[0] > 1n) number('cr2', u64(a, IMAGE.faultAddress), u64(b, IMAGE.faultAddress));
+  if (!isLong || pages[0] - pages[1] > 1n || pages[1] - pages[0] > 1n)
+    number('cr2', u64(a, IMAGE.faultAddress), u64(b, IMAGE.faultAddress));
 }
 
 function closeF32(a: Uint8Array, b: Uint8Array, at: number): boolean {

@@ -170,7 +170,7 @@ test('a case made again is the same, and every row makes one', () => {
   for (const mode of [64, 32] as const) {
     const generator = new Generator({ mode, features, sparse: true });
     const silent = generator.sources.filter((source, i) => generator.makeVector(source, 1, i) === undefined).map((source) => source.name);
-    assert.deepEqual(silent, ['jmp wild', 'illegal']);
+    assert.deepEqual(silent, mode === 64 ? ['jmp wild', 'jmp far off', 'illegal', 'bytes'] : ['jmp wild', 'illegal', 'bytes']);
   }
 });
 

@@ -33,7 +33,14 @@ function read(bytes: readonly number[], mode: Mode): Reading {
     const long = first === 0xc4;
     const last = bytes[at + (long ? 2 : 1)];
     const after = at + (long ? 3 : 2);
-    return { prefixes, map: -1, vexMap: long ? bytes[at + 1] & 31 : 1, vexWide: (last & 4) !== 0, opcode: bytes[after], modrm: bytes[after + 1] };
+    return {
+      prefixes,
+      map: -1,
+      vexMap: long ? bytes[at + 1] & 31 : 1,
+      vexWide: (last & 4) !== 0,
+      opcode: bytes[after],
+      modrm: bytes[after + 1],
+    };
   }
   let map = 0;
   if (first === 0x0f) {
@@ -53,7 +60,8 @@ function isLeftOutOneByte({ opcode, modrm, prefixes }: Reading, mode: Mode): boo
   if (opcode === 0xff && (reg === 3 || reg === 5)) return true;
   // REP before LOOPE and LOOPNE: AMD takes it for the condition, Intel ignores it.
   if ((opcode & 0xfe) === 0xe0 && (prefixes.includes(0xf2) || prefixes.includes(0xf3))) return true;
-  const branches = (opcode >= 0x70 && opcode <= 0x7f) || (opcode >= 0xe0 && opcode <= 0xe3) || [0xe8, 0xe9, 0xeb, 0xc2, 0xc3].includes(opcode);
+  const branches =
+    (opcode >= 0x70 && opcode <= 0x7f) || (opcode >= 0xe0 && opcode <= 0xe3) || [0xe8, 0xe9, 0xeb, 0xc2, 0xc3].includes(opcode);
   if (prefixes.includes(0x66) && (branches || (opcode === 0xff && (reg === 2 || reg === 4)))) return true;
   // x87: transcendental functions are approximations; images hold pointers that are not compared; FNSTENV and FLDENV have rows of their own.
   if (opcode === 0xd9) return isMemory ? reg === 4 || reg === 6 : modrm >= 0xf0 && modrm !== 0xf6 && modrm !== 0xf7;
@@ -64,13 +72,15 @@ function isLeftOutOneByte({ opcode, modrm, prefixes }: Reading, mode: Mode): boo
 function isLeftOutTwoByte({ opcode, modrm, prefixes }: Reading): boolean {
   const reg = (modrm >> 3) & 7;
   const isMemory = modrm < 0xc0;
-  if ([0x00, 0x01, 0x02, 0x03, 0x05, 0x07, 0x31, 0x33, 0x34, 0x35, 0xa0, 0xa1, 0xa2, 0xa8, 0xa9, 0xb2, 0xb4, 0xb5].includes(opcode)) return true;
+  if ([0x00, 0x01, 0x02, 0x03, 0x05, 0x07, 0x31, 0x33, 0x34, 0x35, 0xa0, 0xa1, 0xa2, 0xa8, 0xa9, 0xb2, 0xb4, 0xb5].includes(opcode))
+    return true;
   // A prefetch of a register is undefined to AMD and nothing to Intel.
   if ([0x52, 0x53, 0xf7].includes(opcode) || (opcode === 0x0d && !isMemory)) return true;
   // UD0 has a ModRM byte for Intel; LOCK MOV CR0 is CR8 for AMD.
   if (opcode === 0xff || (prefixes.includes(0xf0) && (opcode & 0xfd) === 0x20)) return true;
   if ((opcode & 0xfe) === 0x78 || (opcode === 0x2b && (prefixes.includes(0xf2) || prefixes.includes(0xf3)))) return true;
-  if (prefixes.includes(0x66) && ((opcode & 0xf0) === 0x80 || [0xa4, 0xa5, 0xac, 0xad].includes(opcode) || (opcode & 0xf8) === 0xc8)) return true;
+  if (prefixes.includes(0x66) && ((opcode & 0xf0) === 0x80 || [0xa4, 0xa5, 0xac, 0xad].includes(opcode) || (opcode & 0xf8) === 0xc8))
+    return true;
   if (opcode === 0xc7) return isMemory ? reg !== 1 : reg >= 6;
   return opcode === 0xae && (isMemory ? reg !== 3 && reg !== 7 : reg < 4);
 }
@@ -105,7 +115,13 @@ function randomBytes(random: Random, mode: Mode): number[] {
   else if (kind === 9) bytes.push(0xc4, (random.u32() & 0xe0) | random.pick([1, 2, 3, 2, 3, random.below(32)]), random.below(256));
   bytes.push(random.below(256));
   // ModRM: half of them name registers, or memory without a long displacement.
-  bytes.push(random.chance(40) ? 0xc0 | random.below(64) : random.chance(60) ? (random.below(8) << 3) | random.pick([0, 1, 2, 3, 6, 7]) : random.below(256));
+  bytes.push(
+    random.chance(40)
+      ? 0xc0 | random.below(64)
+      : random.chance(60)
+        ? (random.below(8) << 3) | random.pick([0, 1, 2, 3, 6, 7])
+        : random.below(256),
+  );
   while (bytes.length < LONGEST + 1) bytes.push(random.chance(20) ? random.pick([0, 0xff, 0x80, 1]) : random.below(256));
   return bytes;
 }
@@ -115,7 +131,8 @@ export function emitRandomBytes(builder: CaseBuilder): boolean {
   if (!builder.canFault || builder.sparse || builder.instructions.length > 0) return false;
   const bytes = randomBytes(random, mode);
   if (isLeftOut(read([...bytes, 0, 0, 0, 0], mode), mode)) return false;
-  for (let i = 0; i < 16; i++) if (i !== 4 && random.chance(55)) builder.assign(i, BigInt(DATA_BASE + 0x200 + random.below(DATA_BYTES - 0x400)));
+  for (let i = 0; i < 16; i++)
+    if (i !== 4 && random.chance(55)) builder.assign(i, BigInt(DATA_BASE + 0x200 + random.below(DATA_BYTES - 0x400)));
   if (random.chance(80)) for (const i of [1, 6, 7]) if (random.chance(50)) builder.assign(i, BigInt(DATA_BASE + random.below(DATA_BYTES)));
   setU32(builder.state, IMAGE.rflags, u32(builder.state, IMAGE.rflags) | FLAG.tf);
   const undefinedFlags = { read: 0, written: 0, undefined: STATUS_FLAGS };

@@ -92,7 +92,7 @@ export class WasmVcpu implements Vcpu {
         parts.vm.cache.dropAll();
       },
     });
-    parts.vm.ports.interrupts(parts.id).onChange = () => this.kick();
+    parts.vm.ports.interrupts(parts.id).onChange = () => this.#attend();
   }
 
   reset(): void {
@@ -107,6 +107,13 @@ export class WasmVcpu implements Vcpu {
   }
 
   kick(): void {
+    this.#kicked = true;
+    this.#attend();
+  }
+  #kicked = false;
+
+  /** Ends the burst soon: there may be an interrupt. */
+  #attend(): void {
     this.#view.pending = 1;
     if (this.#view.budget > 0) this.#view.budget = 0;
   }
@@ -116,10 +123,11 @@ export class WasmVcpu implements Vcpu {
 
   run(sliceMs: number): VcpuExit {
     const end = this.#nowMs() + sliceMs;
+    this.#kicked = false;
     for (;;) {
       const exit = this.#burstOnce(this.#burst);
       if (exit !== undefined) return exit;
-      if (this.#nowMs() >= end) return { kind: 'slice' };
+      if (this.#kicked || this.#nowMs() >= end) return { kind: 'slice' };
     }
   }
 
@@ -184,7 +192,8 @@ export class WasmVcpu implements Vcpu {
 
   #count(reason: string): void {
     this.#exits[reason] = (this.#exits[reason] ?? 0) + 1;
-    if (this.#trace?.exits === true) this.#trace.line(`exit ${reason} at ${hex(this.#linearPc())}`);
+    if (this.#trace?.exits === true)
+      this.#trace.line(`exit ${reason} at ${hex(this.#linearPc() + (reason === 'trap' ? BigInt(this.#view.trapAt) : 0n))}`);
   }
 
   #tellTrap(): void {

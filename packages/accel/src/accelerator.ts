@@ -86,8 +86,8 @@ export interface Vcpu {
 
 /** CPU state that a boot protocol wants, beyond reset. */
 export interface CpuStart {
-  /** 'reset' keeps power-on state (firmware); the others give flat segments. */
-  readonly mode: 'reset' | 'protected32' | 'long64';
+  /** 'reset' keeps power-on state (firmware); 'real16' too, but for the code segment, which begins at `pc` less its low four bits; the others give flat segments. */
+  readonly mode: 'reset' | 'real16' | 'protected32' | 'long64';
   readonly pc: number;
   /** General registers by name ("rsi", "rbx", ...). */
   readonly registers: Readonly<Record<string, number>>;

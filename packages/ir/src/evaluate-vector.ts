@@ -39,9 +39,11 @@ const LANE: Readonly<Record<string, LaneOp>> = {
   sub_sat_s: (n, a, b) => satS(n, signed(n, a) - signed(n, b)),
   sub_sat_u: (n, a, b) => satU(n, a - b),
   min_s: (n, a, b) => (signed(n, a) < signed(n, b) ? a : b),
-  min_u: (_, a, b) => (Math.min(a , b)),
+  // biome-ignore lint/complexity/useMathMinMax: Math.min and Math.max take no BigInt.
+  min_u: (_, a, b) => (a < b ? a : b),
   max_s: (n, a, b) => (signed(n, a) > signed(n, b) ? a : b),
-  max_u: (_, a, b) => (Math.max(a , b)),
+  // biome-ignore lint/complexity/useMathMinMax: Math.min and Math.max take no BigInt.
+  max_u: (_, a, b) => (b < a ? a : b),
   avgr_u: (_, a, b) => (a + b + 1n) >> 1n,
   eq: (n, a, b) => mask(n, a === b),
   gt_s: (n, a, b) => mask(n, signed(n, a) > signed(n, b)),

@@ -46,7 +46,7 @@ export const WALK = { GRANTS: 7, LARGE: 8, GLOBAL: 16 } as const;
 
 /** CPU state that a boot protocol wants; the accelerator's `CpuStart`. */
 export interface StartState {
-  readonly mode: 'reset' | 'protected32' | 'long64';
+  readonly mode: 'reset' | 'real16' | 'protected32' | 'long64';
   readonly pc: number;
   readonly registers: Readonly<Record<string, number>>;
   readonly cr3?: number;

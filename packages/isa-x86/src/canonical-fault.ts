@@ -2,13 +2,14 @@
 // instruction is decoded anew and its operands looked at, because this is far too rare for accesses to carry their segment along.
 
 import { currentPrivilege, readLinear } from './linear-memory.ts';
-import { type Decoded, type Decoder, emptyDecoded } from './decode.ts';
-import type { X86Context } from './helper-map.ts';
+import { type Decoded, type DecodeOutcome, type Decoder, emptyDecoded } from './decode.ts';
+import { raise, type X86Context } from './helper-map.ts';
 import { MODE } from './mode.ts';
-import { FS, NON_CANONICAL, RBP, RSP, TRAP, VECTOR } from './state.ts';
-import { setWord, signedField, word, WORD } from './state-words.ts';
+import { FS, NON_CANONICAL, RBP, RSP, VECTOR } from './state.ts';
+import { signedField, word, WORD } from './state-words.ts';
 
 const LONGEST_INSTRUCTION = 15;
+const PAGE_BYTES = 4096;
 const bytes = new Uint8Array(LONGEST_INSTRUCTION);
 const decoded = emptyDecoded();
 
@@ -45,31 +46,21 @@ const isStackOperand = (d: Decoded): boolean => d.mod !== 3 && d.segment < FS &&
 /** The instruction that has faulted, into `decoded`. */
 function decodeFaulting(cpu: X86Context, decoder: Decoder): boolean {
   const pc = signedField(cpu, WORD.pc) + word(cpu, WORD.trapAt);
-  let count = 0;
-  while (count < LONGEST_INSTRUCTION) {
-    const byte = readLinear(cpu, pc + count, 1, currentPrivilege(cpu));
-    if (byte < 0) break;
-    bytes[count++] = byte;
-  }
-  return decoder.decode(bytes.subarray(0, count), 0, 64, false, decoded) === 'ok';
+  const decodeTo = (end: number): DecodeOutcome => {
+    for (let i = 0; i < end; i++) bytes[i] = readLinear(cpu, pc + i, 1, currentPrivilege(cpu));
+    return decoder.decode(bytes.subarray(0, end), 0, 64, false, decoded);
+  };
+  // The next page need not exist unless the instruction reaches into it.
+  const first = decodeTo(Math.min(LONGEST_INSTRUCTION, PAGE_BYTES - (pc & (PAGE_BYTES - 1))));
+  return (first === 'more' ? decodeTo(LONGEST_INSTRUCTION) : first) === 'ok';
 }
 
-/**
- * Replaces NON_CANONICAL by the vector that is due, and #GP for a misaligned operand where its address was not canonical either. Called when a
- * fault is about to be delivered, before anything else.
- */
+/** Replaces NON_CANONICAL by the vector that is due. Called when a fault is about to be delivered, before anything else. */
 export function settleNonCanonical(cpu: X86Context, decoder: Decoder): void {
-  const trapCode = word(cpu, WORD.trapCode);
-  const wasRecorded = trapCode === 0 && word(cpu, WORD.faultVector) === NON_CANONICAL;
-  if (!wasRecorded && trapCode !== TRAP.GP0) return;
+  if (word(cpu, WORD.trapCode) !== 0 || word(cpu, WORD.faultVector) !== NON_CANONICAL) return;
   // Only 64-bit code has such addresses, but for what system structures hold.
-  let isStack = false;
-  if ((word(cpu, WORD.mode) & MODE.CODE_SIZE) === 2 && decodeFaulting(cpu, decoder)) {
-    isStack = wasRecorded ? wentThroughStack(cpu, decoded) : isStackOperand(decoded) && !isCanonicalAddress(operandAddress(cpu, decoded));
-  }
+  const is64 = (word(cpu, WORD.mode) & MODE.CODE_SIZE) === 2;
+  const isStack = is64 && decodeFaulting(cpu, decoder) && wentThroughStack(cpu, decoded);
   // Reading the code may have recorded a fault in the place of the one at hand.
-  setWord(cpu, WORD.faultVector, isStack ? VECTOR.SS : VECTOR.GP);
-  setWord(cpu, WORD.faultError, 0);
-  setWord(cpu, WORD.faultSoftware, 0);
-  setWord(cpu, WORD.trapCode, 0);
+  raise(cpu, isStack ? VECTOR.SS : VECTOR.GP, 0);
 }

@@ -9,7 +9,7 @@ import { CR4, EFER, MODE } from './mode.ts';
 import { readMsr, writeMsr } from './msr.ts';
 import { setStartState } from './reset-state.ts';
 import { RAX, RCX, RDX } from './state.ts';
-import { setWord, setWords, WORD } from './state-words.ts';
+import { setWord, setWords, word, WORD } from './state-words.ts';
 import { XSAVE_HELPERS } from './xsave.ts';
 import { enterLong, faultOf, makeBench } from './ram-bench.test.ts';
 
@@ -145,4 +145,10 @@ test('XSAVE, XSAVEC and XRSTOR', () => {
   setWords(cpu, WORD.x, 0x2_0010, 0);
   assert.equal(call('xsave', 0, 1), 1);
   assert.equal(call('fxsave', 1), 0);
+});
+
+test('a start in real mode: the code segment begins at the address', () => {
+  const { cpu } = makeBench();
+  setStartState(cpu, { mode: 'real16', pc: 0x1_2345, registers: {} });
+  assert.deepEqual([word(cpu, WORD.segmentSelector + 1), word(cpu, WORD.segmentBase + 2), word(cpu, WORD.pc), word(cpu, WORD.cr0) & 1], [0x1234, 0x1_2340, 5, 0]);
 });

@@ -46,7 +46,11 @@ export function resetState(cpu: X86Context): void {
 /** Flat segments (and paging, for long64) for a kernel that is entered without firmware. */
 export function setStartState(cpu: X86Context, start: StartState): void {
   resetState(cpu);
-  if (start.mode !== 'reset') {
+  if (start.mode === 'real16') {
+    const base = start.pc & 0xf_fff0;
+    setSegment(cpu, CS, base >> 4, base, 0xffff, 0x9b);
+    setWords(cpu, WORD.pc, start.pc & 15, 0);
+  } else if (start.mode !== 'reset') {
     const long = start.mode === 'long64';
     const code = start.gdt?.codeSelector ?? 0x10;
     const data = start.gdt?.dataSelector ?? 0x18;

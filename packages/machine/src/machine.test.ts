@@ -66,6 +66,29 @@ test('a guest that switches itself off ends the machine with status 0', async ()
   assert.equal(m.state, 'stopped');
 });
 
+test('a guest that suspends itself runs no further, and wakes in real mode with its memory', { timeout: 5000 }, async () => {
+  let slicesAsleep = 0;
+  let asleep = false;
+  const m = machine((guest) => {
+    const { ports, memory, start } = guest;
+    if (start?.mode === 'real16') {
+      assert.deepEqual([start.pc, memory.read(gpa(0x5000), 1)[0]], [0x1230, 0x77]);
+      assert.equal(ports.readPort(0x600, 2) & 0x8000, 0x8000, 'WAK_STS');
+      return powerOff(guest);
+    }
+    if (asleep) slicesAsleep++;
+    asleep = true;
+    memory.write(gpa(0x5000), Uint8Array.of(0x77));
+    memory.write(gpa(0xe000c), Uint8Array.of(0x30, 0x12));
+    ports.writePort(0x604, 2, (1 << 13) | (1 << 10));
+    return SLICE;
+  });
+  m.start();
+  setTimeout(() => m.board.pressPowerButton(), 30);
+  assert.equal((await m.waitForExit()).reason, 'powered-off');
+  assert.equal(slicesAsleep, 0);
+});
+
 test('a guest that halts right after it switched itself off, or reset, is not waited for', { timeout: 5000 }, async () => {
   const m = machine((guest) => {
     if (guest.resetCount === 1) guest.ports.writePort(0xcf9, 1, 6);

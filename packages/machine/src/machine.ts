@@ -90,6 +90,8 @@ export class Machine {
   #resumed = Promise.withResolvers<void>();
   #inGuest = false;
   #resets = 0;
+  /** Suspended to RAM by the guest; 'waking': to be resumed by the loop. */
+  #sleep: 'no' | 'asleep' | 'waking' = 'no';
   #disposed = false;
 
   /** AnilloError for a boot image that does not fit the machine; the guest has not run yet. */
@@ -147,6 +149,14 @@ export class Machine {
           this.#wake();
         }
       },
+      suspend: () => {
+        this.#sleep = 'asleep';
+        this.#wake();
+      },
+      wake: () => {
+        if (this.#sleep === 'asleep') this.#sleep = 'waking';
+        this.#wake();
+      },
       activity: () => {
         if (!this.#inGuest) this.#host.wake(); // else the vCPU sees it
       },
@@ -183,11 +193,20 @@ export class Machine {
 
   /** Power-on: devices, firmware tables, boot image, CPU. */
   #boot(): void {
+    this.#sleep = 'no';
     this.board.reset();
     loadSegments(this.#vm.memory, this.#plan.segments);
     this.#vcpu.reset();
     const { start } = this.#plan;
     if (start.mode !== 'reset') this.#vcpu.setStart({ ...start, modelRegisters: MEMORY_TYPE_REGISTERS });
+  }
+
+  /** Wakes the guest from a suspend to RAM. */
+  #wakeGuest(): void {
+    this.#sleep = 'no';
+    this.board.resume();
+    this.#vcpu.reset();
+    this.#vcpu.setStart({ mode: 'real16', pc: this.board.wakingVector, registers: {}, modelRegisters: MEMORY_TYPE_REGISTERS });
   }
 
   /** Starts the guest; comes back at once. `held`: it is paused before its first instruction, for a debugger. */
@@ -290,6 +309,7 @@ export class Machine {
       while (this.#pendingExit === undefined) {
         if (this.#pauseWanted) await this.#stay(undefined);
         else if (this.#resetWanted) this.#reboot();
+        else if (this.#sleep === 'waking') this.#wakeGuest();
         else {
           const exit = this.#slice();
           if (exit.kind === 'debug') await this.#stay(exit);
@@ -311,7 +331,8 @@ export class Machine {
   /** Due timers, then guest code; the accelerator polls the timers meanwhile. */
   #slice(): VcpuExit {
     this.clock.runDue();
-    if (this.#pendingExit !== undefined || this.#resetWanted) return { kind: 'slice' };
+    if (this.#pendingExit !== undefined || this.#resetWanted || this.#sleep === 'waking') return { kind: 'slice' };
+    if (this.#sleep === 'asleep') return { kind: 'halted' };
     this.#inGuest = true;
     try {
       return this.#vcpu.run(SLICE_MS);
@@ -322,7 +343,7 @@ export class Machine {
 
   /** The guest waits for an interrupt: so do we, unless it asked for something before it halted. */
   async #idle(): Promise<void> {
-    if (this.#pendingExit !== undefined || this.#resetWanted || this.#pauseWanted) return;
+    if (this.#pendingExit !== undefined || this.#resetWanted || this.#pauseWanted || this.#sleep === 'waking') return;
     const waitMs = (this.clock.nextDeadlineNs() - this.clock.nowNs()) / NS_PER_MS;
     if (waitMs < SHORTEST_SLEEP_MS) await this.#host.yieldToHost();
     else await this.#host.sleep(Math.round(waitMs));

@@ -6,8 +6,15 @@ import { ACPI_PM, AcpiPm, PM_TIMER_HZ } from './acpi-pm.ts';
 class Rig extends DeviceRig {
   readonly sci = this.lines[9];
   sleeps: number[] = [];
+  wakes = 0;
   readonly pm = this.plug(
-    new AcpiPm({ clock: this.clock, control: this.control, sci: this.sci, onSleep: (type) => this.sleeps.push(type) }),
+    new AcpiPm({
+      clock: this.clock,
+      control: this.control,
+      sci: this.sci,
+      onSleep: (type) => this.sleeps.push(type),
+      onWake: () => this.wakes++,
+    }),
   );
 
   enableAcpi(): void {
@@ -91,6 +98,24 @@ test('S5 powers off, other types are told; 0xcf9 resets on bit 2', () => {
   assert.deepEqual(rig.control.log, ['off 0']);
   rig.out8(ACPI_PM.resetPort, ACPI_PM.resetValue);
   assert.deepEqual(rig.control.log, ['off 0', 'reset']);
+});
+
+test('S3 ends with an enabled wake event or the power button, and says so', () => {
+  const rig = new Rig();
+  const sleep = (): void => rig.out16(ACPI_PM.controlPort, 0x2000 | (ACPI_PM.sleepTypeS3 << 10));
+  sleep();
+  rig.pm.raiseRtcAlarm();
+  assert.equal(rig.wakes, 0);
+  rig.out16(ACPI_PM.eventPort + 2, 0x400);
+  assert.equal(rig.wakes, 1);
+  assert.equal(rig.in16(ACPI_PM.eventPort), 0x8400);
+  rig.out16(ACPI_PM.eventPort, 0x8400);
+  rig.pm.raiseRtcAlarm();
+  assert.equal(rig.wakes, 1, 'nobody sleeps');
+  rig.out16(ACPI_PM.eventPort, 0x8400);
+  sleep();
+  rig.pm.pressPowerButton();
+  assert.equal(rig.wakes, 2);
 });
 
 test('a snapshot keeps a pending button', () => {

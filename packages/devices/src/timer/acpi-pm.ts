@@ -1,5 +1,6 @@
 // ACPI fixed hardware (ACPI 6.5, 4.8): PM1a event and control blocks, 32-bit PM timer at 3.579545 MHz, GPE0, SCI; the SMI command port that switches
 // ACPI mode, and the reset register (port 0xcf9, 4.8.3.6). Sleep type 0 is S5: the guest switches itself off.
+// Sleep type 1 is S3: the board stops the CPU until the power button or an enabled wake event (16.1.2), and the registers here outlive it.
 
 import { struct } from '@anillo/base/struct';
 import type { AccessBytes, BoardControl, Clock, Device, IoRange, IrqLine, Timer } from '../device.ts';
@@ -24,6 +25,7 @@ export const ACPI_PM = {
   resetValue: 6,
   /** The PIIX4's soft-off: firmware writes it without asking the DSDT. */
   sleepTypeS5: 0,
+  sleepTypeS3: 1,
 } as const;
 export const PM_TIMER_HZ = 3579545;
 
@@ -33,6 +35,7 @@ const TOGGLE_TICKS = 2 ** 31;
 const PM1 = { timer: 1 << 0, global: 1 << 5, powerButton: 1 << 8, sleepButton: 1 << 9, rtc: 1 << 10, wake: 1 << 15 } as const;
 const PM1_ENABLES = PM1.timer | PM1.global | PM1.powerButton | PM1.sleepButton | PM1.rtc;
 const PM1_STATUSES = PM1_ENABLES | PM1.wake;
+const WAKE_EVENTS = PM1.powerButton | PM1.sleepButton | PM1.rtc;
 const SCI_ENABLED = 1;
 const SLEEP_ENABLE = 1 << 13;
 const CONTROL_WRITABLE = 0x1c02;
@@ -44,6 +47,7 @@ const STATE = struct({
   control: 'u16',
   gpeStatus: 'u16',
   gpeEnable: 'u16',
+  asleep: 'u8',
   resetControl: 'u8',
   apmControl: 'u8',
   apmStatus: 'u8',
@@ -57,6 +61,8 @@ export interface AcpiPmOptions {
   readonly sci: IrqLine;
   /** A sleep type other than S5's was entered. */
   readonly onSleep?: (type: number) => void;
+  /** A wake event ended the sleep. */
+  readonly onWake?: () => void;
   readonly stateBuffer?: ArrayBufferLike;
 }
 
@@ -152,6 +158,11 @@ export class AcpiPm implements Device {
     if (toggles !== s.toggles) s.status |= PM1.timer;
     s.toggles = toggles;
     const asserted = (s.status & s.enable & PM1_ENABLES) !== 0 || (s.gpeStatus & s.gpeEnable) !== 0;
+    if (s.asleep !== 0 && (s.status & (s.enable | PM1.powerButton) & WAKE_EVENTS) !== 0) {
+      s.asleep = 0;
+      s.status |= PM1.wake;
+      this.#options.onWake?.();
+    }
     if (asserted && this.acpiMode) this.#options.sci.raise();
     else this.#options.sci.lower();
     if ((s.enable & PM1.timer) !== 0 && (s.status & PM1.timer) === 0) this.#timer.arm(Math.ceil((toggles + 1) * TOGGLE_TICKS * TICK_NS));
@@ -206,7 +217,10 @@ export class AcpiPm implements Device {
 
   #sleep(type: number): void {
     if (type === ACPI_PM.sleepTypeS5) this.#options.control.powerOff(0);
-    else this.#options.onSleep?.(type);
+    else {
+      this.#state.view.asleep = 1;
+      this.#options.onSleep?.(type);
+    }
   }
 
   #writeApm(offset: number, value: number): void {

@@ -275,6 +275,7 @@ function cmpxchgWide(c: Lift): void {
   const half = c.d.operandSize === 64 ? 64 : 32;
   const a = c.memory(half / 4, true);
   if (half === 64) b.raiseIf(b.and(b.wrap(c.sum(a)), b.i32(15)), TRAP.GP0);
+  else c.checkAlignment(a, 8);
   const flags = c.flagBits();
   const upper = c.offset(a, half / 8);
   c.probeWrite(a, half);

@@ -23,7 +23,15 @@ function board(memoryMib = 4) {
       testDevice: true,
       tscHz: 1e9,
     },
-    { powerOff: note('off'), reset: note('reset'), panicked: note('panic'), debugExit: note('exit'), activity: () => {} },
+    {
+      powerOff: note('off'),
+      reset: note('reset'),
+      panicked: note('panic'),
+      debugExit: note('exit'),
+      suspend: note('suspend'),
+      wake: note('wake'),
+      activity: () => {},
+    },
   );
   let offset = 0;
   const regions = pc.regions.map((r) => {

@@ -35,7 +35,15 @@ import { fillFwCfg } from '../firmware/fw-cfg-content.ts';
 import { INTERRUPT_PORT_WRITES, realModeInterrupts } from '../firmware/interrupt-setup.ts';
 import { POWER_PORT_WRITES } from '../firmware/power-setup.ts';
 import { ACPI_FILES } from '../firmware/acpi.ts';
-import { buildPcTables, IO_APIC_ID, PC_PORTS, PC_RSDP_ADDRESS, type PcTables, placePcTables } from '../firmware/pc-tables.ts';
+import {
+  buildPcTables,
+  IO_APIC_ID,
+  PC_PORTS,
+  PC_RSDP_ADDRESS,
+  type PcTables,
+  placePcTables,
+  wakingVectorAddress,
+} from '../firmware/pc-tables.ts';
 import { FOUR_GIB, KIB, PC_MEMORY, type PcMemoryMap, pcMemoryMap } from './memory-map.ts';
 
 export interface PcBoardOptions {
@@ -58,6 +66,10 @@ export interface PcBoardOptions {
 
 export interface PcBoardEvents extends BoardControl {
   debugExit(status: number): void;
+  /** The guest suspended itself to RAM: its CPU stops here, until `wake`. */
+  suspend(): void;
+  /** The CPU starts again, at the board's `wakingVector`. */
+  wake(): void;
   /** An interrupt input went up: a vCPU that waits may have something to do. */
   activity(): void;
 }
@@ -115,13 +127,13 @@ export class PcBoard implements BoardPorts {
     const irq = (gsi: number): IrqLine => this.#line(router, gsi);
 
     const timer = this.#add(new I8254({ clock, irq: irq(0) }));
-    this.#cmos = this.#add(new CmosRtc({ clock, irq: irq(8) }));
+    this.#cmos = this.#add(new CmosRtc({ clock, irq: irq(8), onAlarm: () => this.#power.raiseRtcAlarm() }));
     const onLegacyReplacement = (replaced: boolean): void => {
       timer.setIrqEnabled(!replaced);
       this.#cmos.setIrqEnabled(!replaced);
     };
     this.#add(new Hpet({ clock, irq, onLegacyReplacement, base: PC_MEMORY.HPET }));
-    this.#power = this.#add(new AcpiPm({ clock, control: events, sci: irq(ACPI_PM.sciGsi) }));
+    this.#power = this.#addPower(irq(ACPI_PM.sciGsi));
     this.#powerRange = this.#power.block;
     const hostBridge = this.#add(new HostBridge());
     this.#placePower(undefined);
@@ -130,6 +142,19 @@ export class PcBoard implements BoardPorts {
     this.#add(new Port92({ control: events }));
     this.#addConsoles(irq);
     this.#addTestDevices(irq);
+  }
+
+  /** Waking up is the firmware's work; what stands in for it here is for guests without one. */
+  get #suspends(): boolean {
+    return this.#options.bios === undefined;
+  }
+
+  #addPower(sci: IrqLine): AcpiPm {
+    const events = this.#events;
+    const onSleep = (type: number): void => {
+      if (type === ACPI_PM.sleepTypeS3 && this.#suspends) events.suspend();
+    };
+    return this.#add(new AcpiPm({ clock: this.#options.clock, control: events, sci, onSleep, onWake: () => events.wake() }));
   }
 
   /** For `Accelerator.createVm`. */
@@ -159,7 +184,7 @@ export class PcBoard implements BoardPorts {
 
   #buildTables(powerPort: number): PcTables {
     const { cpuModel } = this.#options;
-    return buildPcTables({ map: this.map, cpuModel, cpuCount: 1, serialPorts: this.#serialPorts, powerPort });
+    return buildPcTables({ map: this.map, cpuModel, cpuCount: 1, suspends: this.#suspends, serialPorts: this.#serialPorts, powerPort });
   }
 
   /** Firmware put the power management block elsewhere: the tables that it reads then are to say so. An overlay, for a guest may choose any ports. */
@@ -225,14 +250,32 @@ export class PcBoard implements BoardPorts {
     const { bios } = this.#options;
     if (bios === undefined) {
       loadSegments(memory, [...placePcTables(this.#tables, this.#serialPorts), ...realModeInterrupts()]);
-      for (const [port, value] of INTERRUPT_PORT_WRITES) this.writePort(port, 1, value);
-      for (const [port, byteCount, value] of POWER_PORT_WRITES) this.writePort(port, byteCount, value);
+      this.#setUpPorts();
       return;
     }
     memory.load(gpa(FOUR_GIB - bios.length), bios);
     const shadow: Uint8Array = bios.subarray(Math.max(0, bios.length - SHADOW_BYTES));
     const segment: Segment = { address: PC_MEMORY.HIGH - shadow.length, bytes: shadow, byteCount: shadow.length };
     loadSegments(memory, [segment]);
+  }
+
+  /** The firmware's settings of devices. */
+  #setUpPorts(): void {
+    for (const [port, value] of INTERRUPT_PORT_WRITES) this.writePort(port, 1, value);
+    for (const [port, byteCount, value] of POWER_PORT_WRITES) this.writePort(port, byteCount, value);
+  }
+
+  /** After a suspend to RAM: memory is as it was, and the devices whose power stayed on. */
+  resume(): void {
+    for (const device of this.#devices) if (device !== this.#power && device !== this.#cmos) device.reset();
+    this.#localApicBase = this.#localApic.windowBase ?? -1;
+    this.#setUpPorts();
+  }
+
+  /** Where the guest wants to go on after a suspend to RAM, in real mode. */
+  get wakingVector(): number {
+    const bytes = this.#memory?.read(gpa(wakingVectorAddress(this.#tables)), 4) ?? new Uint8Array(4);
+    return (bytes[0] | (bytes[1] << 8) | (bytes[2] << 16) | (bytes[3] << 24)) >>> 0;
   }
 
   /** The user pressed the power button: an operating system with ACPI shuts down. */

@@ -31,6 +31,8 @@ type Part = 'tables' | 'rsdp';
 
 export interface AcpiImage {
   readonly tables: Uint8Array;
+  /** Offset of the FACS in `tables`. */
+  readonly facsAt: number;
   readonly rsdp: Uint8Array;
   /** Fields that hold an offset into `tables`, to become addresses. */
   readonly pointers: readonly { readonly part: Part; readonly at: number; readonly byteCount: 4 | 8 }[];
@@ -190,7 +192,7 @@ export function buildAcpi(config: AcpiConfig): AcpiImage {
   const rsdp = new ByteBuilder().text('RSD PTR ', 8).u8(0).text(OEM_ID, 6).u8(2).u32(rsdtAt).u32(36).u64(xsdtAt).u8(0).zeros(3).build();
   pointers.push({ part: 'rsdp', at: 16, byteCount: 4 }, { part: 'rsdp', at: 24, byteCount: 8 });
   checksums.push({ part: 'rsdp', at: 8, start: 0, byteCount: 20 }, { part: 'rsdp', at: 32, start: 0, byteCount: 36 });
-  return { tables: out.build(), rsdp, pointers, checksums };
+  return { tables: out.build(), facsAt, rsdp, pointers, checksums };
 }
 
 /** Tables ready to be put at address `tablesAt` (a multiple of 64, below 4 GiB). */

@@ -22,6 +22,8 @@ export interface DsdtConfig {
   readonly cpuCount: number;
   /** Value of SLP_TYP for power-off. */
   readonly sleepTypeS5: number;
+  /** Value of SLP_TYP for suspend to RAM; undefined: not offered. */
+  readonly sleepTypeS3: number | undefined;
   /** The fixed-feature power button works. */
   readonly powerButton: boolean;
   readonly hpetAddress: number;
@@ -88,6 +90,9 @@ export function buildDsdt(c: DsdtConfig): Aml {
       ),
       device('FWCF', name('_HID', string('QEMU0002')), present(), crs(ioPorts(c.fwCfgPort, 12))),
     ),
+    ...(c.sleepTypeS3 === undefined
+      ? []
+      : [name('\\_S3', packageOf(integer(c.sleepTypeS3), integer(c.sleepTypeS3), integer(0), integer(0)))]),
     name('\\_S5', packageOf(integer(c.sleepTypeS5), integer(c.sleepTypeS5), integer(0), integer(0))),
   ];
   const bytes = new Uint8Array(terms.reduce((sum, t) => sum + t.length, 0));

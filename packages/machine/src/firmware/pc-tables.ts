@@ -11,6 +11,8 @@ export interface PcTablesConfig {
   readonly map: PcMemoryMap;
   readonly cpuModel: string;
   readonly cpuCount: number;
+  /** The machine can be suspended to RAM. */
+  readonly suspends: boolean;
   readonly serialPorts: readonly { readonly port: number; readonly irq: number }[];
   /** Where the power management block is. Default: where it is put when there is no firmware. */
   readonly powerPort?: number;
@@ -29,6 +31,7 @@ const SMBIOS_AT = RSDP_AT + 0x80;
 export const PC_RSDP_ADDRESS = RSDP_AT;
 export const PC_PORTS = { PANIC: 0x505, FW_CFG: 0x510 } as const;
 export const IO_APIC_ID = 0;
+const FACS_WAKING_VECTOR = 12;
 /** Revision 1, three 64-bit comparators, legacy replacement, vendor 0x8086. */
 const HPET_ID = 0x8086a201;
 
@@ -37,6 +40,7 @@ export function buildPcTables(c: PcTablesConfig): PcTables {
   const acpi = buildAcpi({
     cpuCount: c.cpuCount,
     sleepTypeS5: ACPI_PM.sleepTypeS5,
+    sleepTypeS3: c.suspends ? ACPI_PM.sleepTypeS3 : undefined,
     powerButton: true,
     hpetAddress: PC_MEMORY.HPET,
     hpetId: HPET_ID,
@@ -78,6 +82,9 @@ function biosDataArea(serialPorts: PcTablesConfig['serialPorts']): Segment[] {
     at(PC_MEMORY.EBDA, Uint8Array.of(EBDA_KIB)),
   ];
 }
+
+/** Where the operating system wants to be entered after a suspend to RAM (FACS, ACPI 6.5, 5.2.10): a real-mode address. */
+export const wakingVectorAddress = (tables: PcTables): number => PC_MEMORY.FIRMWARE_AREA + tables.acpi.facsAt + FACS_WAKING_VECTOR;
 
 /** What lies in memory at the start of an operating system that no firmware has prepared. */
 export function placePcTables(tables: PcTables, serialPorts: PcTablesConfig['serialPorts']): Segment[] {
