@@ -30,7 +30,8 @@ const bios = file('bios.bin', GUESTS.haltedForGood);
 const empty = file('empty', '');
 
 /** The lines that tell progress do not count. */
-const complaints = (stderr: string): string[] => stderr.split('\n').filter((line) => line !== '' && !line.startsWith('anillo: Default guest: '));
+const complaints = (stderr: string): string[] =>
+  stderr.split('\n').filter((line) => line !== '' && !line.startsWith('anillo: Default guest: '));
 
 async function refuses(says: RegExp, args: readonly string[], options: CliOptions = {}): Promise<void> {
   const { status, stdout, stderr } = await runCli(args, options);
@@ -86,7 +87,11 @@ const OPTIONS: readonly Case[] = [
   { name: 'unknown CPU feature', args: withKernel('--cpu', 'max,+warp'), says: /feature "warp" is not known; use one of/ },
   { name: 'unknown accelerator', args: withKernel('--accel', 'kvm'), says: /--accel does not take "kvm"; choose one of/ },
   { name: 'unknown device', args: withKernel('--device', 'floppy'), says: /no device "floppy"; the devices are/ },
-  { name: 'unknown trace', args: withKernel('--trace', 'traps,foo'), says: /"foo"; choose from traps, interrupts, exits, blocks, ports, mmio/ },
+  {
+    name: 'unknown trace',
+    args: withKernel('--trace', 'traps,foo'),
+    says: /"foo"; choose from traps, interrupts, exits, blocks, ports, mmio/,
+  },
   { name: 'unknown serial port', args: withKernel('--serial', 'com7'), says: /stdio, file:PATH or none, not "com7"/ },
   { name: 'serial file in no folder', args: withKernel('--serial', `file:${folder}/no/file`), says: /does not exist; create it first/ },
   { name: 'address for gdb', args: withKernel('--gdb', 'here'), says: /"here" is no address to listen on; write HOST:PORT/ },
@@ -145,7 +150,9 @@ describe('the default guest', { timeout: TIMEOUT_MS }, () => {
 
   test('no network and no cache', { skip: !hasApt && 'no apt' }, async () => {
     const cache = join(folder, 'offline');
-    await refuses(/not in the cache and the package sources cannot be reached; connect/, run(), { env: { ...unreachable, XDG_CACHE_HOME: cache } });
+    await refuses(/not in the cache and the package sources cannot be reached; connect/, run(), {
+      env: { ...unreachable, XDG_CACHE_HOME: cache },
+    });
     noRemains(cache);
   });
 

@@ -34,14 +34,14 @@ describe('the default guest', { timeout: TIMEOUT_MS }, () => {
   test('starts in the interpreter', async (t) => {
     if (missing !== undefined) return t.skip(missing);
     const args = ['run', '--accel', 'interp', '--append', 'loglevel=7 earlyprintk=ttyS0'];
-    const { status, stdout, stderr } = await runCli(args, { until: /Linux version \d/, then: (child) => child.kill('SIGTERM') });
+    const { status, stdout, stderr } = await runCli(args, { until: /Linux version \d/, act: (child) => child.kill('SIGTERM') });
     assert.equal(status, SIGTERM_STATUS, stdout + stderr);
   });
 
   test('its panic leaves Anillo in control', async (t) => {
     if (missing !== undefined) return t.skip(missing);
     const args = ['run', '--append', 'rdinit=/nothing root=/dev/nothing panic=0'];
-    const { status, stdout, stderr } = await runCli(args, { until: /end Kernel panic/, then: (child) => child.kill('SIGTERM') });
+    const { status, stdout, stderr } = await runCli(args, { until: /end Kernel panic/, act: (child) => child.kill('SIGTERM') });
     assert.equal(status, SIGTERM_STATUS, stdout + stderr);
     assert.match(stdout, /Kernel panic - not syncing/);
   });

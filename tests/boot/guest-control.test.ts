@@ -28,7 +28,7 @@ describe('guests that never give up control', { timeout: TIMEOUT_MS }, () => {
     for (const accel of ['jit', 'interp'] as const) {
       test(`${guest} (${accel}): SIGTERM`, async () => {
         const args = ['run', '--bios', imagePath(guest), '--accel', accel, '--stats'];
-        const { status, signal, stdout, stderr } = await runCli(args, { until: /A/, then: (child) => child.kill('SIGTERM') });
+        const { status, signal, stdout, stderr } = await runCli(args, { until: /A/, act: (child) => child.kill('SIGTERM') });
         assert.deepEqual({ status, signal, stdout }, { status: SIGTERM_STATUS, signal: null, stdout: 'A' }, stderr);
         assert.match(stderr, /^guest instructions, interpreted +[\d,]+$/m);
       });
@@ -40,7 +40,7 @@ describe('guests that never give up control', { timeout: TIMEOUT_MS }, () => {
       const { status, stdout } = await runCli([], {
         under: ['script', '-qefc', command, '/dev/null'],
         until: /A/,
-        then: (child) => child.type(`${CTRL_A}x`),
+        act: (child) => child.type(`${CTRL_A}x`),
       });
       assert.equal(status, 0, stdout);
     });
@@ -59,7 +59,8 @@ for (const accel of ['jit', 'interp'] as const) {
     const { status, stdout, stderr } = await runCli(['run', '--bios', imagePath('tripleFault'), '--accel', accel]);
     assert.deepEqual([status, stdout], [1, 'A']);
     assert.match(stderr, /^anillo: The guest's CPU shut down \(triple fault\)\.\n/);
-    for (const register of [/^rip=0+f00c /m, /^eax=00000041 /m, /^cs +=f000 /m, /^cr0=60000010 /m, /idt base=0+ limit=0000/]) assert.match(stderr, register);
+    for (const register of [/^rip=0+f00c /m, /^eax=00000041 /m, /^cs +=f000 /m, /^cr0=60000010 /m, /idt base=0+ limit=0000/])
+      assert.match(stderr, register);
   });
 }
 

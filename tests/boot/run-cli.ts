@@ -16,9 +16,9 @@ export interface CliOptions {
   readonly under?: readonly string[];
   /** User of the process. */
   readonly uid?: number;
-  /** Once this appears on the output, `then` is called. */
+  /** Once this appears on the output, `act` is called. */
   readonly until?: RegExp;
-  readonly then?: (child: { kill(signal: NodeJS.Signals): void; type(text: string): void }) => void;
+  readonly act?: (child: { kill(signal: NodeJS.Signals): void; type(text: string): void }) => void;
 }
 
 export interface CliResult {
@@ -44,7 +44,7 @@ export function runCli(args: readonly string[], options: CliOptions = {}): Promi
   const look = (): void => {
     if (isMet || options.until === undefined || !options.until.test(stdout)) return;
     isMet = true;
-    options.then?.({ kill: (signal) => child.kill(signal), type: (text) => child.stdin.write(text) });
+    options.act?.({ kill: (signal) => child.kill(signal), type: (text) => child.stdin.write(text) });
   };
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;

@@ -15,13 +15,19 @@ export const RUN_OPTIONS = {
   append: { argument: 'TEXT', help: "The kernel's command line (added to its own for the default guest)." },
   bios: { argument: 'FILE', help: 'Firmware image at the reset vector, instead of a kernel.' },
   memory: { argument: 'SIZE', help: 'RAM, such as 512M or 2G. Default: 512M.' },
-  cpu: { argument: 'MODEL', help: 'i686, x86-64-v1, x86-64-v2 or x86-64-v3. Default: x86-64-v3.' },
+  cpu: {
+    argument: 'MODEL',
+    help: 'i686, x86-64-v1, x86-64-v2, x86-64-v3 or max, also with changes: x86-64-v3,-avx2,+sha.\nDefault: x86-64-v3.',
+  },
   accel: { argument: 'NAME', help: 'auto, jit or interp. Default: auto.', choices: ['auto', 'jit', 'interp'] },
   'no-reboot': { help: 'A guest that resets ends the machine.' },
   serial: { argument: 'PORT', help: 'stdio, file:FILE or none. Default: stdio. Again for the second port.', repeatable: true },
   device: { argument: 'NAME', help: 'Adds a device: isa-debug-exit[,iobase=N,iosize=N] or pc-testdev.', repeatable: true },
   gdb: { argument: 'HOST:PORT', help: "Serves gdb's remote protocol there; the guest waits for it." },
-  trace: { argument: 'LIST', help: 'Tells on the error output what happens: traps, interrupts, exits, blocks, ports, mmio\n(several with commas).' },
+  trace: {
+    argument: 'LIST',
+    help: 'Tells on the error output what happens: traps, interrupts, exits, blocks, ports, mmio\n(several with commas).',
+  },
   stats: { help: "Prints the engine's counters at the end." },
   help: { short: '-h', help: 'This text.' },
 } as const;

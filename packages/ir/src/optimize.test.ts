@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { helper } from '@anillo/ir/callee';
 import { optimize } from '@anillo/ir/optimize';
 import { parseBlock, printBlock } from '@anillo/ir/text';
+import { PC } from './vcpu-header.ts';
 import { verifyBlock } from '@anillo/ir/verify';
 
 const QUIET = helper('quiet', 0, { reads: 'none', writes: 'none' });
@@ -171,7 +172,7 @@ test('the verifier finds what is wrong', () => {
     ['%0 = i32.const 0x1\nif %0', /if is not closed/],
     ['end', /has no if/],
     ['%0 = get t:i64', /before it is set/],
-    ['%0 = i64.const 0x1\nset pc:i64@0 %0', /does not set pc/],
+    [`%0 = i64.const 0x1\nset pc:i64@${PC.offset} %0`, /does not set pc/],
     ['%0 = i64.const 0x1\nset a:i32@8 %0', /argument 0 has type i64, not i32/],
   ];
   for (const [lines, problem] of problems) match(verifyBlock(parseBlock(block(lines))) ?? 'nothing', problem);

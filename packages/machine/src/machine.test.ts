@@ -66,7 +66,7 @@ test('a guest that switches itself off ends the machine with status 0', async ()
   assert.equal(m.state, 'stopped');
 });
 
-test('a guest that suspends itself runs no further, and wakes in real mode with its memory', { timeout: 5000 }, async () => {
+test('a guest that suspends itself runs no further, and wakes in real mode with its memory', { timeout: 120_000 }, async () => {
   let slicesAsleep = 0;
   let asleep = false;
   const m = machine((guest) => {
@@ -89,7 +89,7 @@ test('a guest that suspends itself runs no further, and wakes in real mode with 
   assert.equal(slicesAsleep, 0);
 });
 
-test('a guest that halts right after it switched itself off, or reset, is not waited for', { timeout: 5000 }, async () => {
+test('a guest that halts right after it switched itself off, or reset, is not waited for', { timeout: 120_000 }, async () => {
   const m = machine((guest) => {
     if (guest.resetCount === 1) guest.ports.writePort(0xcf9, 1, 6);
     else powerOff(guest);
@@ -173,7 +173,7 @@ test('debug exit and panic', async () => {
 });
 
 test('stop works while the guest runs for ever, while it halts for ever, while paused, and before the start', {
-  timeout: 5000,
+  timeout: 120_000,
 }, async () => {
   for (const forever of [SLICE, HALTED]) {
     const m = machine(() => forever);
@@ -194,7 +194,7 @@ test('stop works while the guest runs for ever, while it halts for ever, while p
   );
 });
 
-test('a halted guest sleeps until its timer, and is woken by it', { timeout: 5000 }, async () => {
+test('a halted guest sleeps until its timer, and is woken by it', { timeout: 120_000 }, async () => {
   const on = host();
   const m = machine(
     (guest) => {
@@ -228,7 +228,7 @@ test('a halted guest sleeps until its timer, and is woken by it', { timeout: 500
   assert.ok(on.sleeps.length >= 1 && on.sleeps.length < 10, String(on.sleeps));
 });
 
-test('a timer that is armed while the guest sleeps is kept', { timeout: 5000 }, async () => {
+test('a timer that is armed while the guest sleeps is kept', { timeout: 120_000 }, async () => {
   const m = machine(() => HALTED);
   m.start();
   await new Promise((resolve) => setTimeout(resolve, 20));
@@ -236,7 +236,7 @@ test('a timer that is armed while the guest sleeps is kept', { timeout: 5000 }, 
   await m.stop();
 });
 
-test('input wakes a halted guest at once', { timeout: 5000 }, async () => {
+test('input wakes a halted guest at once', { timeout: 120_000 }, async () => {
   let arrived = 0;
   const keyboard: CharBackend = {
     write: () => true,
@@ -281,7 +281,7 @@ test('input wakes a halted guest at once', { timeout: 5000 }, async () => {
   assert.equal((await m.waitForExit()).reason, 'powered-off');
 });
 
-test('guest time stands still while paused; the event loop is served while the guest runs', { timeout: 5000 }, async () => {
+test('guest time stands still while paused; the event loop is served while the guest runs', { timeout: 120_000 }, async () => {
   let slices = 0;
   const m = machine(() => {
     slices++;
@@ -301,7 +301,7 @@ test('guest time stands still while paused; the event loop is served while the g
   await m.stop();
 });
 
-test('a held start pauses before the first instruction', { timeout: 5000 }, async () => {
+test('a held start pauses before the first instruction', { timeout: 120_000 }, async () => {
   let ran = false;
   const m = machine((guest) => {
     ran = true;
@@ -317,7 +317,7 @@ test('a held start pauses before the first instruction', { timeout: 5000 }, asyn
   assert.equal((await m.waitForExit()).reason, 'powered-off');
 });
 
-test('pauses and resumptions in one turn', { timeout: 5000 }, async () => {
+test('pauses and resumptions in one turn', { timeout: 120_000 }, async () => {
   const m = machine(() => HALTED);
   m.start();
   const calledOff = m.pause();
@@ -332,7 +332,7 @@ test('pauses and resumptions in one turn', { timeout: 5000 }, async () => {
   await m.stop();
 });
 
-test('a breakpoint pauses, step runs one instruction, resume goes on', { timeout: 5000 }, async () => {
+test('a breakpoint pauses, step runs one instruction, resume goes on', { timeout: 120_000 }, async () => {
   let at = 0;
   const m = machine((guest) => {
     at++;

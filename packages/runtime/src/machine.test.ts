@@ -47,7 +47,7 @@ const isError =
     return true;
   };
 
-test('talk to a guest over its serial port, and see it end', { timeout: 5000 }, async () => {
+test('talk to a guest over its serial port, and see it end', { timeout: 120_000 }, async () => {
   await using machine = await Machine.create({ kernel, memory: 32 }, scriptedAccelerator(echo));
   assert.match(machine.bootDescription, /Linux 6\.1\.0-tiny/);
   machine.start();
@@ -60,7 +60,7 @@ test('talk to a guest over its serial port, and see it end', { timeout: 5000 }, 
   assert.throws(() => machine.serial.write('x'), isError('STATE', /powered the machine off/));
 });
 
-test('two machines in one process do not disturb each other', { timeout: 5000 }, async () => {
+test('two machines in one process do not disturb each other', { timeout: 120_000 }, async () => {
   const make = () => Machine.create({ kernel: tinyBzImage(), memory: '32M' }, scriptedAccelerator(echo));
   const [one, two] = await Promise.all([make(), make()]);
   one.start();
@@ -74,7 +74,7 @@ test('two machines in one process do not disturb each other', { timeout: 5000 },
   assert.equal((await two.stop()).reason, 'stopped');
 });
 
-test('output as a stream ends with the machine; a wait that fails tells the last output', { timeout: 5000 }, async () => {
+test('output as a stream ends with the machine; a wait that fails tells the last output', { timeout: 120_000 }, async () => {
   await using machine = await Machine.create({ kernel, memory: 32 }, scriptedAccelerator(echo));
   machine.start();
   const all = (async () => {
@@ -91,7 +91,7 @@ test('output as a stream ends with the machine; a wait that fails tells the last
   assert.equal(await all, 'hello\r\nBYE');
 });
 
-test('a reader that does not read holds the guest up, one that goes away does not', { timeout: 10_000 }, async () => {
+test('a reader that does not read holds the guest up, one that goes away does not', { timeout: 120_000 }, async () => {
   let sent = 0;
   await using machine = await Machine.create(
     { kernel, memory: 32 },
@@ -132,7 +132,7 @@ test('options that are wrong are said in a sentence', async () => {
   await fails({ kernel: import.meta.filename }, 'BAD_IMAGE', /none that can be booted/);
 });
 
-test('the initrd of a multiboot kernel may be several files with arguments', { timeout: 5000 }, async () => {
+test('the initrd of a multiboot kernel may be several files with arguments', { timeout: 120_000 }, async () => {
   const code = new Uint8Array(64);
   code.set(multibootHeader(0));
   const [a, b] = [join(folder, 'a'), join(folder, 'b,c')];

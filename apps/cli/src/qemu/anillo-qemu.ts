@@ -74,7 +74,8 @@ function checkNoDisplay(values: QemuValues): void {
 
 /** In QEMU's own words, by which scripts find out whether QEMU itself would start. */
 function checkKernel(path: string | undefined): void {
-  if (path !== undefined && !existsSync(path)) throw new AnilloError('FILE', `could not open kernel file '${path}': there is none; check the path.`);
+  if (path !== undefined && !existsSync(path))
+    throw new AnilloError('FILE', `could not open kernel file '${path}': there is none; check the path.`);
 }
 
 const OPTION_LIST = `Usage: anillo-qemu [OPTION...]
