@@ -148,6 +148,12 @@ describe('the default guest', { timeout: TIMEOUT_MS }, () => {
     noRemains(join(folder, 'no-apt'));
   });
 
+  test('other mistakes are told before anything is fetched', async () => {
+    const env = { PATH: programs, XDG_CACHE_HOME: join(folder, 'early') };
+    await refuses(/"lots" is no memory size/, run('--memory', 'lots'), { env });
+    await refuses(/"pentium9" is not known/, run('--cpu', 'pentium9'), { env });
+  });
+
   test('no network and no cache', { skip: !hasApt && 'no apt' }, async () => {
     const cache = join(folder, 'offline');
     await refuses(/not in the cache and the package sources cannot be reached; connect/, run(), {
@@ -161,7 +167,7 @@ describe('the default guest', { timeout: TIMEOUT_MS }, () => {
     const guest = join(cache, 'anillo/guests/cloud-amd64/6.1.0');
     mkdirSync(guest, { recursive: true });
     for (const part of ['kernel', 'busybox', 'applets', 'SHA256SUMS']) writeFileSync(join(guest, part), 'half of it');
-    await refuses(/was damaged; fetching again[^]*cannot be reached/, run(), { env: { ...unreachable, XDG_CACHE_HOME: cache } });
+    await refuses(/was damaged; fetching again[\s\S]*cannot be reached/, run(), { env: { ...unreachable, XDG_CACHE_HOME: cache } });
     noRemains(cache);
   });
 

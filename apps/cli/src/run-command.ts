@@ -1,6 +1,7 @@
 // `anillo run`: its options, and what it does with them.
 
 import { parseTraceCategories } from '@anillo/accel/trace';
+import { checkMachineOptions } from 'anillo';
 import { type DefaultGuest, fetchGuest } from './default-guest/fetch-guest.ts';
 import { parseDevice } from './device-options.ts';
 import { runSession } from './machine-session.ts';
@@ -93,6 +94,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   }
   const devices = Object.assign({}, ...(values.device ?? []).map(parseDevice));
   const trace = values.trace === undefined ? undefined : parseTraceCategories(values.trace);
+  checkMachineOptions({ memory: values.memory, cpu: values.cpu });
   const { isDefault, ...boot } = await bootOptions(values);
   return runSession({
     machine: {

@@ -17,7 +17,7 @@ import type { MachineExit } from '@anillo/machine/machine-exit';
 import type { MachineHost } from '@anillo/machine/machine-host';
 import { parseMemory } from '@anillo/machine/machine-memory';
 import { readBootFiles } from './boot-files.ts';
-import { type AcceleratorName, acceleratorTier, chooseCpu, createAccelerator, DEFAULT_CPU } from './registry.ts';
+import { type AcceleratorName, acceleratorTier, type CpuChoice, chooseCpu, createAccelerator, DEFAULT_CPU } from './registry.ts';
 import { SerialStream } from './serial-stream.ts';
 
 export interface MachineOptions {
@@ -56,6 +56,15 @@ const DEFAULT_DEBUG_EXIT = { port: 0xf4, byteCount: 4 } as const;
 
 const nodeHost = (): MachineHost => ({ nowNs: hostNowNs, wallMs: hostWallMs, ...createEventLoop() });
 
+/** What needs no files: AnilloError as `Machine.create` would throw it, for a caller that fetches the files first. */
+export function checkMachineOptions({ accel = 'auto', cpu = DEFAULT_CPU, memory = DEFAULT_MEMORY }: MachineOptions): {
+  readonly tier: 'jit' | 'interp';
+  readonly cpu: CpuChoice;
+  readonly memoryBytes: number;
+} {
+  return { tier: acceleratorTier(accel), cpu: chooseCpu(cpu), memoryBytes: parseMemory(memory) };
+}
+
 export class Machine {
   /** For a debugger: registers, memory, breakpoints, stepping. Hold the machine (`pause`) first. */
   readonly debug: MachineDebug;
@@ -77,10 +86,9 @@ export class Machine {
    * `accelerator`: for one of one's own instead of `options.accel`.
    */
   static async create(options: MachineOptions, accelerator?: Accelerator): Promise<Machine> {
-    const { accel = 'auto', cpu = DEFAULT_CPU, memory = DEFAULT_MEMORY, serial = 'stream', debugExit } = options;
-    const tier = acceleratorTier(accel);
-    const { text: cpuModel, longMode, tscHz } = chooseCpu(cpu);
-    const memoryBytes = parseMemory(memory);
+    const { serial = 'stream', debugExit } = options;
+    const { tier, cpu, memoryBytes } = checkMachineOptions(options);
+    const { text: cpuModel, longMode, tscHz } = cpu;
     const ports = typeof serial === 'object' && 'length' in serial ? serial : [serial];
     if (ports.length > 4)
       throw new AnilloError('BAD_OPTION', `${ports.length} serial ports were asked for and the board has 4; leave some out.`);
