@@ -18,7 +18,7 @@ export const RUN_OPTIONS = {
   memory: { argument: 'SIZE', help: 'RAM, such as 512M or 2G. Default: 512M.' },
   cpu: {
     argument: 'MODEL',
-    help: 'i686, x86-64-v1, x86-64-v2, x86-64-v3 or max, also with changes: x86-64-v3,-avx2,+sha.\nDefault: x86-64-v3.',
+    help: 'i686, x86-64-v1, x86-64-v2, x86-64-v3 or max,\nalso with changes: x86-64-v3,-avx2,+sha.\nDefault: x86-64-v3.',
   },
   accel: { argument: 'NAME', help: 'auto, jit or interp. Default: auto.', choices: ['auto', 'jit', 'interp'] },
   'no-reboot': { help: 'A guest that resets ends the machine.' },
@@ -27,7 +27,7 @@ export const RUN_OPTIONS = {
   gdb: { argument: 'HOST:PORT', help: "Serves gdb's remote protocol there; the guest waits for it." },
   trace: {
     argument: 'LIST',
-    help: 'Tells on the error output what happens: traps, interrupts, exits, blocks, ports, mmio\n(several with commas).',
+    help: 'Tells on the error output what happens:\ntraps, interrupts, exits, blocks, ports, mmio (several with commas).',
   },
   stats: { help: "Prints the engine's counters at the end." },
   help: { short: '-h', help: 'This text.' },
