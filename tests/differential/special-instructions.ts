@@ -234,14 +234,14 @@ function emitXlat(builder: CaseBuilder): boolean {
 
 /** CALL and JMP through memory. */
 function emitMemoryBranch(builder: CaseBuilder): boolean {
+  // An earlier instruction may have written where the target is.
+  if (builder.instructions.length > 0) return false;
   const skipped = filler(builder);
   const at = 8 * builder.random.below(builder.data.length / 8);
   const call = builder.random.chance(50);
   const code = [0xff, call ? 0x14 : 0x24, 0x25, ...little(DATA_BASE + at, 4)];
   const target = builder.at + code.length + skipped.length;
   for (let i = 0; i < 8; i++) builder.data[at + i] = i < 4 ? (target >> (8 * i)) & 0xff : 0;
-  // An earlier instruction may have written there.
-  if (builder.instructions.length > 0) return false;
   builder.movable = false;
   if (call) builder.operand(RSP);
   builder.append(call ? 'call m' : 'jmp m', [...code, ...skipped]);

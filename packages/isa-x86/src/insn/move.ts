@@ -82,9 +82,9 @@ function pushAll(c: Lift): void {
 function popAll(c: Lift): void {
   const bits = c.d.operandSize;
   const size = bits / 8;
-  const values = Array.from({ length: 8 }, (_, i) => (i === 3 ? undefined : c.top(bits, i * size)));
+  // Registers popped before one faults keep what they got, as AMD's do; the stack pointer moves last.
+  for (let i = 0; i < 8; i++) if (i !== 3) c.setReg(7 - i, bits, c.top(bits, i * size));
   c.moveStack(8 * size);
-  for (const [i, v] of values.entries()) if (v !== undefined) c.setReg(7 - i, bits, v);
 }
 
 function enter(c: Lift): void {
