@@ -5,7 +5,9 @@ import { buildOpcodeTable } from './decode.ts';
 import { ROWS } from './instruction-set.ts';
 import { BlockLifter } from './lift-block.ts';
 import { MODE } from './mode.ts';
-import { beginStep, SINGLE_STEP_HELPERS } from './single-step.ts';
+import { raise } from './helper-map.ts';
+import { beginStep, settleGather, SINGLE_STEP_HELPERS } from './single-step.ts';
+import { EFLAG, VECTOR } from './state.ts';
 import { setWord, setWords, word, WORD } from './state-words.ts';
 import { enterProtected, makeBench, type Bench } from './ram-bench.test.ts';
 
@@ -45,4 +47,19 @@ test('HLT under EFLAGS.TF does not halt: its trap comes at once', () => {
     lifter.lift({ bytes: Uint8Array.of(0xf4, 0x90), pageOffset: 0, mode: mode | 2 | MODE.FLAT | MODE.PROTECTED | MODE.LONG, maxInsns: 8, nextPage: () => undefined })?.terminal.kind;
   assert.equal(kind(0), 'exit');
   assert.equal(kind(MODE.STEP), 'jump');
+});
+
+test("a gather's fault gives way to a trap that is due once an element has been loaded", () => {
+  const { cpu } = armed(makeBench());
+  const settled = (gathered: number, pendingDr6: number): number[] => {
+    setWord(cpu, WORD.flags, word(cpu, WORD.flags) & ~EFLAG.RF);
+    setWord(cpu, WORD.gathered, gathered);
+    setWord(cpu, WORD.pendingDr6, pendingDr6);
+    raise(cpu, VECTOR.PF, 4);
+    settleGather(cpu);
+    return [word(cpu, WORD.faultVector), word(cpu, WORD.faultDr6), word(cpu, WORD.flags) & EFLAG.RF];
+  };
+  assert.deepEqual(settled(0, 2), [VECTOR.PF, 0, 0]);
+  assert.deepEqual(settled(1, 0), [VECTOR.PF, 0, 0]);
+  assert.deepEqual(settled(1, 2), [VECTOR.DB, 2, EFLAG.RF]);
 });

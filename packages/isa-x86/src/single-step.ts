@@ -17,6 +17,7 @@ export function beginStep(cpu: X86Context): boolean {
   if (stepping) {
     setWord(cpu, WORD.stackShadow, word(cpu, WORD.stackShadow) === SHADOW.FRESH ? SHADOW.PREVIOUS : 0);
     setWord(cpu, WORD.stepFlags, word(cpu, WORD.flags) & EFLAG.TF);
+    setWord(cpu, WORD.gathered, 0);
   }
   return stepping;
 }
@@ -31,6 +32,22 @@ export function deliverStep(cpu: X86Context): boolean {
   setWord(cpu, WORD.faultDr6, status);
   const pc = signedField(cpu, WORD.pc);
   return deliverEvent(cpu, VECTOR.DB, -1, EVENT.EXCEPTION, pc, pc);
+}
+
+/**
+ * A gather that has loaded elements before it faults: traps that are due are delivered in lieu of the fault, with RF set. SDM Vol. 2C, VGATHERDPS.
+ * Called when a fault is about to be delivered.
+ */
+export function settleGather(cpu: X86Context): void {
+  if (word(cpu, WORD.gathered) === 0) return;
+  setWord(cpu, WORD.gathered, 0);
+  const flags = word(cpu, WORD.flags);
+  const status = word(cpu, WORD.pendingDr6) | ((flags & EFLAG.TF) !== 0 ? DR6_BS : 0);
+  if (status === 0) return;
+  setWord(cpu, WORD.pendingDr6, 0);
+  setWord(cpu, WORD.faultDr6, status);
+  setWord(cpu, WORD.flags, flags | EFLAG.RF);
+  raise(cpu, VECTOR.DB);
 }
 
 /** Called at the start of every block while an instruction breakpoint is armed (MODE.BREAK). */

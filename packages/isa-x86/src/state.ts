@@ -92,6 +92,8 @@ export const X86State = struct({
   pendingDr6: 'u32',
   /** EFLAGS.TF as it was before the instruction that is being stepped. */
   stepFlags: 'u32',
+  /** 1: a gather has loaded an element, so that a trap which is due comes in the place of its next fault. Cleared by `beginStep`. */
+  gathered: 'u32',
   fpuIp: 'u64',
   fpuDp: 'u64',
   /** Physical x87 registers R0..R7: significand (also MM0..MM7), then sign and exponent (16 bits used). */

@@ -12,7 +12,7 @@ import type { HelperMap, X86Context } from './helper-map.ts';
 import { BlockLifter } from './lift-block.ts';
 import { probeTranslation, translate } from './mmu.ts';
 import { resetState, setStartState } from './reset-state.ts';
-import { beginStep, deliverStep } from './single-step.ts';
+import { beginStep, deliverStep, settleGather } from './single-step.ts';
 import { EFLAG } from './state.ts';
 import { setWord, word, WORD } from './state-words.ts';
 import { deliver, deliverInterrupt, deliverNmi } from './trap.ts';
@@ -54,6 +54,7 @@ export class X86Cpu implements GuestCpu {
   /** Part of `deliver`: makes the recorded vector final. */
   settleFault(): void {
     settleNonCanonical(this.context, this.#decoder);
+    settleGather(this.context);
   }
   deliver(): boolean {
     this.settleFault();

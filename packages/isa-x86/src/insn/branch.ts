@@ -33,10 +33,10 @@ function call(c: Lift): void {
   if (isCut(c)) c.terminal = { kind: 'indirect', target: addressAt(c, relative(c)), hint: 'jump' };
   else c.terminal = { kind: 'call', delta: relative(c), returnDelta: c.next };
 }
+const isNonCanonical = ({ b }: Lift, target: Value<'i64'>): Value<'i32'> => b.ne(b.shrS(b.shl(target, b.i64(16)), b.i64(16)), target);
 /** In 64-bit code a branch to an address that is not canonical faults itself, having changed nothing. */
 function checkTarget(c: Lift, target: Value<'i64'>): Value<'i64'> {
-  const { b } = c;
-  if (c.is64) b.raiseIf(b.ne(b.shrS(b.shl(target, b.i64(16)), b.i64(16)), target), TRAP.GP0);
+  if (c.is64) c.b.raiseIf(isNonCanonical(c, target), TRAP.GP0);
   return target;
 }
 function jumpIndirect(c: Lift): void {
@@ -44,7 +44,17 @@ function jumpIndirect(c: Lift): void {
 }
 function callIndirect(c: Lift): void {
   const size = c.d.operandSize;
-  const target = checkTarget(c, c.to64(c.read(0)));
+  const { b } = c;
+  const target = c.to64(c.read(0));
+  // The push may fault before the target does, but is not done for a bad one.
+  if (c.is64) {
+    b.if(isNonCanonical(c, target), () => {
+      const top = c.stackAddress(-size / 8, size / 8, true);
+      c.checkAlignment(top, size / 8);
+      c.probeWrite(top, size);
+      b.raiseIf(b.i32(1), TRAP.GP0);
+    });
+  }
   c.push(c.cut(addressAt(c, c.next), size), size);
   c.terminal = { kind: 'callIndirect', target, returnDelta: c.next };
 }

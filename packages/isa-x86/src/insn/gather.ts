@@ -1,11 +1,11 @@
 // AVX2 gathers. SDM Vol. 2, VGATHERDPS and following. Lanes are loaded from the lowest on; each that is done is written and its mask lane cleared, so
-// that after a fault the instruction continues where it stopped.
+// that after a fault the instruction continues where it stopped. A fault after that gives way to a trap that is due (single-step.ts).
 
 import type { Value } from '@anillo/ir/block';
 import type { Slot } from '@anillo/ir/slot';
 import type { Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
-import { GPR, TRAP, XMM, YMM_HIGH } from '../state.ts';
+import { GPR, TRAP, X86State, XMM, YMM_HIGH } from '../state.ts';
 import { setVector, vectorZero, type V } from './simd-operands.ts';
 
 type Width = 4 | 8;
@@ -58,6 +58,7 @@ const gather =
         const value = elementWidth === 4 ? b.op('i32.load', [address.base], address.disp) : b.op('i64.load', [address.base], address.disp);
         b.set(dstSlot, replace(b.get(dstSlot), value));
         b.set(maskSlot, replace(b.get(maskSlot), elementWidth === 4 ? b.i32(0) : b.i64(0)));
+        b.op('state.store32', [b.i32(0), b.i32(1)], X86State.offset.gathered);
       });
     }
     const bytes = count * elementWidth;

@@ -7,6 +7,7 @@ import { routine, type Routine } from '@anillo/ir/callee';
 import type { Slot } from '@anillo/ir/slot';
 import { CC, type IntBits } from '../flags.ts';
 import type { Address, Int, Lift } from '../lift.ts';
+import { MODE } from '../mode.ts';
 import { insn, type Row } from '../row.ts';
 import { DS, ES, FLAGS, GPR, RAX, RCX, RDI, RSI, EFLAG } from '../state.ts';
 
@@ -125,7 +126,8 @@ function string(c: Lift, bits: IntBits, element: Element, bulkRoutine?: Routine)
   const counter = c.reg(RCX, width);
   b.if(b.eqz(b.eqz(counter)), () => {
     const done = b.temp('i64', b.i64(1));
-    const isBulk = bulkRoutine !== undefined && width !== 16 && c.isFlat && c.segmentIsPlain(bulkRoutine === BULK_MOVS);
+    // Single-stepping and alignment checks see every element.
+    const isBulk = bulkRoutine !== undefined && (c.mode & (MODE.ALIGN | MODE.STEP)) === 0 && width !== 16 && c.isFlat && c.segmentIsPlain(bulkRoutine === BULK_MOVS);
     if (isBulk && bulkRoutine) {
       const bytes = bits / 8;
       b.set(done, b.i64(0));
