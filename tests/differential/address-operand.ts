@@ -82,8 +82,7 @@ export function aim(builder: CaseBuilder, target: bigint, needKnown: boolean): A
   const random = builder.random;
   const addressSize = builder.mode === 64 && random.chance(builder.sparse ? 2 : 6);
   const width = builder.mode === 32 || addressSize ? 32 : 64;
-  // A register with a code address must not lead to the executor's own bytes behind the code.
-  if (!needKnown && builder.canFault && builder.movable && random.chance(1)) return stray(builder, addressSize);
+  if (!needKnown && builder.canFault && random.chance(1)) return stray(builder, addressSize);
   for (let attempt = 0; attempt < 4; attempt++) {
     const parts = choose(builder);
     if (parts.base < 0 && parts.index < 0) break;

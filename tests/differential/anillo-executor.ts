@@ -23,6 +23,7 @@ import {
   READ_ONLY_BASE,
   READ_ONLY_BYTES,
   readOnlyPage,
+  UD2,
 } from './memory-map.ts';
 import { IMAGE, IMAGE_BYTES, NO_FAULT, setU32, setU64, type TestCase, type TestResult, u64 } from './test-case.ts';
 
@@ -42,7 +43,6 @@ const TABLES = 0x10000;
 const CODE = 0x100000;
 const DATA = 0x108000;
 const READ_ONLY = 0x110000;
-const UD2 = Uint8Array.of(0x0f, 0x0b);
 const GIVE_UP_SLICES = 40;
 
 const NO_INTERRUPTS: InterruptController = {

@@ -2,7 +2,7 @@
 // third instruction can be aimed although its base register's value was chosen for the first.
 
 import { type DataPools, type Element, fillHostile, hostileAddress, hostileInteger } from './hostile-values.ts';
-import { CODE_AREA_BYTES, CODE_BASE, DATA_BASE, DATA_BYTES, PAGE_BYTES } from './memory-map.ts';
+import { CODE_AREA_BYTES, CODE_BASE, DATA_BASE, DATA_BYTES, PAGE_BYTES, UD2 } from './memory-map.ts';
 import type { Random } from './random.ts';
 import {
   CASE_CODE_CAPACITY,
@@ -22,8 +22,6 @@ import {
   undefinedBits,
 } from './test-case.ts';
 
-/** Room for the executor's own way out behind the code. */
-const EXIT_BYTES = 24;
 const NO_EFFECT: FlagEffect = { read: 0, written: 0, undefined: 0 };
 const MXCSR_MASKS = 0x1f80;
 const FCW_MASKS = 0x3f;
@@ -204,7 +202,7 @@ export class CaseBuilder {
   }
 
   get room(): number {
-    return CASE_CODE_CAPACITY - EXIT_BYTES - this.length;
+    return CASE_CODE_CAPACITY - UD2.length - this.length;
   }
 
   /** Flags that an instruction must not read here. */

@@ -3,8 +3,8 @@
 // kills it or never ends is reported as 'died' and stepped over by a new child.
 
 import type { Executor } from './executor.ts';
-import { EXIT64_OFFSET, TRAMPOLINE } from './host-trampoline.ts';
-import { CODE_AREA_BYTES, CODE_BASE, PAGE_BYTES, READ_ONLY_BYTES, readOnlyPage } from './memory-map.ts';
+import { TRAMPOLINE } from './host-trampoline.ts';
+import { CODE_AREA_BYTES, CODE_BASE, READ_ONLY_BYTES, readOnlyPage, UD2 } from './memory-map.ts';
 import {
   CASE_CODE,
   CASE_CODE_BYTES,
@@ -44,6 +44,8 @@ const O_CLOEXEC = 0o2000000;
 const MFD_CLOEXEC = 1;
 const POLLIN = 1;
 const SIGKILL = 9;
+/** #UD. */
+const UNDEFINED = 6;
 /** __WALL: the child was made without an exit signal. */
 const WAIT_ALL = 0x4000_0000;
 
@@ -63,20 +65,7 @@ const CONTROL_FIELD = {
   signalStackBytes: 176,
   blockedSignals: 192,
 } as const;
-const SETUP_DONE = 13n;
-
-/** The way back from 64-bit code: JMP [RIP+d], its pointer 8-aligned because the code may have left EFLAGS.AC set. */
-function exitStub64(at: number, exit: bigint): Uint8Array {
-  const pointerAt = (at + 6 + 7) & ~7;
-  const stub = new Uint8Array(pointerAt + 8 - at);
-  stub.set([0xff, 0x25]);
-  setU32(stub, 2, pointerAt - (at + 6));
-  setU64(stub, pointerAt - at, exit);
-  return stub;
-}
-
-/** The way back from 32-bit code: JMP 33:THUNK_BASE. */
-const EXIT_STUB_32 = Uint8Array.of(0xea, 0, 0, 0, 0x18, 0x33, 0);
+const SETUP_DONE = 12n;
 
 interface Mapping {
   readonly address: bigint;
@@ -176,29 +165,29 @@ async function nativeCalls(): Promise<NativeCalls> {
   };
 }
 
-function writeCase(record: Uint8Array, c: TestCase, exit: bigint): void {
+function writeCase(record: Uint8Array, c: TestCase): void {
   record.set(c.state, 0);
   const image = record.subarray(0, IMAGE_BYTES);
   setU64(image, IMAGE.rip, BigInt(c.codeAddress));
   setU64(image, IMAGE.cs, c.mode === 64 ? SELECTOR.code64 : SELECTOR.code32);
   setU64(image, IMAGE.ss, SELECTOR.data);
   setU64(image, IMAGE.iretRsp, u64(image, IMAGE.gpr + 32));
-  const end = c.codeAddress + c.code.length;
-  const stub = c.mode === 64 ? exitStub64(end, exit) : EXIT_STUB_32;
   const room = CODE_BASE + CODE_AREA_BYTES - c.codeAddress;
-  const bytes = Math.min(c.code.length + stub.length, room);
-  if (c.code.length + stub.length > CASE_CODE_CAPACITY) throw new Error(`case ${c.index} has ${c.code.length} bytes of code; shorten it.`);
+  const bytes = Math.min(c.code.length + UD2.length, room);
+  if (c.code.length + UD2.length > CASE_CODE_CAPACITY) throw new Error(`case ${c.index} has ${c.code.length} bytes of code; shorten it.`);
   record.set(c.code, CASE_CODE);
-  record.set(stub, CASE_CODE + c.code.length);
+  record.set(UD2, CASE_CODE + c.code.length);
   setU64(record, CASE_CODE_OFFSET, BigInt(codeOffset(c)));
   setU64(record, CASE_CODE_BYTES, BigInt(bytes));
   record.set(c.data, CASE_DATA);
 }
 
-function readResult(record: Uint8Array): TestResult {
+function readResult(record: Uint8Array, c: TestCase): TestResult {
   const state = record.slice(0, IMAGE_BYTES);
   const data = record.slice(RESULT_DATA, RESULT_STRIDE);
-  return { outcome: u32(state, IMAGE.vector) === NO_FAULT ? 'end' : 'fault', state, data };
+  const isEnd = u32(state, IMAGE.vector) === UNDEFINED && Number(u64(state, IMAGE.rip)) === c.codeAddress + c.code.length;
+  if (isEnd) setU32(state, IMAGE.vector, NO_FAULT);
+  return { outcome: isEnd ? 'end' : 'fault', state, data };
 }
 
 const died = (note: string): TestResult => ({
@@ -224,10 +213,9 @@ class HostExecutor implements Executor {
     this.#arena = native.map(ARENA_BYTES, -1);
     this.#cases = native.map(BATCH_CASES * CASE_STRIDE, -1);
     this.#results = native.map(BATCH_CASES * RESULT_STRIDE, -1);
-    this.#file = native.createFile(CODE_AREA_BYTES + PAGE_BYTES + READ_ONLY_BYTES);
-    this.#code = native.map(CODE_AREA_BYTES + PAGE_BYTES + READ_ONLY_BYTES, this.#file);
-    this.#code.view.set(exitStub64(0, this.#exit), CODE_AREA_BYTES);
-    this.#code.view.set(readOnlyPage(), CODE_AREA_BYTES + PAGE_BYTES);
+    this.#file = native.createFile(CODE_AREA_BYTES + READ_ONLY_BYTES);
+    this.#code = native.map(CODE_AREA_BYTES + READ_ONLY_BYTES, this.#file);
+    this.#code.view.set(readOnlyPage(), CODE_AREA_BYTES);
     this.#arena.view.set(TRAMPOLINE, 0);
     native.protect(this.#arena.address, CONTROL, PROT.read | PROT.execute);
     this.#control = this.#arena.view.subarray(CONTROL);
@@ -238,10 +226,6 @@ class HostExecutor implements Executor {
     this.#set('actionFlags', ACTION_FLAGS);
     this.#set('signalStackBytes', BigInt(SIGNAL_STACK_BYTES));
     this.#set('blockedSignals', BLOCKED_SIGNALS);
-  }
-
-  get #exit(): bigint {
-    return this.#arena.address + BigInt(EXIT64_OFFSET);
   }
 
   #set(field: keyof typeof CONTROL_FIELD, value: bigint): void {
@@ -260,7 +244,7 @@ class HostExecutor implements Executor {
 
   #runBatch(cases: readonly TestCase[], results: TestResult[]): void {
     const record = this.#cases.view;
-    for (let i = 0; i < cases.length; i++) writeCase(record.subarray(i * CASE_STRIDE, (i + 1) * CASE_STRIDE), cases[i], this.#exit);
+    for (let i = 0; i < cases.length; i++) writeCase(record.subarray(i * CASE_STRIDE, (i + 1) * CASE_STRIDE), cases[i]);
     this.#set('caseCount', BigInt(cases.length));
     for (let next = 0; next < cases.length; ) {
       this.#set('caseIndex', BigInt(next));
@@ -268,7 +252,7 @@ class HostExecutor implements Executor {
       const replied = this.#native.command(this.#child);
       const stopped = Number(this.#get('caseIndex'));
       for (let i = next; i < stopped; i++)
-        results.push(readResult(this.#results.view.subarray(i * RESULT_STRIDE, (i + 1) * RESULT_STRIDE)));
+        results.push(readResult(this.#results.view.subarray(i * RESULT_STRIDE, (i + 1) * RESULT_STRIDE), cases[i]));
       next = stopped;
       if (replied) continue;
       results.push(died(this.#buryChild()));

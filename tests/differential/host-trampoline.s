@@ -1,8 +1,9 @@
 # The part of the host executor that runs as machine code: entry() forks with a raw clone(2) and returns the child's pid (or a negative errno). The
 # child empties its low 4 GiB and maps the areas of memory-map.ts there; then, for each byte that it reads from its pipe, it runs the case records of
-# the batch and writes a byte back. It shares nothing writable with V8 but the arena. Signals that the cases raise come back through `fault`.
+# the batch and writes a byte back. It shares nothing writable with V8 but the arena. Each case ends by a signal, be it that of the UD2 behind its
+# code, and comes back through `fault`.
 #
-# assemble-trampoline.ts assembles this file (GNU as, objcopy, nm) and
+# assemble-trampoline.ts assembles this file (GNU as, objcopy) and
 # rewrites host-trampoline.ts. Offsets of records: test-case.ts. Arena: code at 0, control block at 0x2000, stack up to 0x5000, signal stack above.
 
 .intel_syntax noprefix
@@ -17,8 +18,6 @@ start:
 .set codeAlias, control + 40
 .set setupStep, control + 48
 .set setupError, control + 56
-.set savedRax, control + 64
-.set savedRsp, control + 72
 .set result, control + 80
 .set commandPipe, control + 88     # read end, write end (the write end is closed here)
 .set replyPipe, control + 96
@@ -27,7 +26,6 @@ start:
 .set SIGNAL_STACK_BYTES, 0x18000
 
 .set CODE_BASE, 0x10000000
-.set THUNK_BASE, 0x18000000
 .set DATA_BASE, 0x20000000
 .set READ_ONLY_BASE, 0x20002000
 .set CASE_STRIDE, 9408
@@ -95,16 +93,6 @@ child:
   syscall
   check
   step 5
-  mov edi, THUNK_BASE
-  mov esi, 0x1000
-  mov edx, 5
-  mov r10d, 0x8011
-  mov r8d, [rip + codeFile]
-  mov r9d, 0x2000
-  mov eax, 9
-  syscall
-  check
-  step 6
   mov edi, DATA_BASE
   mov esi, 0x2000
   mov edx, 3
@@ -114,17 +102,17 @@ child:
   mov eax, 9
   syscall
   check
-  step 7
+  step 6
   mov edi, READ_ONLY_BASE
   mov esi, 0x1000
   mov edx, 1
   mov r10d, 0x8011
   mov r8d, [rip + codeFile]
-  mov r9d, 0x3000
+  mov r9d, 0x2000
   mov eax, 9
   syscall
   check
-  step 8
+  step 7
   mov qword ptr [rip + action + 16], 0
   lea rax, [rip + fault]
   mov [rip + action], rax
@@ -135,7 +123,7 @@ child:
   xor esi, esi
   syscall
   check
-  step 9
+  step 8
   mov r12, (1 << 4) | (1 << 5) | (1 << 7) | (1 << 8) | (1 << 11)
   mov ebx, 1
 next_signal:
@@ -152,7 +140,7 @@ skip_signal:
   inc ebx
   cmp ebx, 12
   jb next_signal
-  step 10
+  step 9
   mov eax, 14                   # rt_sigprocmask(SIG_SETMASK, all but the cases' signals)
   mov edi, 2
   lea rsi, [rip + blocked]
@@ -160,7 +148,7 @@ skip_signal:
   mov r10d, 8
   syscall
   check
-  step 11
+  step 10
   mov eax, 3                    # close
   mov edi, [rip + commandPipe + 4]
   syscall
@@ -169,14 +157,14 @@ skip_signal:
   mov edi, [rip + replyPipe]
   syscall
   check
-  step 12
+  step 11
   mov eax, 157                  # prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT): a stray SYSCALL other than read, write and exit kills the child
   mov edi, 22
   mov esi, 1
   xor edx, edx
   syscall
   check
-  step 13                       # ready
+  step 12                       # ready
   mov eax, 0x2b
   mov ds, eax
   mov es, eax
@@ -239,59 +227,6 @@ next_case:
   pop r15
   iretq                         # serializes too: the code page was written through its alias
 
-exit64:                         # the test code ended without a fault
-  mov [rip + savedRax], rax
-  mov [rip + savedRsp], rsp
-  lea rsp, [rip + stackTop]
-  pushfq
-  push 0x202
-  popfq
-  mov rax, [rip + result]
-  mov [rax + 8], rcx
-  mov [rax + 16], rdx
-  mov [rax + 24], rbx
-  mov [rax + 40], rbp
-  mov [rax + 48], rsi
-  mov [rax + 56], rdi
-  mov [rax + 64], r8
-  mov [rax + 72], r9
-  mov [rax + 80], r10
-  mov [rax + 88], r11
-  mov [rax + 96], r12
-  mov [rax + 104], r13
-  mov [rax + 112], r14
-  mov [rax + 120], r15
-  mov rbx, rax
-  mov rcx, [rip + savedRax]
-  mov [rbx], rcx
-  mov rcx, [rip + savedRsp]
-  mov [rbx + 32], rcx
-  pop rcx
-  mov [rbx + 144], rcx
-  mov qword ptr [rbx + 128], 0
-  mov dword ptr [rbx + VECTOR], -1
-  mov dword ptr [rbx + ERROR_CODE], 0
-  mov qword ptr [rbx + FAULT_ADDRESS], 0
-  mov qword ptr [rbx + SIGNAL], 0
-  mov eax, 7
-  xor edx, edx
-  xsave64 [rbx + FPU]
-case_done:                      # rbx = result record
-  mov rcx, [rip + caseIndex]    # nothing of the code stays for a later case to read
-  imul rdx, rcx, CASE_STRIDE
-  add rdx, [rip + caseTable]
-  mov rdi, [rdx + CODE_OFFSET]
-  add rdi, [rip + codeAlias]
-  mov rcx, [rdx + CODE_BYTES]
-  xor eax, eax
-  rep stosb
-  mov esi, DATA_BASE
-  lea rdi, [rbx + RESULT_DATA]
-  mov ecx, 1024
-  rep movsq
-  inc qword ptr [rip + caseIndex]
-  jmp next_case
-
 finished:
   mov eax, 1                    # write
   mov edi, [rip + replyPipe + 4]
@@ -339,7 +274,20 @@ fault:                          # rdi = signal, rsi = siginfo, rdx = ucontext; l
   lea rdi, [rbx + FPU]
   mov ecx, 104
   rep movsq
-  jmp case_done
+  mov rcx, [rip + caseIndex]    # nothing of the code stays for a later case to read
+  imul rdx, rcx, CASE_STRIDE
+  add rdx, [rip + caseTable]
+  mov rdi, [rdx + CODE_OFFSET]
+  add rdi, [rip + codeAlias]
+  mov rcx, [rdx + CODE_BYTES]
+  xor eax, eax
+  rep stosb
+  mov esi, DATA_BASE
+  lea rdi, [rbx + RESULT_DATA]
+  mov ecx, 1024
+  rep movsq
+  inc qword ptr [rip + caseIndex]
+  jmp next_case
 
 # Written by the child once; they lie in the control page, not here.
 .set action, control + 128      # handler, flags, restorer, mask

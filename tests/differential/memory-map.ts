@@ -5,17 +5,18 @@
 //   DATA_BASE      2 pages  read, write     loaded from the case, compared afterwards; RSP usually points here; unmapped before
 //   READ_ONLY_BASE 1 page   read            readOnlyPage(), the same for all cases; unmapped after
 //
-// On the host THUNK_BASE holds one more page (the way back from 32-bit code); no case refers to it.
+// Behind the code there is UD2, at which the case ends; the rest of the code area is 0.
 
 export const PAGE_BYTES = 4096;
 export const CODE_BASE = 0x1000_0000;
 export const CODE_AREA_BYTES = 2 * PAGE_BYTES;
-export const THUNK_BASE = 0x1800_0000;
 export const DATA_BASE = 0x2000_0000;
 export const DATA_BYTES = 2 * PAGE_BYTES;
 export const READ_ONLY_BASE = DATA_BASE + DATA_BYTES;
 export const READ_ONLY_BYTES = PAGE_BYTES;
 export const DATA_END = READ_ONLY_BASE + READ_ONLY_BYTES;
+
+export const UD2 = Uint8Array.of(0x0f, 0x0b);
 
 /** The content of the read-only page: bytes of a fixed linear congruential sequence. */
 export function readOnlyPage(): Uint8Array {

@@ -318,11 +318,15 @@ export class Lift {
   }
   /** Load of what is about to be stored: faults as a write (SDM Vol. 3A 4.7, W/R). */
   loadToWrite(a: Address, bits: IntBits): Int {
-    this.checkAlignment(a, bits / 8);
-    this.probeWrite(a, bits);
+    this.probeStore(a, bits);
     return this.load(a, bits);
   }
-  /** Faults now if a later store of `bits` to the address would. */
+  /** Faults now if a later `store` would. */
+  probeStore(a: Address, bits: IntBits): void {
+    this.checkAlignment(a, bits / 8);
+    this.probeWrite(a, bits);
+  }
+  /** The same for an access whose alignment is not checked, or has been. */
   probeWrite(a: Address, bits: IntBits): void {
     this.b.op(({ 8: 'probe_write8', 16: 'probe_write16', 32: 'probe_write32', 64: 'probe_write64' } as const)[bits], [a.base], a.disp);
   }
@@ -452,8 +456,7 @@ export class Lift {
     const { b } = this;
     const type = bits === 64 ? 'i64' : 'i32';
     const seen = b.temp(type) as Slot<'i32' | 'i64'>;
-    this.checkAlignment(a, bits / 8);
-    this.probeWrite(a, bits);
+    this.probeStore(a, bits);
     b.loopWhile(() => {
       const old = this.load(a, bits);
       const before = this.compareExchange(a, bits, old, f(old));

@@ -49,9 +49,7 @@ function callIndirect(c: Lift): void {
   // The push may fault before the target does, but is not done for a bad one.
   if (c.is64) {
     b.if(isNonCanonical(c, target), () => {
-      const top = c.stackAddress(-size / 8, size / 8, true);
-      c.checkAlignment(top, size / 8);
-      c.probeWrite(top, size);
+      c.probeStore(c.stackAddress(-size / 8, size / 8, true), size);
       b.raiseIf(b.i32(1), TRAP.GP0);
     });
   }

@@ -105,7 +105,7 @@ function enter(c: Lift): void {
   }
   if (level > 0) c.store(c.stackAddress(-size * (level + 1), size, true), bits, c.cut(frame, bits));
   const end = -size * (level > 0 ? level + 1 : 1) - frameBytes;
-  c.probeWrite(c.stackAddress(end, size, true), bits);
+  c.probeStore(c.stackAddress(end, size, true), bits);
   c.setReg(RBP, bits, c.cut(frame, bits));
   c.moveStack(end);
 }
