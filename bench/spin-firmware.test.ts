@@ -21,7 +21,12 @@ function expectedCheck(turns: number): string {
 }
 
 test('the firmware says its marks and the right result, and ends the machine', async () => {
-  await using machine = await Machine.create({ bios: spinFirmware(40), memory: '16M', debugExit: true, accel: 'interp' });
+  await using machine = await Machine.create({
+    bios: spinFirmware(40),
+    memory: '16M',
+    devices: [{ model: 'isa-debug-exit', iobase: 0xf4, iosize: 4 }],
+    accel: 'interp',
+  });
   machine.start();
   const text = await machine.serial.waitForOutput(/spin - \w{8}\n/);
   const { reason, status } = await machine.waitForExit();

@@ -90,7 +90,7 @@ test('--trace tells what happens in the categories asked for, and nothing else',
 test('interrupts and device memory are traced', { timeout: TIMEOUT_MS }, async () => {
   const lines: string[] = [];
   const trace = { interrupts: true, mmio: true, line: (text: string) => void lines.push(text) };
-  await using machine = await Machine.create({ bios: TIMER_GUEST, debugExit: true, trace });
+  await using machine = await Machine.create({ bios: TIMER_GUEST, devices: [{ model: 'isa-debug-exit', iobase: 0xf4, iosize: 4 }], trace });
   machine.start();
   assert.equal((await machine.waitForExit()).reason, 'debug-exit');
   assert.deepEqual(

@@ -1,55 +1,60 @@
-// `--device NAME[,KEY=VALUE...]` (and QEMU's `-device`): the optional devices of the board, each as options of the library.
+// `--device NAME[,KEY=VALUE...]` (and QEMU's `-device`): what the catalog of devices declares, as options of the library and as text for people.
 
 import { AnilloError } from '@anillo/base/anillo-error';
-import type { MachineOptions } from 'anillo';
+import { type DeviceDeclaration, type DeviceOptions, type DeviceProperty, describeRange } from '@anillo/devices/device-declaration';
+import { DEVICES } from 'anillo/registry';
 import { nearest } from './option-table.ts';
 
-interface OptionalDevice {
-  readonly bus: string;
-  readonly help: string;
-  readonly keys: readonly string[];
-  configure(values: Readonly<Record<string, number>>): Partial<MachineOptions>;
+function declarationOf(name: string): DeviceDeclaration {
+  const declaration = DEVICES.find((d) => d.name === name);
+  if (declaration !== undefined) return declaration;
+  const names = DEVICES.map((d) => d.name);
+  const close = nearest(name, names);
+  const hint = close === undefined ? `the devices are ${names.join(', ')}.` : `did you mean ${close}?`;
+  throw new AnilloError('BAD_OPTION', `There is no device "${name}"; ${hint}`);
 }
 
-export const OPTIONAL_DEVICES: Readonly<Record<string, OptionalDevice>> = {
-  'isa-debug-exit': {
-    bus: 'ISA',
-    help: 'a write of V ends the machine with status 2 * V + 1',
-    keys: ['iobase', 'iosize'],
-    configure: ({ iobase = 0x501, iosize = 2 }) => ({ debugExit: { port: iobase, byteCount: iosize } }),
-  },
-  'pc-testdev': {
-    bus: 'ISA',
-    help: 'the test device of kvm-unit-tests',
-    keys: [],
-    configure: () => ({ testDevice: true }),
-  },
-};
-
-function parseNumber(device: string, key: string, text: string): number {
-  const value = /^(0x[0-9a-f]{1,8}|\d{1,9})$/i.test(text) ? Number(text) : Number.NaN;
-  if (Number.isNaN(value)) throw new AnilloError('BAD_OPTION', `${device}: ${key} takes a number such as 0xf4, not "${text}".`);
-  return value;
-}
-
-/** AnilloError BAD_OPTION for a device or a property that there is not. */
-export function parseDevice(text: string): Partial<MachineOptions> {
+/** AnilloError BAD_OPTION for a device that there is not, or text that is no property; the library checks the properties. */
+export function parseDevice(text: string): DeviceOptions {
   const [name, ...settings] = text.split(',');
-  const device = Object.hasOwn(OPTIONAL_DEVICES, name) ? OPTIONAL_DEVICES[name] : undefined;
-  if (device === undefined) {
-    const close = nearest(name, Object.keys(OPTIONAL_DEVICES));
-    const hint = close === undefined ? `the devices are ${Object.keys(OPTIONAL_DEVICES).join(', ')}.` : `did you mean ${close}?`;
-    throw new AnilloError('BAD_OPTION', `There is no device "${name}"; ${hint}`);
-  }
-  const values: Record<string, number> = {};
+  const declaration = declarationOf(name);
+  const given: Record<string, string> = {};
   for (const setting of settings) {
     const equals = setting.indexOf('=');
     const key = equals < 0 ? setting : setting.slice(0, equals);
-    if (equals < 0 || !device.keys.includes(key)) {
-      const known = device.keys.length === 0 ? 'it takes none' : `it takes ${device.keys.map((k) => `${k}=N`).join(', ')}`;
-      throw new AnilloError('BAD_OPTION', `${name} does not take "${setting}"; ${known}.`);
-    }
-    values[key] = parseNumber(name, key, setting.slice(equals + 1));
+    if (key === '' || (equals < 0 && declaration.properties[key]?.kind !== 'switch'))
+      throw new AnilloError('BAD_OPTION', `${name} does not take "${setting}"; write its properties as KEY=VALUE.`);
+    given[key] = equals < 0 ? 'on' : setting.slice(equals + 1);
   }
-  return device.configure(values);
+  return { ...given, model: name };
+}
+
+/** In QEMU's own form, which scripts search with grep. */
+export function deviceList(): string {
+  const lines = DEVICES.map(({ name, bus, summary }) => `name "${name}", bus ${bus}, desc "${summary}"\n`);
+  return `Devices:\n${lines.join('')}`;
+}
+
+function defaultText({ default: value }: DeviceProperty): string {
+  if (value === undefined) return '';
+  if (typeof value === 'boolean') return ` (default: ${value ? 'on' : 'off'})`;
+  return ` (default: ${typeof value === 'number' && value > 9 ? `0x${value.toString(16)}` : value})`;
+}
+
+function propertyList(name: string): string {
+  const properties = Object.entries(declarationOf(name).properties);
+  const lines = properties.map(
+    ([key, property]) => `  ${key}=<${describeRange(property)}> - ${property.summary}${defaultText(property)}\n`,
+  );
+  return lines.length === 0 ? `${name} has no properties.\n` : `${name} options:\n${lines.join('')}`;
+}
+
+/** The answer to `help`, `?` or `NAME,help` among what was given; undefined: nobody asked. */
+export function deviceHelp(texts: readonly string[]): string | undefined {
+  for (const text of texts) {
+    const [name, ...settings] = text.split(',');
+    if (name === 'help' || name === '?') return deviceList();
+    if (settings.some((setting) => setting === 'help' || setting === '?')) return propertyList(name);
+  }
+  return undefined;
 }

@@ -3,7 +3,7 @@
 import { parseTraceCategories } from '@anillo/accel/trace';
 import { checkMachineOptions } from 'anillo';
 import { type DefaultGuest, fetchGuest } from './default-guest/fetch-guest.ts';
-import { parseDevice } from './device-options.ts';
+import { deviceHelp, parseDevice } from './device-options.ts';
 import { runSession } from './machine-session.ts';
 import { type OptionValues, optionHelp, parseOptions } from './option-table.ts';
 
@@ -23,7 +23,12 @@ export const RUN_OPTIONS = {
   accel: { argument: 'NAME', help: 'auto, jit or interp. Default: auto.', choices: ['auto', 'jit', 'interp'] },
   'no-reboot': { help: 'A guest that resets ends the machine.' },
   serial: { argument: 'PORT', help: 'stdio, file:FILE or none. Default: stdio. Again for the second port.', repeatable: true },
-  device: { argument: 'NAME', help: 'Adds a device: isa-debug-exit[,iobase=N,iosize=N] or pc-testdev.', repeatable: true },
+  machine: { argument: 'NAME', help: 'pc, or q35 (PCI Express; an IOMMU may be added). Default: pc.', choices: ['pc', 'q35'] },
+  device: {
+    argument: 'NAME',
+    help: "Adds a device: NAME[,KEY=VALUE...]. 'help' lists them, NAME,help a device's properties.",
+    repeatable: true,
+  },
   gdb: { argument: 'HOST:PORT', help: "Serves gdb's remote protocol there; the guest waits for it." },
   trace: {
     argument: 'LIST',
@@ -92,14 +97,20 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     process.stdout.write(RUN_HELP);
     return 0;
   }
-  const devices = Object.assign({}, ...(values.device ?? []).map(parseDevice));
+  const help = deviceHelp(values.device ?? []);
+  if (help !== undefined) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const devices = (values.device ?? []).map(parseDevice);
   const trace = values.trace === undefined ? undefined : parseTraceCategories(values.trace);
-  checkMachineOptions({ memory: values.memory, cpu: values.cpu });
+  checkMachineOptions({ machine: values.machine, memory: values.memory, cpu: values.cpu, devices });
   const { isDefault, ...boot } = await bootOptions(values);
   return runSession({
     machine: {
       ...boot,
-      ...devices,
+      machine: values.machine,
+      devices,
       memory: values.memory,
       cpu: values.cpu,
       accel: values.accel as 'auto' | 'jit' | 'interp' | undefined,

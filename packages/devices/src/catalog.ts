@@ -1,15 +1,38 @@
-// Devices that a user may add to a board by name; one line each. The board's own devices are made by the board.
+// Devices that a user may add to a board by name; one line each. Chips that every board has are made by the board.
 
-import type { DeviceDeclaration } from './device-declaration.ts';
+import { AnilloError } from '@anillo/base/anillo-error';
+import type { Device, DeviceContext } from './device.ts';
+import { type DeviceDeclaration, type DeviceOptions, parseProperties } from './device-declaration.ts';
+import { intelIommu } from './iommu/intel-iommu.ts';
 import { uart16550 } from './serial/uart16550.ts';
 import { debugConsole } from './system/debug-console.ts';
+import { edu } from './system/edu.ts';
 import { isaDebugExit } from './system/isa-debug-exit.ts';
 import { pcTestdev } from './system/pc-testdev.ts';
 import { pvPanic } from './system/pvpanic.ts';
 
-export const CATALOG: readonly DeviceDeclaration[] = [debugConsole, isaDebugExit, pcTestdev, pvPanic, uart16550];
+export const CATALOG: readonly DeviceDeclaration[] = [debugConsole, edu, intelIommu, isaDebugExit, pcTestdev, pvPanic, uart16550];
 
 /** The declaration of that name, if any. */
 export function findDevice(name: string): DeviceDeclaration | undefined {
   return CATALOG.find((declaration) => declaration.name === name);
+}
+
+function declarationOf({ model }: DeviceOptions): DeviceDeclaration {
+  const declaration = findDevice(model);
+  if (declaration !== undefined) return declaration;
+  throw new AnilloError('BAD_OPTION', `There is no device "${model}"; the devices are ${CATALOG.map((d) => d.name).join(', ')}.`);
+}
+
+/** AnilloError BAD_OPTION for a model, property or value that there is not. */
+export function checkDevice(options: DeviceOptions): void {
+  const { model: _, ...given } = options;
+  parseProperties(declarationOf(options), given);
+}
+
+/** Makes what a user asked for. */
+export function createDevice(options: DeviceOptions, context: DeviceContext): Device {
+  const { model: _, ...given } = options;
+  const declaration = declarationOf(options);
+  return declaration.create(context, parseProperties(declaration, given), undefined);
 }

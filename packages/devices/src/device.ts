@@ -2,6 +2,8 @@
 // All calls come on the machine's thread. Guest mistakes never throw: reads give what the hardware gives (usually ones), writes are dropped.
 
 import type { GuestMemory } from '@anillo/memory/guest-memory';
+import type { ApicMessage, InterruptRemapper } from './irqchip/apic-message.ts';
+import type { DmaRemapper, PciBus } from './pci/pci-bus.ts';
 
 export type AccessBytes = 1 | 2 | 4;
 
@@ -13,6 +15,8 @@ export interface IoRange {
   readonly widestBytes?: AccessBytes;
   /** Lies within another device's range and goes before it (port 0xcf9 in 0xcf8..0xcff). */
   readonly overlay?: true;
+  /** Yields to every other range and may overlap them: what a guest places where it likes, as the windows of PCI functions. */
+  readonly underlay?: true;
   read(offset: number, byteCount: AccessBytes): number;
   write(offset: number, byteCount: AccessBytes, value: number): void;
 }
@@ -43,6 +47,8 @@ export interface BoardControl {
   /** Guest switched itself off; `status` is the exit status to report (0: orderly). */
   powerOff(status: number): void;
   reset(): void;
+  /** Guest ended the machine with a status of its choice. */
+  debugExit(status: number): void;
   /** Guest said that it crashed (pvpanic). */
   panicked(): void;
 }
@@ -52,6 +58,8 @@ export interface Device {
   readonly name: string;
   readonly ports?: readonly IoRange[];
   readonly mmio?: readonly IoRange[];
+  /** What operating systems are told of it. */
+  readonly acpi?: AcpiPart;
   /** Power-on state. */
   reset(): void;
   /** State for a snapshot: the struct's bytes (and whatever the device needs beyond), to be given back to `restore`. */
@@ -71,9 +79,34 @@ export interface CharBackend {
   onInput: (() => void) | undefined;
 }
 
+/** A table that a device brings into the board's ACPI tables, and a node in its namespace. */
+export interface AcpiPart {
+  readonly table?: { readonly signature: string; readonly revision: number; readonly body: Uint8Array };
+  /** Name of four characters below \\_SB, hardware id, named numbers, and the ports it occupies. */
+  readonly node?: {
+    readonly path: string;
+    readonly hardwareId: string;
+    readonly numbers: Readonly<Record<string, number>>;
+    readonly ports: readonly { readonly start: number; readonly byteCount: number }[];
+  };
+}
+
+/** Where an IOMMU goes: between devices and memory, and between devices (the I/O APIC among them) and the local APICs. */
+export interface IommuPlace {
+  readonly ioApicId: number;
+  /** AnilloError if there is one already. */
+  plug(memory: DmaRemapper, interrupts: InterruptRemapper | undefined): void;
+  /** Interrupts of the IOMMU itself, which nobody remaps. */
+  send(message: ApicMessage): boolean;
+}
+
+/** What the board offers a device that a user adds. */
 export interface DeviceContext {
   readonly clock: Clock;
   readonly memory: GuestMemory;
   readonly control: BoardControl;
   irq(line: number): IrqLine;
+  readonly pci: PciBus;
+  /** Undefined: the board has no place for one. */
+  readonly iommu: IommuPlace | undefined;
 }

@@ -5,7 +5,8 @@ import { AnilloError } from '@anillo/base/anillo-error';
 import { gpa } from '@anillo/base/gpa';
 import type { CharBackend } from '@anillo/devices/device';
 import { tinyBzImage } from './boot/tiny-images.ts';
-import { MEMORY_TYPE_REGISTERS } from './firmware/memory-types.ts';
+import { PC } from './boards/pc.ts';
+import { memoryTypeRegisters } from './firmware/memory-types.ts';
 import { Machine, type MachineSpec } from './machine.ts';
 import type { MachineHost } from './machine-host.ts';
 import { type Script, scriptedAccelerator } from './scripted-accelerator.ts';
@@ -40,6 +41,7 @@ function host(): MachineHost & { sleeps: number[] } {
 
 function machine(script: Script, more: Partial<MachineSpec> = {}, on: MachineHost = host()): Machine {
   const spec: MachineSpec = {
+    board: PC,
     kernel: { bytes: tinyBzImage(), name: 'vmlinuz' },
     memoryBytes: 32 * MIB,
     cpuModel: 'x86-64-v3',
@@ -116,7 +118,7 @@ test('the CPU starts as the boot protocol says, with the image and the tables in
   const m = machine((guest) => {
     const { memory, start } = guest;
     seen = [start?.mode, start?.pc, memory.read8(gpa(0x1000000)), memory.read32(gpa(0xf0000)), memory.read32(gpa(0xe0000))];
-    assert.equal(start?.modelRegisters, MEMORY_TYPE_REGISTERS);
+    assert.deepEqual(start?.modelRegisters, memoryTypeRegisters(0xc0000000));
     return powerOff(guest);
   });
   m.start();
@@ -159,7 +161,7 @@ test('debug exit and panic', async () => {
       ports.writePort(0xf4, 4, 5);
       return SLICE;
     },
-    { debugExit: { port: 0xf4, byteCount: 4 } },
+    { devices: [{ model: 'isa-debug-exit', iobase: 0xf4, iosize: 4 }] },
   );
   debug.start();
   const exit = await debug.waitForExit();

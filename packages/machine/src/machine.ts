@@ -16,17 +16,20 @@ import type { Trace } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { GuestClock } from '@anillo/devices/clock/guest-clock';
 import type { CharBackend } from '@anillo/devices/device';
+import type { DeviceOptions } from '@anillo/devices/device-declaration';
 import type { GuestMemory } from '@anillo/memory/guest-memory';
-import { PcBoard, type PcBoardEvents } from './boards/pc.ts';
+import type { BoardModel } from './boards/board-model.ts';
+import { PcBoard, type PcBoardEvents } from './boards/pc-board.ts';
 import { planKernel } from './boot/detect.ts';
 import { checkFirmware, planFirmware } from './boot/firmware.ts';
 import { type BootModule, type BootPlan, loadSegments } from './boot/load-plan.ts';
-import { MEMORY_TYPE_REGISTERS } from './firmware/memory-types.ts';
+import { memoryTypeRegisters } from './firmware/memory-types.ts';
 import type { MachineExit } from './machine-exit.ts';
 import type { MachineHost } from './machine-host.ts';
 import { tracedPorts } from './traced-ports.ts';
 
 export interface MachineSpec {
+  readonly board: BoardModel;
   /** Exactly one of kernel and bios. */
   readonly kernel?: { readonly bytes: Uint8Array; readonly name: string };
   /** One for Linux; any number for multiboot kernels. */
@@ -45,8 +48,8 @@ export interface MachineSpec {
   /** COM1, COM2...; undefined: present, nothing attached. */
   readonly serial: readonly (CharBackend | undefined)[];
   readonly debugConsole?: CharBackend;
-  readonly debugExit?: { readonly port: number; readonly byteCount: number };
-  readonly testDevice?: boolean;
+  /** Devices of the catalog. */
+  readonly devices?: readonly DeviceOptions[];
   /** Tells what happens in the machine. */
   readonly trace?: Trace;
 }
@@ -110,19 +113,28 @@ export class Machine {
     this.clock = new GuestClock({ hostNowNs: () => host.nowNs(), hostWallMs: () => host.wallMs() });
     this.clock.pause();
     this.clock.onEarlier = () => this.#host.wake();
-    const { memoryBytes, cpuModel, bios, serial, debugConsole, debugExit, testDevice, tscHz } = spec;
+    const { board: model, memoryBytes, cpuModel, bios, serial, debugConsole, devices, tscHz } = spec;
     this.board = new PcBoard(
-      { memoryBytes, cpuModel, clock: this.clock, bios, serial, debugConsole, debugExit, testDevice, tscHz },
+      { model, memoryBytes, cpuModel, clock: this.clock, bios, serial, debugConsole, devices, tscHz },
       this.#events(),
     );
     this.#plan = this.#makePlan();
     const ports = tracedPorts(this.board, spec.trace);
     this.#vm = accelerator.createVm({ regions: this.board.regions, cpuModel, ports, tier: spec.tier, trace: spec.trace });
-    this.board.attach(this.#vm.memory);
+    this.#attachBoard();
     this.#vcpu = this.#vm.createVcpu(0);
     this.debug = this.#makeDebug();
     this.#exit.promise.catch(() => {}); // whoever waits gets it; nobody has to wait
     this.#boot();
+  }
+
+  #attachBoard(): void {
+    try {
+      this.board.attach(this.#vm.memory);
+    } catch (error) {
+      this.#vm[Symbol.dispose]();
+      throw error;
+    }
   }
 
   #makePlan(): BootPlan {
@@ -198,7 +210,7 @@ export class Machine {
     loadSegments(this.#vm.memory, this.#plan.segments);
     this.#vcpu.reset();
     const { start } = this.#plan;
-    if (start.mode !== 'reset') this.#vcpu.setStart({ ...start, modelRegisters: MEMORY_TYPE_REGISTERS });
+    if (start.mode !== 'reset') this.#vcpu.setStart({ ...start, modelRegisters: memoryTypeRegisters(this.board.map.hole) });
   }
 
   /** Wakes the guest from a suspend to RAM. */
@@ -206,7 +218,12 @@ export class Machine {
     this.#sleep = 'no';
     this.board.resume();
     this.#vcpu.reset();
-    this.#vcpu.setStart({ mode: 'real16', pc: this.board.wakingVector, registers: {}, modelRegisters: MEMORY_TYPE_REGISTERS });
+    this.#vcpu.setStart({
+      mode: 'real16',
+      pc: this.board.wakingVector,
+      registers: {},
+      modelRegisters: memoryTypeRegisters(this.board.map.hole),
+    });
   }
 
   /** Starts the guest; comes back at once. `held`: it is paused before its first instruction, for a debugger. */

@@ -9,18 +9,31 @@
 import type { Accelerator, VcpuStats } from '@anillo/accel/accelerator';
 import type { Trace } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
+import { checkDevice } from '@anillo/devices/catalog';
 import type { CharBackend } from '@anillo/devices/device';
+import type { DeviceOptions } from '@anillo/devices/device-declaration';
 import { createEventLoop } from '@anillo/host-node/event-loop';
 import { hostNowNs, hostWallMs } from '@anillo/host-node/host-clock';
 import { Machine as CoreMachine, type MachineDebug, type MachineSpec, type MachineState } from '@anillo/machine/machine';
+import type { BoardModel } from '@anillo/machine/boards/board-model';
 import type { MachineExit } from '@anillo/machine/machine-exit';
 import type { MachineHost } from '@anillo/machine/machine-host';
 import { parseMemory } from '@anillo/machine/machine-memory';
 import { readBootFiles } from './boot-files.ts';
-import { type AcceleratorName, acceleratorTier, type CpuChoice, chooseCpu, createAccelerator, DEFAULT_CPU } from './registry.ts';
+import {
+  type AcceleratorName,
+  acceleratorTier,
+  type CpuChoice,
+  chooseBoard,
+  chooseCpu,
+  createAccelerator,
+  DEFAULT_CPU,
+} from './registry.ts';
 import { SerialStream } from './serial-stream.ts';
 
 export interface MachineOptions {
+  /** "pc" (default), or "q35" with PCI Express and a place for an IOMMU. */
+  readonly machine?: string;
   /** Linux bzImage, ELF with a PVH note, or multiboot image: a path or the bytes. This or `bios`. */
   readonly kernel?: string | Uint8Array;
   /** Path or bytes. For a multiboot kernel a path may be several, separated by commas, each with arguments after a space. */
@@ -41,10 +54,8 @@ export interface MachineOptions {
   readonly serial?: SerialOption | readonly SerialOption[];
   /** What the guest writes to ports 0xe9 and 0x402. */
   readonly debugConsole?: CharBackend;
-  /** isa-debug-exit; true: port 0xf4, 4 bytes. */
-  readonly debugExit?: boolean | { readonly port: number; readonly byteCount: number };
-  /** The device that kvm-unit-tests drive. */
-  readonly testDevice?: boolean;
+  /** Devices beyond those of the board, by model with properties: `[{ model: 'isa-debug-exit', iobase: 0xf4, iosize: 4 }]`. `anillo run --device help` lists them. */
+  readonly devices?: readonly DeviceOptions[];
   /** Tells what happens in the machine, a line an event: `{ traps: true, ports: true, line: console.error }`. */
   readonly trace?: Trace;
 }
@@ -52,17 +63,20 @@ export interface MachineOptions {
 export type SerialOption = 'stream' | 'none' | CharBackend;
 
 const DEFAULT_MEMORY = '512M';
-const DEFAULT_DEBUG_EXIT = { port: 0xf4, byteCount: 4 } as const;
+const DEFAULT_BOARD = 'pc';
 
 const nodeHost = (): MachineHost => ({ nowNs: hostNowNs, wallMs: hostWallMs, ...createEventLoop() });
 
 /** What needs no files: AnilloError as `Machine.create` would throw it, for a caller that fetches the files first. */
-export function checkMachineOptions({ accel = 'auto', cpu = DEFAULT_CPU, memory = DEFAULT_MEMORY }: MachineOptions): {
+export function checkMachineOptions(options: MachineOptions): {
+  readonly board: BoardModel;
   readonly tier: 'jit' | 'interp';
   readonly cpu: CpuChoice;
   readonly memoryBytes: number;
 } {
-  return { tier: acceleratorTier(accel), cpu: chooseCpu(cpu), memoryBytes: parseMemory(memory) };
+  const { machine = DEFAULT_BOARD, accel = 'auto', cpu = DEFAULT_CPU, memory = DEFAULT_MEMORY, devices = [] } = options;
+  for (const device of devices) checkDevice(device);
+  return { board: chooseBoard(machine), tier: acceleratorTier(accel), cpu: chooseCpu(cpu), memoryBytes: parseMemory(memory) };
 }
 
 export class Machine {
@@ -86,8 +100,8 @@ export class Machine {
    * `accelerator`: for one of one's own instead of `options.accel`.
    */
   static async create(options: MachineOptions, accelerator?: Accelerator): Promise<Machine> {
-    const { serial = 'stream', debugExit } = options;
-    const { tier, cpu, memoryBytes } = checkMachineOptions(options);
+    const { serial = 'stream' } = options;
+    const { board, tier, cpu, memoryBytes } = checkMachineOptions(options);
     const { text: cpuModel, longMode, tscHz } = cpu;
     const ports = typeof serial === 'object' && 'length' in serial ? serial : [serial];
     if (ports.length > 4)
@@ -98,6 +112,7 @@ export class Machine {
     const stream = ports[0] === 'stream' ? new SerialStream() : undefined;
     const spec: MachineSpec = {
       ...files,
+      board,
       append: options.append,
       memoryBytes,
       cpuModel,
@@ -107,8 +122,7 @@ export class Machine {
       noReboot: options.noReboot,
       serial: ports.map((p) => (p === 'stream' ? stream?.backend : p === 'none' ? undefined : p)),
       debugConsole: options.debugConsole,
-      debugExit: debugExit === true ? DEFAULT_DEBUG_EXIT : debugExit === false ? undefined : debugExit,
-      testDevice: options.testDevice,
+      devices: options.devices,
       trace: options.trace,
     };
     return new Machine(new CoreMachine(spec, accelerator ?? (await createAccelerator()), nodeHost()), stream);

@@ -1,14 +1,19 @@
-// The one file that names concrete things: accelerators and guest architectures. (The board is the machine package's, until there is a second.)
+// The one file that names concrete things: accelerators, guest architectures, boards. (Devices are named by their catalog.)
 
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import type { Accelerator } from '@anillo/accel/accelerator';
 import { AnilloError } from '@anillo/base/anillo-error';
+import { CATALOG } from '@anillo/devices/catalog';
+import type { DeviceDeclaration } from '@anillo/devices/device-declaration';
 import { hostWallMs } from '@anillo/host-node/host-clock';
 import { RuntimeStore } from '@anillo/host-node/runtime-store';
 import { CPU_MODEL_NAMES, type CpuModel, DEFAULT_CPU_MODEL, isCpuFeature, parseCpuModel } from '@anillo/isa-x86/cpu-model';
 import { TSC_HZ } from '@anillo/isa-x86/time-stamp-counter';
+import type { BoardModel } from '@anillo/machine/boards/board-model';
+import { PC } from '@anillo/machine/boards/pc';
+import { Q35 } from '@anillo/machine/boards/q35';
 import { randomWords } from './random-words.ts';
 
 export const CPU_NAMES: readonly string[] = CPU_MODEL_NAMES;
@@ -38,6 +43,18 @@ export interface CpuChoice {
 export function chooseCpu(text: string): CpuChoice {
   return { text, longMode: parseCpu(text).features.has('lm'), tscHz: TSC_HZ };
 }
+
+const BOARDS: Readonly<Record<string, BoardModel>> = { pc: PC, q35: Q35 };
+export const BOARD_NAMES: readonly string[] = Object.keys(BOARDS);
+
+/** AnilloError BAD_OPTION for a name that is none. */
+export function chooseBoard(name: string): BoardModel {
+  if (Object.hasOwn(BOARDS, name)) return BOARDS[name];
+  throw new AnilloError('BAD_OPTION', `There is no machine "${name}"; choose one of ${BOARD_NAMES.join(', ')}.`);
+}
+
+/** What may be plugged into a machine: names, properties, what for. */
+export const DEVICES: readonly DeviceDeclaration[] = CATALOG;
 
 /** Ways to run guest code: "auto" is the best of the others. */
 export const ACCELERATORS = ['auto', 'jit', 'interp'] as const;

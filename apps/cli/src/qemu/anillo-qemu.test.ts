@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseDevice } from '../device-options.ts';
-import { anilloQemu, deviceList } from './anillo-qemu.ts';
+import { deviceHelp, deviceList, parseDevice } from '../device-options.ts';
+import { anilloQemu } from './anillo-qemu.ts';
 import { parseQemuCpu } from './qemu-cpu.ts';
 import { parseQemuOptions } from './qemu-options.ts';
 
@@ -11,13 +11,16 @@ test('the line of the runner of kvm-unit-tests is understood', () => {
   const values = parseQemuOptions([...line.split(' '), '--no-reboot']);
   assert.deepEqual(values.device, ['pc-testdev', 'isa-debug-exit,iobase=0xf4,iosize=0x4']);
   assert.deepEqual([values.kernel, values['no-reboot'], values.machine], [['x.flat'], [''], []]);
-  assert.deepEqual(parseDevice(values.device[1]), { debugExit: { port: 0xf4, byteCount: 4 } });
-  assert.deepEqual(parseDevice(values.device[0]), { testDevice: true });
+  assert.deepEqual(parseDevice(values.device[1]), { model: 'isa-debug-exit', iobase: '0xf4', iosize: '0x4' });
+  assert.deepEqual(parseDevice(values.device[0]), { model: 'pc-testdev' });
 });
 
 test('the list of devices is in the form that scripts search', () => {
-  assert.match(deviceList(), /^name "isa-debug-exit", bus ISA$/m);
-  assert.match(deviceList(), /^name "pc-testdev", bus ISA$/m);
+  assert.match(deviceList(), /^name "isa-debug-exit", bus ISA, /m);
+  assert.match(deviceList(), /^name "pc-testdev", bus ISA, /m);
+  assert.equal(deviceHelp(['edu', '?']), deviceList());
+  assert.match(deviceHelp(['intel-iommu,help']) ?? '', /^ {2}aw-bits=<one of 39, 48> - .*\(default: 39\)$/m);
+  assert.equal(deviceHelp(['edu']), undefined);
 });
 
 test('CPU models and features', () => {
@@ -41,7 +44,7 @@ test('what is not known is refused by name', async () => {
   await refused(/no machine "virt"/, '-machine', 'virt', '-kernel', 'x');
   await refused(/-display gtk: this version/, '-display', 'gtk', '-kernel', 'x');
   await refused(/no device "virtio-net"/, '-device', 'virtio-net', '-kernel', 'x');
-  await refused(/isa-debug-exit does not take "iosise=4"/, '-device', 'isa-debug-exit,iosise=4', '-kernel', 'x');
+  await refused(/isa-debug-exit has no property "iosise"; it has iobase, iosize/, '-device', 'isa-debug-exit,iosise=4', '-kernel', 'x');
   await refused(/could not open kernel file 'no-such-kernel'/, '-kernel', 'no-such-kernel');
   await refused(/-serial takes/, '-serial', 'tcp::99', '-kernel', import.meta.filename);
 });

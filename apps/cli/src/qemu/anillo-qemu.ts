@@ -2,23 +2,22 @@
 
 import { existsSync } from 'node:fs';
 import { AnilloError } from '@anillo/base/anillo-error';
-import type { MachineOptions } from 'anillo';
-import { OPTIONAL_DEVICES, parseDevice } from '../device-options.ts';
+import { checkMachineOptions } from 'anillo';
+import { deviceHelp, parseDevice } from '../device-options.ts';
 import { runSession } from '../machine-session.ts';
 import { VERSION } from '../version.ts';
 import { parseQemuCpu } from './qemu-cpu.ts';
 import { parseQemuOptions, QEMU_OPTIONS, type QemuValues } from './qemu-options.ts';
 
 const ACCELERATORS: Readonly<Record<string, 'auto' | 'jit' | 'interp'>> = { tcg: 'auto', auto: 'auto', jit: 'jit', interp: 'interp' };
-const MACHINES = ['pc', 'q35', 'microvm', 'none', 'accel'] as const;
+/** QEMU's machines, also with a version after them ("pc-q35-7.2"), and what stands for them here. */
+const MACHINES: readonly (readonly [prefix: string, machine: string])[] = [
+  ['pc-q35', 'q35'],
+  ['q35', 'q35'],
+  ['pc', 'pc'],
+];
 
 const last = (values: readonly string[]): string | undefined => values.at(-1);
-
-/** In QEMU's own form, which scripts search with grep. */
-export function deviceList(): string {
-  const lines = Object.entries(OPTIONAL_DEVICES).map(([name, { bus }]) => `name "${name}", bus ${bus}\n`);
-  return `Misc devices:\n${lines.join('')}`;
-}
 
 /** `SIZE`, `size=SIZE`; a bare number is in MiB. */
 function memorySize(text: string): string | number {
@@ -43,11 +42,17 @@ function acceleratorOf(values: QemuValues): 'auto' | 'jit' | 'interp' | undefine
   return ACCELERATORS[name];
 }
 
-function checkMachine(text: string): void {
-  const name = text.split(',')[0].replace(/^type=/, '');
-  if (name.includes('=') || MACHINES.some((known) => name === known || name.startsWith(`${known}-`))) return;
-  throw new AnilloError('BAD_OPTION', `There is no machine "${name}"; use pc.`);
+/** `NAME[,setting=value...]`; a text of settings only names no machine. */
+function machineOf(texts: readonly string[]): string | undefined {
+  const name = last(texts.map((text) => text.split(',')[0].replace(/^type=/, '')).filter((word) => !word.includes('=')));
+  if (name === undefined) return undefined;
+  const found = MACHINES.find(([prefix]) => name === prefix || name.startsWith(`${prefix}-`));
+  if (found !== undefined) return found[1];
+  throw new AnilloError('BAD_OPTION', `There is no machine "${name}"; use pc or q35.`);
 }
+
+/** QEMU names devices with `id=`; nothing refers to the names here. */
+const withoutId = (text: string): string => text.replace(/,id=[^,]*/, '');
 
 function serialSpec(text: string): string {
   if (text === 'stdio' || text === 'mon:stdio') return 'stdio';
@@ -94,14 +99,16 @@ export async function anilloQemu(args: readonly string[]): Promise<number> {
   };
   if (values.version.length > 0) return print(`QEMU emulator version 7.2.0 (compatible front end of Anillo ${VERSION})\n`);
   if (values.help.length > 0 || values.h.length > 0) return print(OPTION_LIST);
-  if (values.device.some((device) => device === '?' || device === 'help')) return print(deviceList());
-  for (const machine of [...values.machine, ...values.M]) checkMachine(machine);
+  const help = deviceHelp(values.device);
+  if (help !== undefined) return print(help);
+  const machine = machineOf([...values.machine, ...values.M]);
   checkNoDisplay(values);
   checkCpuCount(last(values.smp) ?? '1');
   const cpu = parseQemuCpu(last(values.cpu) ?? 'qemu64');
   const accel = acceleratorOf(values);
   const memory = last(values.m);
-  const devices: Partial<MachineOptions> = Object.assign({}, ...values.device.map(parseDevice));
+  const devices = values.device.map((text) => parseDevice(withoutId(text)));
+  checkMachineOptions({ machine, devices });
   const serial = serialPorts(values);
   checkKernel(last(values.kernel));
   return runSession({
@@ -114,7 +121,8 @@ export async function anilloQemu(args: readonly string[]): Promise<number> {
       cpu,
       accel,
       noReboot: values['no-reboot'].length > 0,
-      ...devices,
+      machine,
+      devices,
     },
     serial,
     gdb: last(values.gdb)?.replace(/^tcp:/, '') ?? (values.s.length > 0 ? ':1234' : undefined),

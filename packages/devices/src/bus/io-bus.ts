@@ -7,6 +7,10 @@ import type { AccessBytes, IoRange } from '../device.ts';
 const PORT_COUNT = 0x10000;
 const PORT_MASK = PORT_COUNT - 1;
 
+const isUnderlay = (range: IoRange): boolean => range.underlay === true;
+const isOverlay = (range: IoRange): boolean => range.overlay === true;
+const isFixed = (range: IoRange): boolean => !isUnderlay(range) && !isOverlay(range);
+
 export class IoBus {
   /** Per port: index into #ranges; 0 is nobody. */
   readonly #owner = new Uint16Array(PORT_COUNT);
@@ -21,7 +25,7 @@ export class IoBus {
     }
     for (let port = range.start; port < range.start + range.byteCount; port++) {
       const other = this.#ranges[this.#owner[port]];
-      if (other !== undefined && range.overlay !== true && other.overlay !== true) {
+      if (other !== undefined && isFixed(range) && isFixed(other)) {
         throw new AnilloError('BAD_OPTION', `I/O port 0x${port.toString(16)} is claimed by two devices; give one of them another base.`);
       }
     }
@@ -36,13 +40,13 @@ export class IoBus {
     this.#build();
   }
 
-  /** Overlays last, so that they win whatever the order of adding. */
+  /** Underlays first and overlays last: who comes later wins, whatever the order of adding. */
   #build(): void {
     this.#owner.fill(0);
-    for (const overlay of [false, true]) {
+    for (const layer of [isUnderlay, isFixed, isOverlay]) {
       for (let i = 1; i < this.#ranges.length; i++) {
         const range = this.#ranges[i] as IoRange;
-        if ((range.overlay === true) === overlay) this.#owner.fill(i, range.start, range.start + range.byteCount);
+        if (layer(range)) this.#owner.fill(i, range.start, range.start + range.byteCount);
       }
     }
   }

@@ -8,9 +8,11 @@ export class MmioBus {
   #ranges: IoRange[] = [];
   /** Few: they are tried first. */
   #overlays: IoRange[] = [];
+  /** Few: they are tried last. */
+  #underlays: IoRange[] = [];
   #last: IoRange | undefined;
 
-  /** The ranges in ascending order, without overlays. */
+  /** The ranges in ascending order, without overlays and underlays. */
   get ranges(): readonly IoRange[] {
     return this.#ranges;
   }
@@ -18,6 +20,10 @@ export class MmioBus {
   add(range: IoRange): void {
     if (range.overlay === true) {
       this.#overlays.push(range);
+      return;
+    }
+    if (range.underlay === true) {
+      this.#underlays.push(range);
       return;
     }
     const end = range.start + range.byteCount;
@@ -35,6 +41,7 @@ export class MmioBus {
   remove(range: IoRange): void {
     this.#ranges = this.#ranges.filter((r) => r !== range);
     this.#overlays = this.#overlays.filter((r) => r !== range);
+    this.#underlays = this.#underlays.filter((r) => r !== range);
     this.#last = undefined;
   }
 
@@ -54,7 +61,7 @@ export class MmioBus {
         return range;
       }
     }
-    return undefined;
+    return this.#underlays.find((r) => address >= r.start && address < r.start + r.byteCount);
   }
 
   read(address: number, byteCount: AccessBytes): number {

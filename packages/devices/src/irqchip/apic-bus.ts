@@ -2,17 +2,16 @@
 // A command has the layout of the interrupt command register's bits 0..31, which a redirection entry shares: vector 0..7, delivery mode 8..10,
 // logical destination 11, assert 14, level trigger 15, shorthand 18..19. A destination is 32 bits; BROADCAST reaches everyone.
 
+import { decodeMessage, type InterruptRemapper, LOGICAL, type MessageReceiver } from './apic-message.ts';
 import type { LocalApic } from './local-apic.ts';
 
-export const BROADCAST = 0xffffffff;
 export const DELIVERY = { fixed: 0, lowest: 1, smi: 2, nmi: 4, init: 5, startup: 6, extInt: 7 } as const;
-const LOGICAL = 1 << 11;
 const LEVEL_TRIGGERED = 1 << 15;
 const SHORTHAND_SELF = 1;
 const SHORTHAND_ALL = 2;
 
 /** What local and I/O APICs send through; the sender is undefined for devices. */
-export interface ApicBus {
+export interface ApicBus extends MessageReceiver {
   /** Whether some APIC accepted it. */
   send(command: number, destination: number, sender: LocalApic | undefined): boolean;
   /** EOI broadcast of a level-triggered vector. */
@@ -26,6 +25,8 @@ export interface EoiListener {
 
 /** All APICs of a board on one thread. */
 export class LocalApicBus implements ApicBus {
+  /** Stands between devices (the I/O APICs among them) and the APICs. */
+  remapper: InterruptRemapper | undefined = undefined;
   readonly #apics: LocalApic[] = [];
   readonly #ioApics: EoiListener[] = [];
 
@@ -59,9 +60,8 @@ export class LocalApicBus implements ApicBus {
     for (const ioApic of this.#ioApics) ioApic.endOfInterrupt(vector);
   }
 
-  /** A device's write of `data` to 0xFEExxxxx. */
-  sendMsi(address: number, data: number): void {
-    const destination = (address >>> 12) & 0xff;
-    this.send((data & 0xc7ff) | ((address & 4) !== 0 ? LOGICAL : 0), destination === 0xff ? BROADCAST : destination, undefined);
+  sendMessage(address: number, data: number, source: number | undefined): boolean {
+    const message = this.remapper === undefined ? decodeMessage(address, data) : this.remapper.remapInterrupt(address, data, source);
+    return message !== undefined && this.send(message.command, message.destination, undefined);
   }
 }

@@ -1,11 +1,11 @@
 // I/O APIC: Intel 82093AA data sheet, with version 0x20's EOI register (offset 0x40). 24 pins. Polarity is stored but internal lines are active high.
 // A masked edge is lost; a level waits. Remote IRR is set when a local APIC accepted a level interrupt and cleared by the EOI, which sends again
-// while the line is still high.
+// while the line is still high. An entry's interrupt is a message like an MSI: its bits 48..63 are the address's 4..19, so an IOMMU may remap it.
 
 import { struct } from '@anillo/base/struct';
 import type { AccessBytes, Device, IoRange } from '../device.ts';
 import { DeviceState } from '../device-state.ts';
-import { type ApicBus, BROADCAST } from './apic-bus.ts';
+import { MESSAGE_WINDOW, type MessageReceiver } from './apic-message.ts';
 
 export const IO_APIC_PINS = 24;
 const DEFAULT_BASE = 0xfec00000;
@@ -14,15 +14,16 @@ const MASKED = 1 << 16;
 const LEVEL = 1 << 15;
 const REMOTE_IRR = 1 << 14;
 const WRITABLE = 0x1afff;
-/** Vector, delivery mode, destination mode and trigger mode have the places of an APIC command. */
-const COMMAND = 0x8fff;
+/** Vector, delivery mode and trigger mode have their places in a message's data. */
+const DATA = 0x87ff;
+const DESTINATION_MODE = 1 << 11;
 const REG = { id: 0, version: 1, arbitration: 2, redirection: 0x10 } as const;
 const OFFSET = { select: 0, window: 0x10, eoi: 0x40 } as const;
 
 const STATE = struct({ id: 'u32', select: 'u32', lines: 'u32', low: ['u32', IO_APIC_PINS], high: ['u32', IO_APIC_PINS] });
 
 export interface IoApicOptions {
-  readonly bus: ApicBus;
+  readonly bus: MessageReceiver;
   /** APIC ID after reset (default 0). */
   readonly id?: number;
   readonly base?: number;
@@ -32,7 +33,7 @@ export interface IoApicOptions {
 export class IoApic implements Device {
   readonly name = 'ioapic';
   readonly mmio: readonly IoRange[];
-  readonly #bus: ApicBus;
+  readonly #bus: MessageReceiver;
   readonly #id: number;
   readonly #state: DeviceState<(typeof STATE)['spec']>;
 
@@ -82,10 +83,10 @@ export class IoApic implements Device {
     const entry = s.low[pin];
     const level = (entry & LEVEL) !== 0;
     if ((entry & MASKED) !== 0 || (level && (entry & REMOTE_IRR) !== 0)) return;
-    const destination = s.high[pin] >>> 24;
+    const address = MESSAGE_WINDOW.start + ((s.high[pin] >>> 16) << 4) + ((entry & DESTINATION_MODE) !== 0 ? 4 : 0);
     // Set first: the local APIC may call back within `send`.
     if (level) s.low[pin] |= REMOTE_IRR;
-    const accepted = this.#bus.send(entry & COMMAND, destination === 0xff ? BROADCAST : destination, undefined);
+    const accepted = this.#bus.sendMessage(address, entry & DATA, undefined);
     if (level && !accepted) s.low[pin] &= ~REMOTE_IRR;
   }
 
@@ -131,7 +132,7 @@ export class IoApic implements Device {
     const pin = (reg - REG.redirection) >> 1;
     if (pin < 0 || pin >= IO_APIC_PINS) return;
     if ((reg & 1) === 1) {
-      s.high[pin] = value & 0xff000000;
+      s.high[pin] = value & 0xffff0000;
       return;
     }
     // A switch to edge clears remote IRR: how software ends an interrupt on chips without EOI register.

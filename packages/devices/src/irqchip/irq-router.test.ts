@@ -8,7 +8,7 @@ import { IrqRouter } from './irq-router.ts';
 class Rig extends DeviceRig {
   readonly sent: number[] = [];
   readonly pic = this.plug(new I8259());
-  readonly ioApic = this.plug(new IoApic({ bus: { send: (command) => this.sent.push(command & 0xff) > 0, endOfInterrupt: () => {} } }));
+  readonly ioApic = this.plug(new IoApic({ bus: { sendMessage: (_, data) => this.sent.push(data & 0xff) > 0 } }));
   readonly router = new IrqRouter({ pic: this.pic, ioApic: this.ioApic });
 
   constructor() {

@@ -4,7 +4,8 @@
 
 import type { AccessBytes, Clock, Device, IoRange } from '../device.ts';
 import { DeviceState } from '../device-state.ts';
-import { type ApicBus, BROADCAST, DELIVERY } from './apic-bus.ts';
+import { type ApicBus, DELIVERY } from './apic-bus.ts';
+import { BROADCAST } from './apic-message.ts';
 import { ApicTimer } from './apic-timer.ts';
 import type { InterruptController } from './interrupt-controller.ts';
 import { LintPins, REMOTE_IRR } from './lint-pins.ts';

@@ -341,10 +341,11 @@ export class Uart16550 implements Device {
 
 export const uart16550 = declareDevice({
   name: 'isa-serial',
-  summary: 'Serial port 16550A',
-  options: {
-    iobase: { summary: 'First I/O port', default: 0x3f8, minimum: 0, maximum: 0xfff8 },
-    irq: { summary: 'ISA interrupt', default: 4, minimum: 3, maximum: 15 },
+  bus: 'ISA',
+  summary: 'Serial port 16550A with nothing attached',
+  properties: {
+    iobase: { kind: 'number', summary: 'First I/O port', default: 0x3f8, minimum: 0, maximum: 0xfff8 },
+    irq: { kind: 'number', summary: 'ISA interrupt', default: 4, minimum: 3, maximum: 15 },
   },
-  create: (context, options, backend) => new Uart16550({ base: options.iobase, irq: context.irq(options.irq), backend }),
+  create: (context, { iobase, irq }, backend) => new Uart16550({ base: iobase, irq: context.irq(irq), backend }),
 });

@@ -67,7 +67,8 @@ export class DebugConsole implements Device {
 
 export const debugConsole = declareDevice({
   name: 'isa-debugcon',
-  summary: 'Debug console',
-  options: { iobase: { summary: 'I/O port', default: 0xe9, minimum: 0, maximum: 0xffff } },
-  create: (_context, options, backend) => new DebugConsole({ backend, portNumbers: [options.iobase] }),
+  bus: 'ISA',
+  summary: 'Debug console; every board has one at 0xe9 and 0x402',
+  properties: { iobase: { kind: 'number', summary: 'I/O port', default: 0xe9, minimum: 0, maximum: 0xffff } },
+  create: (_context, { iobase }, backend) => new DebugConsole({ backend, portNumbers: [iobase] }),
 });

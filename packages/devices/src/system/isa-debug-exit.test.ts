@@ -9,6 +9,6 @@ test('a write of any width ends with (value << 1) | 1', () => {
   rig.io.write(0xf4, 4, 0);
   rig.io.write(0xf4, 1, 1);
   rig.io.write(0xf6, 2, 0x81);
-  assert.deepEqual(rig.control.log, ['off 1', 'off 3', 'off 3']);
+  assert.deepEqual(rig.control.log, ['exit 1', 'exit 3', 'exit 3']);
   assert.equal(rig.in8(0xf4), 0);
 });

@@ -23,7 +23,7 @@ export class IsaDebugExit implements Device {
         start: options.iobase ?? DEFAULT_BASE,
         byteCount: options.iosize ?? DEFAULT_BYTES,
         read: () => 0,
-        write: (_offset, _bytes, value) => options.control.powerOff(((value << 1) | 1) & 0xff),
+        write: (_offset, _bytes, value) => options.control.debugExit(((value << 1) | 1) & 0xff),
       },
     ];
   }
@@ -39,10 +39,11 @@ export class IsaDebugExit implements Device {
 
 export const isaDebugExit = declareDevice({
   name: 'isa-debug-exit',
-  summary: 'Ends the machine with a status that the guest writes',
-  options: {
-    iobase: { summary: 'First I/O port', default: DEFAULT_BASE, minimum: 0, maximum: 0xffff },
-    iosize: { summary: 'Number of ports', default: DEFAULT_BYTES, minimum: 1, maximum: 4 },
+  bus: 'ISA',
+  summary: 'A write of V ends the machine with status 2 * V + 1',
+  properties: {
+    iobase: { kind: 'number', summary: 'First I/O port', default: DEFAULT_BASE, minimum: 0, maximum: 0xffff },
+    iosize: { kind: 'number', summary: 'Number of ports', default: DEFAULT_BYTES, minimum: 1, maximum: 4 },
   },
-  create: (context, options) => new IsaDebugExit({ control: context.control, iobase: options.iobase, iosize: options.iosize }),
+  create: ({ control }, { iobase, iosize }) => new IsaDebugExit({ control, iobase, iosize }),
 });

@@ -80,7 +80,8 @@ function put(data: DataView, offset: number, byteCount: AccessBytes, value: numb
 
 export const pcTestdev = declareDevice({
   name: 'pc-testdev',
-  summary: 'Test device of kvm-unit-tests',
-  options: {},
+  bus: 'ISA',
+  summary: 'The test device of kvm-unit-tests',
+  properties: {},
   create: (context) => new PcTestdev({ irq: (gsi) => context.irq(gsi) }),
 });

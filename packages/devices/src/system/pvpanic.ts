@@ -1,6 +1,6 @@
 // ISA pvpanic device (QEMU, docs/specs/pvpanic): one port; a read tells the events that the host understands, a write reports one.
 
-import type { BoardControl, Device, IoRange } from '../device.ts';
+import type { AcpiPart, BoardControl, Device, IoRange } from '../device.ts';
 import { declareDevice } from '../device-declaration.ts';
 
 const DEFAULT_PORT = 0x505;
@@ -15,11 +15,14 @@ export interface PvPanicOptions {
 export class PvPanic implements Device {
   readonly name = 'pvpanic';
   readonly ports: readonly IoRange[];
+  readonly acpi: AcpiPart;
 
   constructor(options: PvPanicOptions) {
+    const start = options.port ?? DEFAULT_PORT;
+    this.acpi = { node: { path: 'PEVT', hardwareId: 'QEMU0001', numbers: { PEST: start }, ports: [{ start, byteCount: 1 }] } };
     this.ports = [
       {
-        start: options.port ?? DEFAULT_PORT,
+        start,
         byteCount: 1,
         widestBytes: 1,
         read: () => EVENT.panicked | EVENT.crashLoaded,
@@ -41,7 +44,8 @@ export class PvPanic implements Device {
 
 export const pvPanic = declareDevice({
   name: 'pvpanic',
-  summary: 'Reports guest crashes to the host',
-  options: { ioport: { summary: 'I/O port', default: DEFAULT_PORT, minimum: 0, maximum: 0xffff } },
-  create: (context, options) => new PvPanic({ control: context.control, port: options.ioport }),
+  bus: 'ISA',
+  summary: 'Reports crashes of the guest; every board has one',
+  properties: { ioport: { kind: 'number', summary: 'I/O port', default: DEFAULT_PORT, minimum: 0, maximum: 0xffff } },
+  create: ({ control }, { ioport }) => new PvPanic({ control, port: ioport }),
 });

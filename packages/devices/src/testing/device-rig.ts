@@ -33,6 +33,10 @@ export class RecordedControl implements BoardControl {
     this.log.push('reset');
   }
 
+  debugExit(status: number): void {
+    this.log.push(`exit ${status}`);
+  }
+
   panicked(): void {
     this.log.push('panicked');
   }

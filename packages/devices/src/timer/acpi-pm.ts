@@ -40,6 +40,8 @@ const SCI_ENABLED = 1;
 const SLEEP_ENABLE = 1 << 13;
 const CONTROL_WRITABLE = 0x1c02;
 const RESET_CPU = 4;
+/** GBL_SMI_EN and APMC_EN. */
+const SMI_SET_UP = 0x21;
 
 const STATE = struct({
   status: 'u16',
@@ -63,6 +65,8 @@ export interface AcpiPmOptions {
   readonly onSleep?: (type: number) => void;
   /** A wake event ended the sleep. */
   readonly onWake?: () => void;
+  /** SMI_EN (ICH9, 316972, 13.8.3.11) can be read. There is no system management mode: it says that firmware has set all up. */
+  readonly hasSmiEnable?: boolean;
   readonly stateBuffer?: ArrayBufferLike;
 }
 
@@ -181,6 +185,8 @@ export class AcpiPm implements Device {
         return this.#ticks() % 4294967296;
       case 0x20:
         return s.gpeStatus | (s.gpeEnable << 16);
+      case 0x30:
+        return this.#options.hasSmiEnable === true ? SMI_SET_UP : 0;
       default:
         return 0;
     }

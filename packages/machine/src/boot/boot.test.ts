@@ -2,13 +2,18 @@ import assert from 'node:assert/strict';
 import { accessSync, constants, globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { AnilloError } from '@anillo/base/anillo-error';
+import { PC } from '../boards/pc.ts';
 import { GIB, MIB, pcMemoryMap } from '../boards/memory-map.ts';
 import { multibootHeader, tinyBzImage, tinyElf } from './tiny-images.ts';
 import { detectKernel, planKernel } from './detect.ts';
 import { checkFirmware, planFirmware } from './firmware.ts';
 import type { BootContext, BootModule, BootPlan } from './load-plan.ts';
 
-const context = (mib = 512, longMode = true): BootContext => ({ map: pcMemoryMap(mib * MIB, 0), longMode, rsdpAddress: 0xf0000 });
+const context = (mib = 512, longMode = true): BootContext => ({
+  map: pcMemoryMap(mib * MIB, 0, PC.layout),
+  longMode,
+  rsdpAddress: 0xf0000,
+});
 const plan = (
   bytes: Uint8Array,
   o: { modules?: BootModule[]; append?: string; mib?: number; longMode?: boolean; name?: string } = {},

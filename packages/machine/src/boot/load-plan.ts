@@ -61,7 +61,7 @@ export class LoadPlan {
     const high = address >= PC_MEMORY.HIGH && end <= this.#map.lowEnd;
     if (!low && !high) {
       const mend =
-        address >= PC_MEMORY.HIGH && end <= PC_MEMORY.HOLE ? `; give at least ${inMib(end)} with --memory` : '; link it to another address';
+        address >= PC_MEMORY.HIGH && end <= this.#map.hole ? `; give at least ${inMib(end)} with --memory` : '; link it to another address';
       throw new AnilloError(
         'BAD_MEMORY',
         `The ${what} wants the addresses 0x${address.toString(16)}..0x${end.toString(16)}, where a machine with ${memoryText(this.#map)} has none${mend}.`,

@@ -4,6 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { BoardModel } from '../boards/board-model.ts';
+import { PC } from '../boards/pc.ts';
+import { Q35 } from '../boards/q35.ts';
 import { pcMemoryMap, MIB } from '../boards/memory-map.ts';
 import { ACPI_FILES, acpiLoaderScript, placeAcpi } from './acpi.ts';
 import { buildPcTables, placePcTables } from './pc-tables.ts';
@@ -12,12 +15,24 @@ const SERIAL = [
   { port: 0x3f8, irq: 4 },
   { port: 0x2f8, irq: 3 },
 ];
-const tablesOf = () =>
-  buildPcTables({ map: pcMemoryMap(512 * MIB, 0), cpuModel: 'x86-64-v3', cpuCount: 1, suspends: true, serialPorts: SERIAL });
+const IOMMU = { table: { signature: 'DMAR', revision: 1, body: new Uint8Array(36) } };
+const PANIC = { node: { path: 'PEVT', hardwareId: 'QEMU0001', numbers: { PEST: 0x505 }, ports: [{ start: 0x505, byteCount: 1 }] } };
 
-function lowMemory(): { bytes: Uint8Array; data: DataView } {
+const tablesOf = ({ layout, pciInterrupts, hasIommu }: BoardModel = PC) =>
+  buildPcTables({
+    map: pcMemoryMap(512 * MIB, 0, layout),
+    cpuModel: 'x86-64-v3',
+    cpuCount: 1,
+    suspends: true,
+    serialPorts: SERIAL,
+    pciInterrupts,
+    ecam: layout.ecam,
+    parts: hasIommu ? [PANIC, IOMMU] : [PANIC],
+  });
+
+function lowMemory(model: BoardModel): { bytes: Uint8Array; data: DataView } {
   const bytes = new Uint8Array(0x100000);
-  for (const s of placePcTables(tablesOf(), SERIAL)) {
+  for (const s of placePcTables(tablesOf(model), SERIAL)) {
     assert.ok(s.address + s.byteCount <= bytes.length);
     bytes.set(s.bytes, s.address);
   }
@@ -28,8 +43,8 @@ const sum = (bytes: Uint8Array): number => bytes.reduce((a, b) => (a + b) & 0xff
 const signature = (bytes: Uint8Array, at: number): string => String.fromCharCode(...bytes.subarray(at, at + 4));
 
 /** Every table by signature, found as an operating system finds them. */
-function findTables(): Map<string, Uint8Array> {
-  const { bytes, data } = lowMemory();
+function findTables(model: BoardModel): Map<string, Uint8Array> {
+  const { bytes, data } = lowMemory(model);
   let rsdp = 0;
   for (let at = 0xe0000; at < 0x100000; at += 16) if (String.fromCharCode(...bytes.subarray(at, at + 8)) === 'RSD PTR ') rsdp = at;
   assert.equal(sum(bytes.subarray(rsdp, rsdp + 20)), 0);
@@ -57,8 +72,12 @@ function findTables(): Map<string, Uint8Array> {
 }
 
 test('every table is found from the RSDP and sums to zero', () => {
-  const tables = findTables();
+  const tables = findTables(PC);
   assert.deepEqual([...tables.keys()].sort(), ['APIC', 'DSDT', 'FACP', 'FACS', 'HPET', 'RSDT', 'XSDT']);
+  const more = findTables(Q35);
+  assert.deepEqual([...more.keys()].sort(), ['APIC', 'DMAR', 'DSDT', 'FACP', 'FACS', 'HPET', 'MCFG', 'RSDT', 'XSDT']);
+  const mcfg = more.get('MCFG') as Uint8Array;
+  assert.deepEqual([new DataView(mcfg.buffer, mcfg.byteOffset).getUint32(44, true), mcfg[54], mcfg[55]], [0xb0000000, 0, 255]);
   for (const [name, bytes] of tables) if (name !== 'FACS') assert.equal(sum(bytes), 0, name);
   assert.equal(tables.get('FACP')?.length, 276);
 });
@@ -93,31 +112,36 @@ test('the loader script does what placing does', () => {
 
 const hasIasl = spawnSync('iasl', ['-v']).status === 0;
 
-test('iasl disassembles every table without a warning', { skip: hasIasl ? false : 'iasl (acpica-tools) is not installed' }, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'anillo-acpi-'));
-  try {
-    for (const [name, bytes] of findTables()) {
-      const file = join(folder, `${name}.dat`);
-      writeFileSync(file, bytes);
-      const result = spawnSync('iasl', ['-d', file], { encoding: 'utf8' });
-      assert.equal(result.status, 0, name);
-      assert.doesNotMatch(result.stdout + result.stderr, /warning|error|invalid|unknown/i, name);
+for (const model of [PC, Q35])
+  test(`iasl disassembles every table of ${model.name} without a warning`, {
+    skip: hasIasl ? false : 'iasl (acpica-tools) is not installed',
+  }, () => {
+    const folder = mkdtempSync(join(tmpdir(), 'anillo-acpi-'));
+    try {
+      for (const [name, bytes] of findTables(model)) {
+        const file = join(folder, `${name}.dat`);
+        writeFileSync(file, bytes);
+        const result = spawnSync('iasl', ['-d', file], { encoding: 'utf8' });
+        assert.equal(result.status, 0, name);
+        assert.doesNotMatch(result.stdout + result.stderr, /warning|error|invalid|unknown/i, name);
+      }
+      const source = join(folder, 'DSDT.dsl');
+      for (const expected of [
+        /_S3.*Package \(0x04\)/s,
+        /_S5.*Package \(0x04\)/s,
+        /PNP0A03/,
+        /PNP0C0F/,
+        /_PRT/,
+        /PNP0501/,
+        /PNP0B00/,
+        /PNP0303/,
+        /QEMU0001/,
+        /PNP0103/,
+      ])
+        assert.match(readFileSync(source, 'utf8'), expected);
+      const again = spawnSync('iasl', [source], { encoding: 'utf8' });
+      assert.match(again.stdout, /0 Errors, 0 Warnings, 0 Remarks/);
+    } finally {
+      rmSync(folder, { recursive: true });
     }
-    const source = join(folder, 'DSDT.dsl');
-    for (const expected of [
-      /_S3.*Package \(0x04\)/s,
-      /_S5.*Package \(0x04\)/s,
-      /PNP0A03/,
-      /PNP0501/,
-      /PNP0B00/,
-      /PNP0303/,
-      /QEMU0001/,
-      /PNP0103/,
-    ])
-      assert.match(readFileSync(source, 'utf8'), expected);
-    const again = spawnSync('iasl', [source], { encoding: 'utf8' });
-    assert.match(again.stdout, /0 Errors, 0 Warnings, 0 Remarks/);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-});
+  });

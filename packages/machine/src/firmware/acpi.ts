@@ -1,7 +1,9 @@
-// ACPI tables of the `pc` board (ACPI 6.5, chapter 5): RSDP, RSDT, XSDT, FADT, FACS, DSDT, MADT, HPET.
+// ACPI tables of the `pc` board (ACPI 6.5, chapter 5): RSDP, RSDT, XSDT, FADT, FACS, DSDT, MADT, HPET, MCFG where
+// PCI configuration is memory, and what devices bring.
 // They are built position-independent: pointers hold offsets into `tables`, and `pointers` and `checksums` say what is left to do. Without firmware
 // `placeAcpi` does it; with firmware the same lists become the loader script that it runs (fw_cfg `etc/table-loader`).
 
+import type { AcpiPart } from '@anillo/devices/device';
 import { ByteBuilder, checksum8 } from '../byte-builder.ts';
 import { buildDsdt, type DsdtConfig } from './dsdt.ts';
 
@@ -25,6 +27,8 @@ export interface AcpiConfig extends DsdtConfig {
   readonly ioApicId: number;
   /** Capability register of the HPET, low 32 bits. */
   readonly hpetId: number;
+  /** Tables that devices bring. */
+  readonly tables: readonly NonNullable<AcpiPart['table']>[];
 }
 
 type Part = 'tables' | 'rsdp';
@@ -150,6 +154,12 @@ function hpet(c: AcpiConfig): Uint8Array {
   return table('HPET', 1, b.build());
 }
 
+/** MCFG (PCI Firmware 3.0, 4.1.2): configuration of segment 0 in memory, 1 MiB a bus. */
+function mcfg(ecam: NonNullable<AcpiConfig['ecam']>): Uint8Array {
+  const lastBus = ecam.byteCount / 0x100000 - 1;
+  return table('MCFG', 1, new ByteBuilder().zeros(8).u64(ecam.start).u16(0).u8(0, lastBus).u32(0).build());
+}
+
 export function buildAcpi(config: AcpiConfig): AcpiImage {
   const out = new ByteBuilder();
   const checksums: { part: Part; at: number; start: number; byteCount: number }[] = [];
@@ -172,6 +182,8 @@ export function buildAcpi(config: AcpiConfig): AcpiImage {
     { part: 'tables', at: fadtAt + 140, byteCount: 8 },
   );
   const listed = [fadtAt, append(madt(config)), append(hpet(config))];
+  if (config.ecam !== undefined) listed.push(append(mcfg(config.ecam)));
+  for (const t of config.tables) listed.push(append(table(t.signature, t.revision, t.body)));
 
   const rsdt = new ByteBuilder();
   const xsdt = new ByteBuilder();

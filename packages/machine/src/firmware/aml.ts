@@ -67,6 +67,49 @@ export const device = (path: string, ...terms: Aml[]): Aml =>
 export const packageOf = (...elements: Aml[]): Aml =>
   concat([Uint8Array.of(0x12), packaged(concat([Uint8Array.of(elements.length), ...elements]))]);
 
+// Control methods and what they work on (20.2.5).
+
+/** A reference to a named object. */
+export const reference = (path: string): Aml => nameString(path);
+export const ARG0: Aml = Uint8Array.of(0x68);
+
+/** Serialized, as a method that creates names has to be. */
+export function method(path: string, argumentCount: number, ...terms: Aml[]): Aml {
+  const SERIALIZED = 0x08;
+  return concat([Uint8Array.of(0x14), packaged(concat([nameString(path), Uint8Array.of(SERIALIZED | argumentCount), ...terms]))]);
+}
+
+export const returned = (value: Aml): Aml => concat([Uint8Array.of(0xa4), value]);
+export const when = (condition: Aml, ...terms: Aml[]): Aml => concat([Uint8Array.of(0xa0), packaged(concat([condition, ...terms]))]);
+export const store = (value: Aml, target: Aml): Aml => concat([Uint8Array.of(0x70), value, target]);
+/** Without a target the result is only the term's value. */
+export const and = (a: Aml, b: Aml, target: Aml = Uint8Array.of(0)): Aml => concat([Uint8Array.of(0x7b), a, b, target]);
+export const or = (a: Aml, b: Aml, target: Aml): Aml => concat([Uint8Array.of(0x7d), a, b, target]);
+/** A name for the double word at that offset of a buffer. */
+export const dwordField = (source: Aml, offset: number, path: string): Aml =>
+  concat([Uint8Array.of(0x8a), source, integer(offset), nameString(path)]);
+
+/** PCI configuration of the device that it is in. */
+export function configRegion(path: string, offset: number, byteCount: number): Aml {
+  const PCI_CONFIG = 2;
+  return concat([Uint8Array.of(0x5b, 0x80), nameString(path), Uint8Array.of(PCI_CONFIG), integer(offset), integer(byteCount)]);
+}
+
+/** Bytes of a region by offset, ascending. */
+export function byteFields(region: string, fields: readonly { readonly offset: number; readonly name: string }[]): Aml {
+  const BYTE_ACCESS = 1;
+  const BYTE_BITS = 8;
+  const list: Aml[] = [];
+  let at = 0;
+  for (const f of fields) {
+    // A gap, in bits, below 64.
+    if (f.offset > at) list.push(Uint8Array.of(0, (f.offset - at) * BYTE_BITS));
+    list.push(nameString(f.name), Uint8Array.of(BYTE_BITS));
+    at = f.offset + 1;
+  }
+  return concat([Uint8Array.of(0x5b, 0x81), packaged(concat([nameString(region), Uint8Array.of(BYTE_ACCESS), ...list]))]);
+}
+
 const buffer = (bytes: Uint8Array): Aml => concat([Uint8Array.of(0x11), packaged(concat([integer(bytes.length), bytes]))]);
 
 /** ResourceTemplate: descriptors, end tag (its checksum 0 means "not computed"). */
@@ -84,6 +127,17 @@ export const irqNoFlags = (irq: number): Uint8Array =>
     .u8(0x22)
     .u16(1 << irq)
     .build();
+
+/** Level-triggered, active-high, shared interrupts, of which a device takes one; the numbers are from byte 5 on. */
+export function sharedInterrupts(gsis: readonly number[]): Uint8Array {
+  const CONSUMER_SHARED = 0x09;
+  const out = new ByteBuilder()
+    .u8(0x89)
+    .u16(2 + 4 * gsis.length)
+    .u8(CONSUMER_SHARED, gsis.length);
+  for (const gsi of gsis) out.u32(gsi);
+  return out.build();
+}
 
 export const memory32Fixed = (start: number, byteCount: number): Uint8Array =>
   new ByteBuilder().u8(0x86).u16(9).u8(1).u32(start).u32(byteCount).build();

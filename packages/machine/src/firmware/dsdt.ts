@@ -1,22 +1,53 @@
 // The DSDT's definition block: the board's devices as an operating system enumerates them.
 
+import type { AcpiPart } from '@anillo/devices/device';
 import {
   type Aml,
+  ARG0,
+  and,
+  byteFields,
+  configRegion,
   device,
+  dwordField,
   dwordWindow,
   eisaId,
   integer,
   ioPorts,
   irqNoFlags,
   memory32Fixed,
+  method,
   name,
+  or,
   packageOf,
+  reference,
   resources,
+  returned,
   scope,
+  sharedInterrupts,
+  store,
   string,
   WINDOW,
+  when,
   wordWindow,
 } from './aml.ts';
+
+type AcpiNode = NonNullable<AcpiPart['node']>;
+
+/** How PCI's interrupts reach the interrupt controllers. */
+export interface PciInterrupts {
+  /** Device number of the bridge that holds the routing registers. */
+  readonly bridgeDevice: number;
+  /** Configuration offset of each input's routing register, ascending: PIRQA, PIRQB... */
+  readonly routeRegisters: readonly number[];
+  /** ISA interrupts that an input may be routed to. */
+  readonly isaInterrupts: readonly number[];
+  /** The ISA interrupt of each input when no firmware chose one. */
+  readonly firstRoutes: readonly number[];
+  /** PIRQA's own interrupt at the I/O APIC, the others after it; undefined: inputs have ISA interrupts only. */
+  readonly firstOwnGsi?: number;
+  /** Input that a device's pin (0 is INTA) is wired to. */
+  inputOf(device: number, pin: number): number;
+}
 
 export interface DsdtConfig {
   readonly cpuCount: number;
@@ -27,12 +58,16 @@ export interface DsdtConfig {
   /** The fixed-feature power button works. */
   readonly powerButton: boolean;
   readonly hpetAddress: number;
-  /** Device memory below 4 GiB: [start, end). */
-  readonly mmioHole: { readonly start: number; readonly end: number };
+  /** Device memory below 4 GiB for PCI: [start, end). */
+  readonly pciWindows: readonly { readonly start: number; readonly end: number }[];
+  readonly pciInterrupts: PciInterrupts;
+  /** Where PCI configuration is memory; undefined: nowhere. */
+  readonly ecam: { readonly start: number; readonly byteCount: number } | undefined;
   readonly serialPorts: readonly { readonly port: number; readonly irq: number }[];
   readonly keyboard: boolean;
-  readonly panicPort: number;
   readonly fwCfgPort: number;
+  /** Nodes that devices bring. */
+  readonly nodes: readonly AcpiNode[];
 }
 
 const hid = (id: string): Aml => name('_HID', eisaId(id));
@@ -41,20 +76,101 @@ const crs = (...descriptors: Uint8Array[]): Aml => name('_CRS', resources(...des
 /** Present, enabled, shown, functioning. */
 const present = (): Aml => name('_STA', integer(0x0f));
 
+const letter = (input: number): string => String.fromCharCode(0x41 + input);
+const link = (input: number): string => `LNK${letter(input)}`;
+const route = (input: number): string => `PRQ${letter(input)}`;
+
+/** The bridge with the routing registers, by name. */
+function routingBridge({ bridgeDevice, routeRegisters }: PciInterrupts): Aml {
+  const first = routeRegisters[0];
+  const fields = routeRegisters.map((register, input) => ({ offset: register - first, name: route(input) }));
+  return device(
+    'ISA',
+    name('_ADR', integer(bridgeDevice * 0x10000)),
+    configRegion('PIRQ', first, (routeRegisters.at(-1) ?? first) - first + 1),
+    byteFields('PIRQ', fields),
+  );
+}
+
+/** Interrupt links (6.2.13): what an input is routed to, read from and written to its register. */
+function interruptLinks({ routeRegisters, isaInterrupts }: PciInterrupts): Aml[] {
+  const OFF = 0x80;
+  const DISABLED = 0x09;
+  const ENABLED = 0x0b;
+  const INTERRUPT_AT = 5;
+  return routeRegisters.map((_, input) => {
+    const register = reference(`\\_SB.PCI0.ISA.${route(input)}`);
+    const field = `IRQ${letter(input)}`;
+    return device(
+      link(input),
+      hid('PNP0C0F'),
+      uid(input + 1),
+      name('_PRS', resources(sharedInterrupts(isaInterrupts))),
+      name('BUFF', resources(sharedInterrupts([0]))),
+      dwordField(reference('BUFF'), INTERRUPT_AT, field),
+      method('_STA', 0, when(and(register, integer(OFF)), returned(integer(DISABLED))), returned(integer(ENABLED))),
+      method('_DIS', 0, or(register, integer(OFF), register)),
+      method('_CRS', 0, and(register, integer(0x0f), reference(field)), returned(reference('BUFF'))),
+      method('_SRS', 1, dwordField(ARG0, INTERRUPT_AT, 'CHSN'), store(reference('CHSN'), register)),
+    );
+  });
+}
+
+/** Routing table (6.2.13): every pin of every device, by link or by the I/O APIC's input. */
+function routingTable({ inputOf, firstOwnGsi }: PciInterrupts, byLink: boolean): Aml {
+  const entries: Aml[] = [];
+  for (let slot = 0; slot < 32; slot++) {
+    for (let pin = 0; pin < 4; pin++) {
+      const input = inputOf(slot, pin);
+      const target = byLink ? [reference(link(input)), integer(0)] : [integer(0), integer((firstOwnGsi ?? 0) + input)];
+      entries.push(packageOf(integer(slot * 0x10000 + 0xffff), integer(pin), ...target));
+    }
+  }
+  return packageOf(...entries);
+}
+
+/** Systems that use the I/O APIC say so through \\_PIC, and get its own inputs where there are such. */
+function routing(interrupts: PciInterrupts): Aml[] {
+  if (interrupts.firstOwnGsi === undefined) return [name('_PRT', routingTable(interrupts, true))];
+  return [
+    name('PRTP', routingTable(interrupts, true)),
+    name('PRTA', routingTable(interrupts, false)),
+    method('_PRT', 0, when(reference('\\PICF'), returned(reference('PRTA'))), returned(reference('PRTP'))),
+  ];
+}
+
 function hostBridge(c: DsdtConfig): Aml {
+  const ids = c.ecam === undefined ? [hid('PNP0A03')] : [hid('PNP0A08'), name('_CID', eisaId('PNP0A03'))];
   return device(
     'PCI0',
-    hid('PNP0A03'),
+    ...ids,
     uid(0),
+    ...routing(c.pciInterrupts),
+    routingBridge(c.pciInterrupts),
     crs(
       wordWindow(WINDOW.BUS, 0, 0xff),
       ioPorts(0xcf8, 8),
       wordWindow(WINDOW.IO, 0, 0xcf7),
       wordWindow(WINDOW.IO, 0xd00, 0xffff),
       dwordWindow(WINDOW.MEMORY, 0xa0000, 0xbffff),
-      dwordWindow(WINDOW.MEMORY, c.mmioHole.start, c.mmioHole.end - 1),
+      ...c.pciWindows.map((w) => dwordWindow(WINDOW.MEMORY, w.start, w.end - 1)),
     ),
   );
+}
+
+const boardDevice = ({ path, hardwareId, numbers, ports }: AcpiNode): Aml =>
+  device(
+    path,
+    name('_HID', string(hardwareId)),
+    name('_CID', string(hardwareId)),
+    present(),
+    ...Object.entries(numbers).map(([key, value]) => name(key, integer(value))),
+    crs(...ports.map((p) => ioPorts(p.start, p.byteCount))),
+  );
+
+/** Systems want the configuration's addresses reserved before they use them (PCI Firmware 3.0, 4.1.2). */
+function ecamReservation({ ecam }: DsdtConfig): Aml[] {
+  return ecam === undefined ? [] : [device('ECAM', hid('PNP0C02'), uid(1), crs(memory32Fixed(ecam.start, ecam.byteCount)))];
 }
 
 /** The term list of the DSDT, without the table header. */
@@ -72,22 +188,19 @@ export function buildDsdt(c: DsdtConfig): Aml {
       ]
     : [];
   const terms = [
+    name('\\PICF', integer(0)),
+    method('\\_PIC', 1, store(ARG0, reference('\\PICF'))),
     scope(
       '\\_SB',
       ...cpus,
       hostBridge(c),
+      ...interruptLinks(c.pciInterrupts),
+      ...ecamReservation(c),
       device('RTC', hid('PNP0B00'), crs(ioPorts(0x70, 2), irqNoFlags(8))),
       ...input,
       ...serial,
       device('HPET', hid('PNP0103'), uid(0), present(), crs(memory32Fixed(c.hpetAddress, 0x400))),
-      device(
-        'PEVT',
-        name('_HID', string('QEMU0001')),
-        name('_CID', string('QEMU0001')),
-        present(),
-        name('PEST', integer(c.panicPort)),
-        crs(ioPorts(c.panicPort, 1)),
-      ),
+      ...c.nodes.map(boardDevice),
       device('FWCF', name('_HID', string('QEMU0002')), present(), crs(ioPorts(c.fwCfgPort, 12))),
     ),
     ...(c.sleepTypeS3 === undefined

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MEMORY_TYPE_REGISTERS } from './memory-types.ts';
+import { memoryTypeRegisters } from './memory-types.ts';
 
 /** Type of an address as SDM 3A, 12.11.4 has it: fixed ranges first, then an uncacheable variable range, then the default. */
-function typeOf(address: number): number {
+function typeOf(registers: ReturnType<typeof memoryTypeRegisters>, address: number): number {
   const register = (index: number): bigint => {
-    const found = MEMORY_TYPE_REGISTERS.find((r) => r.index === index);
+    const found = registers.find((r) => r.index === index);
     return found === undefined ? 0n : (BigInt(found.high) << 32n) | BigInt(found.low);
   };
   const eighth = (index: number, from: number, bytesEach: number): number =>
@@ -19,21 +19,24 @@ function typeOf(address: number): number {
   return Number(register(0x2ff) & 0xffn);
 }
 
-test('memory is write-back, devices are uncacheable, firmware is write-protected', () => {
-  const expected = [
-    [0, 6],
-    [0x9ffff, 6],
-    [0xa0000, 0],
-    [0xbffff, 0],
-    [0xc0000, 5],
-    [0xfffff, 5],
-    [0x100000, 6],
-    [0xbfffffff, 6],
-    [0xc0000000, 0],
-    [0xfee00000, 0],
-    [0xffffffff, 0],
-    [0x100000000, 6],
-  ];
-  for (const [address, type] of expected) assert.equal(typeOf(address as number), type, (address as number).toString(16));
-  assert.equal(MEMORY_TYPE_REGISTERS.at(-1)?.low, 0xc06);
-});
+for (const hole of [0xc0000000, 0x80000000]) {
+  test(`memory is write-back, devices from 0x${hole.toString(16)} on are uncacheable, firmware is write-protected`, () => {
+    const registers = memoryTypeRegisters(hole);
+    const expected = [
+      [0, 6],
+      [0x9ffff, 6],
+      [0xa0000, 0],
+      [0xbffff, 0],
+      [0xc0000, 5],
+      [0xfffff, 5],
+      [0x100000, 6],
+      [hole - 1, 6],
+      [hole, 0],
+      [0xfee00000, 0],
+      [0xffffffff, 0],
+      [0x100000000, 6],
+    ];
+    for (const [address, type] of expected) assert.equal(typeOf(registers, address), type, address.toString(16));
+    assert.equal(registers.at(-1)?.low, 0xc06);
+  });
+}

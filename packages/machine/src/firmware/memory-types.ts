@@ -2,7 +2,7 @@
 // the firmware's area is write-protected. Operating systems that find them blank take the machine for damaged and do without PAT.
 
 import type { CpuStart } from '@anillo/accel/accelerator';
-import { FOUR_GIB, PC_MEMORY } from '../boards/memory-map.ts';
+import { FOUR_GIB } from '../boards/memory-map.ts';
 
 type ModelRegister = NonNullable<CpuStart['modelRegisters']>[number];
 
@@ -25,12 +25,13 @@ const range = (index: number, low: number, high = low): ModelRegister => ({ inde
 /** Eight ranges of one type. */
 const eight = (index: number, type: number): ModelRegister => range(index, type * 0x01010101);
 
-export const MEMORY_TYPE_REGISTERS: readonly ModelRegister[] = [
+/** `hole`: where devices begin; 4 GiB less a power of two. */
+export const memoryTypeRegisters = (hole: number): readonly ModelRegister[] => [
   eight(MSR.FIX64K_00000, TYPE.WRITE_BACK),
   eight(MSR.FIX16K_80000, TYPE.WRITE_BACK),
   eight(MSR.FIX16K_80000 + 1, TYPE.UNCACHEABLE),
   ...Array.from({ length: 8 }, (_, i) => eight(MSR.FIX4K_C0000 + i, TYPE.WRITE_PROTECTED)),
-  range(MSR.PHYS_BASE0, PC_MEMORY.HOLE | TYPE.UNCACHEABLE, 0),
-  range(MSR.PHYS_MASK0, -(FOUR_GIB - PC_MEMORY.HOLE) | MASK_VALID, HIGH_MASK),
+  range(MSR.PHYS_BASE0, hole | TYPE.UNCACHEABLE, 0),
+  range(MSR.PHYS_MASK0, -(FOUR_GIB - hole) | MASK_VALID, HIGH_MASK),
   range(MSR.DEF_TYPE, ENABLED | TYPE.WRITE_BACK, 0),
 ];

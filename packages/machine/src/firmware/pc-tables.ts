@@ -1,10 +1,13 @@
 // The firmware tables of the `pc` board, and where they lie when no firmware places them.
 
 import { ACPI_PM } from '@anillo/devices/timer/acpi-pm';
+import type { AcpiPart } from '@anillo/devices/device';
+import type { EcamPlace } from '@anillo/devices/pci/q35-host-bridge';
 import { PC_MEMORY, type PcMemoryMap } from '../boards/memory-map.ts';
 import type { Segment } from '../boot/load-plan.ts';
 import { ByteBuilder } from '../byte-builder.ts';
 import { type AcpiImage, buildAcpi, placeAcpi } from './acpi.ts';
+import type { PciInterrupts } from './dsdt.ts';
 import { buildSmbios, type SmbiosTables } from './smbios.ts';
 
 export interface PcTablesConfig {
@@ -16,6 +19,10 @@ export interface PcTablesConfig {
   readonly serialPorts: readonly { readonly port: number; readonly irq: number }[];
   /** Where the power management block is. Default: where it is put when there is no firmware. */
   readonly powerPort?: number;
+  readonly pciInterrupts: PciInterrupts;
+  readonly ecam: EcamPlace | undefined;
+  /** What devices want told. */
+  readonly parts: readonly AcpiPart[];
 }
 
 export interface PcTables {
@@ -29,11 +36,22 @@ const SMBIOS_ENTRY_AT = RSDP_AT + 0x40;
 const SMBIOS_AT = RSDP_AT + 0x80;
 
 export const PC_RSDP_ADDRESS = RSDP_AT;
-export const PC_PORTS = { PANIC: 0x505, FW_CFG: 0x510 } as const;
+export const PC_PORTS = { FW_CFG: 0x510 } as const;
 export const IO_APIC_ID = 0;
 const FACS_WAKING_VECTOR = 12;
 /** Revision 1, three 64-bit comparators, legacy replacement, vendor 0x8086. */
 const HPET_ID = 0x8086a201;
+
+/** Device memory below 4 GiB that PCI may use: all but its own configuration. */
+function pciWindows(hole: number, ecam: EcamPlace | undefined): { start: number; end: number }[] {
+  const end = PC_MEMORY.IOAPIC;
+  if (ecam === undefined || ecam.start < hole || ecam.start >= end) return [{ start: hole, end }];
+  const parts = [
+    { start: hole, end: ecam.start },
+    { start: ecam.start + ecam.byteCount, end },
+  ];
+  return parts.filter((w) => w.start < w.end);
+}
 
 export function buildPcTables(c: PcTablesConfig): PcTables {
   const moved = (c.powerPort ?? ACPI_PM.eventPort) - ACPI_PM.eventPort;
@@ -44,10 +62,13 @@ export function buildPcTables(c: PcTablesConfig): PcTables {
     powerButton: true,
     hpetAddress: PC_MEMORY.HPET,
     hpetId: HPET_ID,
-    mmioHole: { start: PC_MEMORY.HOLE, end: PC_MEMORY.IOAPIC },
+    pciWindows: pciWindows(c.map.hole, c.ecam),
+    pciInterrupts: c.pciInterrupts,
+    ecam: c.ecam,
     serialPorts: c.serialPorts,
     keyboard: true,
-    panicPort: PC_PORTS.PANIC,
+    nodes: c.parts.flatMap((part) => part.node ?? []),
+    tables: c.parts.flatMap((part) => part.table ?? []),
     fwCfgPort: PC_PORTS.FW_CFG,
     sciIrq: ACPI_PM.sciGsi,
     smiCommandPort: ACPI_PM.smiCommandPort,

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { PC } from '../boards/pc.ts';
 import { MIB, pcMemoryMap } from '../boards/memory-map.ts';
 import { buildSmbios } from './smbios.ts';
 
-const build = (mib: number) => buildSmbios({ map: pcMemoryMap(mib * MIB, 0), cpuModel: 'x86-64-v3', cpuCount: 2, version: '1' }, 0xf0080);
+const build = (mib: number) =>
+  buildSmbios({ map: pcMemoryMap(mib * MIB, 0, PC.layout), cpuModel: 'x86-64-v3', cpuCount: 2, version: '1' }, 0xf0080);
 
 /** Types in order, walking as dmidecode does: formatted area, then strings up to two zeros. */
 function walk(bytes: Uint8Array): { type: number; body: Uint8Array; strings: string[] }[] {

@@ -4,9 +4,11 @@ import { gpa } from '@anillo/base/gpa';
 import { GuestClock } from '@anillo/devices/clock/guest-clock';
 import { RegionMemory } from '@anillo/memory/region-memory';
 import { MIB } from './memory-map.ts';
-import { PcBoard } from './pc.ts';
+import { PcBoard, type PcBoardOptions } from './pc-board.ts';
+import { PC } from './pc.ts';
+import { Q35 } from './q35.ts';
 
-function board(memoryMib = 4) {
+function board(more: Partial<PcBoardOptions> = {}) {
   let hostNs = 0;
   const log: string[] = [];
   const clock = new GuestClock({ hostNowNs: () => hostNs, hostWallMs: () => 1_700_000_000_000 });
@@ -15,13 +17,14 @@ function board(memoryMib = 4) {
   };
   const pc = new PcBoard(
     {
-      memoryBytes: memoryMib * MIB,
+      model: PC,
+      memoryBytes: 4 * MIB,
       cpuModel: 'x86-64-v3',
       clock,
       serial: [undefined, undefined],
-      debugExit: { port: 0xf4, byteCount: 4 },
-      testDevice: true,
+      devices: [{ model: 'isa-debug-exit', iobase: 0xf4, iosize: 4 }, { model: 'pc-testdev' }],
       tscHz: 1e9,
+      ...more,
     },
     {
       powerOff: note('off'),
@@ -127,15 +130,16 @@ test('the local APIC answers at its base and follows it', () => {
   assert.equal(pc.readMmio(0xfee00030, 4) & 0xff, 0x14);
 });
 
-test('a snapshot of every device can be taken and given back', () => {
-  const { pc } = board();
-  const names = pc.devices.map((d) => d.name);
-  assert.equal(new Set(names).size, names.length);
-  const saved = pc.devices.map((d) => d.save());
-  pc.writePort(0x3ff, 1, 0x5a);
-  for (const [i, device] of pc.devices.entries()) device.restore(saved[i]);
-  assert.notEqual(pc.readPort(0x3ff, 1), 0x5a);
-});
+for (const model of [PC, Q35])
+  test(`a snapshot of every device of ${model.name} can be taken and given back`, () => {
+    const { pc } = board({ model });
+    const names = pc.devices.map((d) => d.name);
+    assert.equal(new Set(names).size, names.length);
+    const saved = pc.devices.map((d) => d.save());
+    pc.writePort(0x3ff, 1, 0x5a);
+    for (const [i, device] of pc.devices.entries()) device.restore(saved[i]);
+    assert.notEqual(pc.readPort(0x3ff, 1), 0x5a);
+  });
 
 test('firmware moves the power management block, and the tables say where it is', () => {
   const { pc, log } = board();
@@ -183,4 +187,71 @@ test("the tables that fw_cfg offers are the board's", () => {
     'etc/smbios/smbios-anchor',
   ])
     assert.ok(names.includes(name), name);
+});
+
+/** What a CPU sees of PCI through ports. */
+function pciOf(pc: PcBoard) {
+  const at = (number: number, offset: number): void => pc.writePort(0xcf8, 4, (0x80000000 | (number << 8) | offset) >>> 0);
+  return {
+    read: (number: number, offset: number): number => {
+      at(number, offset);
+      return pc.readPort(0xcfc, 4);
+    },
+    write: (number: number, offset: number, value: number): void => {
+      at(number, offset);
+      pc.writePort(0xcfc, 4, value);
+    },
+  };
+}
+
+test('without firmware, windows of PCI devices are placed and decoded, interrupts routed, configuration of q35 is memory', () => {
+  const { pc } = board({ model: Q35, devices: [{ model: 'edu' }, { model: 'edu', addr: '8.1' }] });
+  const pci = pciOf(pc);
+  assert.deepEqual([pci.read(0, 0), pci.read(0xf8, 0), pci.read(8, 0)], [0x29c08086, 0x29188086, 0x11e81234]);
+  assert.deepEqual([pci.read(8, 0x10), pci.read(0x41, 0x10)], [0xc0000000, 0xc0100000]);
+  assert.equal(pci.read(8, 4) & 7, 2, 'decoding, not mastering');
+  assert.equal(pc.readMmio(0xc0100000, 4), 0x010000ed);
+  assert.deepEqual([pci.read(8, 0x3c) & 0xffff, pci.read(0xf8, 0x68)], [0x010a, 0x0b0b0a0a]);
+  // The same through memory, which a write to PCIEXBAR moves.
+  assert.equal(pc.readMmio(0xb0000000 + (8 << 12) + 0x10, 4), 0xc0000000);
+  assert.equal(pc.readMmio(0xb0000000 + (8 << 12) + 0x100, 4), 0xffffffff);
+  assert.equal(pc.readMmio(0xb0100000, 4), 0xffffffff, 'bus 1');
+  pc.writeMmio(0xb0000000 + (8 << 12) + 0x10, 4, 0xd0000000);
+  assert.equal(pc.readMmio(0xd0000000, 4), 0x010000ed);
+  pci.write(0, 0x60, 0xe0000001);
+  assert.equal(pc.readMmio(0xe0000000, 4), 0x29c08086);
+  assert.equal(pc.readMmio(0xb0000000, 4), 0xffffffff);
+  // A window cannot hide the board's own registers.
+  const version = pc.readMmio(0xfee00030, 4);
+  pci.write(8, 0x10, 0xfee00000);
+  assert.equal(pc.readMmio(0xfee00030, 4), version);
+});
+
+test("a PCI interrupt reaches the I/O APIC at the input that is PCI's own and, routed, at an ISA interrupt", () => {
+  const { pc } = board({ model: Q35, devices: [{ model: 'edu' }] });
+  const unmask = (pin: number, entry: number): void => {
+    pc.writeMmio(0xfec00000, 4, 0x10 + pin * 2);
+    pc.writeMmio(0xfec00010, 4, entry);
+  };
+  pc.writeMmio(0xfee000f0, 4, 0x1ff);
+  pc.writePort(0x21, 1, 0xff);
+  unmask(21, 0x8061); // device 1, INTA: PIRQF
+  pc.writeMmio(0xc0000060, 4, 1);
+  assert.equal(pc.interrupts(0).acknowledge(), 0x61);
+  pc.writeMmio(0xc0000064, 4, 1);
+  pc.writeMmio(0xfee000b0, 4, 0);
+  assert.equal(pc.interrupts(0).isPending(), false);
+  unmask(10, 0x62);
+  pc.writeMmio(0xc0000060, 4, 1);
+  assert.equal(pc.interrupts(0).acknowledge(), 0x62);
+});
+
+test('an IOMMU is for q35, once; two devices cannot have the same ports', () => {
+  const iommu = { model: 'intel-iommu' };
+  assert.throws(() => board({ devices: [iommu] }), /choose the machine q35/);
+  assert.throws(() => board({ model: Q35, devices: [iommu, iommu] }), /has an IOMMU already/);
+  assert.throws(() => board({ devices: [{ model: 'isa-serial' }] }), /0x3f8 is claimed by two devices/);
+  const { pc } = board({ model: Q35, devices: [iommu, { model: 'pvpanic', ioport: 0x506 }] });
+  assert.equal(pc.readMmio(0xfed90000, 4), 0x10);
+  assert.deepEqual([pc.readPort(0x505, 1), pc.readPort(0x506, 1)], [0xff, 3]);
 });

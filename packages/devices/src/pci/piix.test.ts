@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DeviceRig } from '../testing/device-rig.ts';
-import { HostBridge } from './host-bridge.ts';
-import { SouthBridge } from './south-bridge.ts';
+import { PciRig } from '../testing/pci-rig.ts';
+import { ConfigMechanism } from './config-mechanism.ts';
+import { Piix } from './piix.ts';
 
-class Rig extends DeviceRig {
+class Rig extends PciRig {
   readonly ports: (number | undefined)[] = [];
-  readonly south = new SouthBridge({ bridge: this.plug(new HostBridge()), onPowerPort: (port) => this.ports.push(port) });
+  readonly mechanism = this.plug(new ConfigMechanism(this.bus));
+  readonly south = new Piix({ bus: this.bus, irq: this.irq, onPowerPort: (port) => this.ports.push(port) });
 
   read(fn: number, register: number): number {
     this.io.write(0xcf8, 4, 0x80000800 + (fn << 8) + register);
@@ -55,4 +56,22 @@ test('PIRQ routing holds what firmware writes, is lost by a reset and kept by a 
   assert.equal(rig.read(0, 0x60), 0x80808080);
   rig.south.restore(state);
   assert.equal(rig.read(0, 0x60), 0x0b0a0b0a);
+});
+
+test('an input drives the interrupt that its register names, and follows the register', () => {
+  const rig = new Rig();
+  const asserted = (): number[] => rig.lines.flatMap((line, gsi) => (line.level ? [gsi] : []));
+  rig.bus.onInterrupts?.(0b0101);
+  assert.deepEqual(asserted(), []);
+  rig.write(0, 0x60, 0x8005_800b);
+  assert.deepEqual(asserted(), [5, 11]);
+  rig.write(0, 0x60, 0x800b_800b);
+  rig.bus.onInterrupts?.(0b0100);
+  assert.deepEqual(asserted(), [11], 'shared');
+  rig.write(0, 0x60, 0x8002_8000);
+  assert.deepEqual(asserted(), [], 'interrupts of the board cannot be had');
+  assert.deepEqual(
+    [0, 1, 2, 3].map((pin) => rig.bus.inputOf(2, pin)),
+    [1, 2, 3, 0],
+  );
 });

@@ -1,0 +1,79 @@
+// What tests of PCI devices stand on: a bus with memory behind it, interrupt messages that are remembered, and configuration within reach.
+
+import { gpa } from '@anillo/base/gpa';
+import { RegionMemory } from '@anillo/memory/region-memory';
+import type { AccessBytes, DeviceContext } from '../device.ts';
+import type { ApicMessage, InterruptRemapper } from '../irqchip/apic-message.ts';
+import { CONFIG } from '../pci/config-space.ts';
+import { PciBus } from '../pci/pci-bus.ts';
+import { DeviceRig } from './device-rig.ts';
+
+export const RIG_MEMORY_BYTES = 0x100000;
+
+export class PciRig extends DeviceRig {
+  readonly ram = new RegionMemory(new ArrayBuffer(RIG_MEMORY_BYTES), [
+    { start: gpa(0), byteCount: RIG_MEMORY_BYTES, offset: 0, kind: 'ram' },
+  ]);
+  /** Messages of PCI functions, before anybody remaps them. */
+  readonly messages: { readonly address: number; readonly data: number; readonly source: number | undefined }[] = [];
+  /** Interrupts that the IOMMU sent itself. */
+  readonly sent: ApicMessage[] = [];
+  interruptRemapper: InterruptRemapper | undefined = undefined;
+  /** Levels of PIRQA.., as a bit map. */
+  pirqs = 0;
+  readonly bus = new PciBus({
+    ports: this.io,
+    mmio: this.memory,
+    firstFreeDevice: 2,
+    messages: {
+      sendMessage: (address, data, source) => {
+        this.messages.push({ address, data, source });
+        return true;
+      },
+    },
+  });
+  readonly context: DeviceContext = {
+    clock: this.clock,
+    memory: this.ram,
+    control: this.control,
+    irq: this.irq,
+    pci: this.bus,
+    iommu: {
+      ioApicId: 0,
+      plug: (memory, interrupts) => {
+        this.bus.remapper = memory;
+        this.interruptRemapper = interrupts;
+      },
+      send: (message) => this.sent.push(message) > 0,
+    },
+  };
+
+  constructor() {
+    super();
+    this.bus.memory = this.ram;
+    this.bus.onInterrupts = (levels) => {
+      this.pirqs = levels;
+    };
+  }
+
+  config(number: number, offset: number, byteCount: AccessBytes = 4): number {
+    return this.bus.readConfig(number, offset, byteCount);
+  }
+
+  configure(number: number, offset: number, value: number, byteCount: AccessBytes = 4): void {
+    this.bus.writeConfig(number, offset, byteCount, value);
+  }
+
+  /** Places a function's first window there and lets it decode and master the bus. */
+  enable(number: number, address: number): void {
+    this.configure(number, CONFIG.bar, address);
+    this.configure(number, CONFIG.command, 7, 2);
+  }
+
+  /** Little-endian words into memory. */
+  put(address: number, ...words: number[]): void {
+    words.forEach((word, i) => {
+      this.ram.write32(gpa(address + i * 4), word);
+    });
+  }
+}
