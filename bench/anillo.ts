@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { VERSION } from '@anillo/cli/version';
 import { type Contender, EXIT_DEVICE, type GuestImage, GUEST_MEMORY_MIB, KERNEL_APPEND } from './contender.ts';
 
-const ENTRY = join(import.meta.dirname, '../apps/cli/src/main.ts');
+const COMMAND = join(import.meta.dirname, '../apps/cli/bin/anillo');
 
 export function anilloContender(accel: 'auto' | 'interp' = 'auto'): Contender {
   const boot = (image: GuestImage): readonly string[] =>
@@ -14,9 +14,6 @@ export function anilloContender(accel: 'auto' | 'interp' = 'auto'): Contender {
   return {
     name: 'Anillo',
     version: VERSION,
-    command: (image) => [
-      process.execPath,
-      ...[ENTRY, 'run', ...boot(image), '--memory', `${GUEST_MEMORY_MIB}M`, '--accel', accel, '--no-reboot', '--stats'],
-    ],
+    command: (image) => [COMMAND, 'run', ...boot(image), '--memory', `${GUEST_MEMORY_MIB}M`, '--accel', accel, '--no-reboot', '--stats'],
   };
 }

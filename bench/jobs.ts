@@ -1,6 +1,6 @@
 // The guest images of the jobs. Linux's are the default guest with another /init: a second archive after the first, whose files replace the first's.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cpio } from '@anillo/cli/default-guest/cpio';
 import type { DefaultGuest } from '@anillo/cli/default-guest/fetch-guest';
@@ -22,10 +22,9 @@ const SPIN_TURNS = 300_000;
 
 /** Writes the images into `folder`, which the caller removes. */
 export function makeJobs(guest: DefaultGuest, workloads: readonly WorkloadName[], folder: string): Readonly<Record<JobName, Job>> {
-  const base = readFileSync(guest.initrdPath);
   const linux = (name: string, script: string): GuestImage => {
     const initrdPath = join(folder, `${name}.cpio`);
-    writeFileSync(initrdPath, Buffer.concat([base, cpio([{ kind: 'file', path: 'init', mode: 0o755, content: script }])]));
+    writeFileSync(initrdPath, Buffer.concat([guest.initrd, cpio([{ kind: 'file', path: 'init', mode: 0o755, content: script }])]));
     return { kind: 'linux', kernelPath: guest.kernelPath, initrdPath };
   };
   const firmware = (name: string, turns: number): GuestImage => {

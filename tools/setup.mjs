@@ -1,8 +1,9 @@
-// Runs a TypeScript entry under Node 26 on a machine that has only npm and an older Node: `node tools/setup.mjs ENTRY [ARGUMENT...]`.
+// Runs a TypeScript entry under Node 26 on a machine that has only npm and an older Node: `node tools/setup.mjs ENTRY [ARGUMENT...]`. Any other entry is
+// a program that looks for Node 26 itself.
 // Installs the locked dependencies first where they are missing or not those of package-lock.json. Plain JavaScript, for Node 20.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -61,18 +62,32 @@ function linkNode(name) {
   symlinkSync(join('..', name, 'bin', 'node'), link);
 }
 
+/** The launcher goes by time alone: installed later than locked. */
+function noteInstalled() {
+  try {
+    const now = new Date();
+    utimesSync(join(modules, '.package-lock.json'), now, now);
+  } catch {
+    // Another user's folder: the next start looks again.
+  }
+}
+
 if (!isInstalled() || findNode() === undefined) install();
 const node = findNode();
 if (node === undefined) {
   fail(`Node 26 comes as an npm package that does not exist for ${process.platform}-${process.arch}; use Linux or macOS on x64 or arm64.`);
 }
 linkNode(node.name);
+noteInstalled();
 
 const cacheHome = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
 const env = { NODE_COMPILE_CACHE: join(cacheHome, 'anillo', 'v8'), ...process.env };
 // The entry's own Node comes first for whatever it starts.
 env.PATH = `${dirname(node.binary)}:${process.env.PATH}`;
-const child = spawn(node.binary, [join(root, process.argv[2]), ...process.argv.slice(3)], { stdio: 'inherit', env });
+const entry = join(root, process.argv[2]);
+const [program, ...words] = entry.endsWith('.ts') ? [node.binary, entry] : [entry];
+if (program === entry) env.ANILLO_SET_UP = 'done';
+const child = spawn(program, [...words, ...process.argv.slice(3)], { stdio: 'inherit', env });
 // The terminal sends SIGINT to the whole group: the child decides what it means.
 process.on('SIGINT', () => {});
 for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));

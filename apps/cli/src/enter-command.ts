@@ -2,12 +2,16 @@
 
 import { AnilloError } from '@anillo/base/anillo-error';
 
-export async function enterCommand(name: string, command: (args: readonly string[]) => Promise<number>): Promise<void> {
+export async function enterCommand(
+  name: string,
+  command: (args: readonly string[]) => Promise<number>,
+  args: readonly string[] = process.argv.slice(2),
+): Promise<void> {
   // A reader that goes away (`| head`) is no reason for a stack trace.
   process.stdout.on('error', () => {});
   let status = 2;
   try {
-    status = await command(process.argv.slice(2));
+    status = await command(args);
   } catch (error) {
     if (!(error instanceof AnilloError)) throw error;
     process.stderr.write(`${name}: ${error.message}\n`);

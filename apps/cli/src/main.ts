@@ -1,36 +1,6 @@
-// The command `anillo`.
+// The command `anillo`, from source.
 
+import { anillo } from './anillo.ts';
 import { enterCommand } from './enter-command.ts';
-import { nearest } from './option-table.ts';
-import { RUN_HELP, runCommand } from './run-command.ts';
-import { VERSION } from './version.ts';
-
-const HELP = `Usage: anillo COMMAND [OPTION...]
-
-Commands:
-  run         Run a machine in this terminal; without options Debian Linux with BusyBox.
-
-Options:
-  -h, --help  This text.
-  --version   The version.
-
-${RUN_HELP}`;
-
-async function anillo(args: readonly string[]): Promise<number> {
-  const [command, ...rest] = args;
-  if (command === 'run') return runCommand(rest);
-  if (command === '--version' || command === '-V') {
-    process.stdout.write(`anillo ${VERSION}\n`);
-    return 0;
-  }
-  if (command === undefined || command === '--help' || command === '-h' || command === 'help') {
-    process.stdout.write(HELP);
-    return 0;
-  }
-  const close = nearest(command.replace(/^-*/, ''), ['run', 'help', 'version']);
-  const hint = close === undefined ? "'anillo --help' lists the commands." : `did you mean ${close === 'version' ? '--version' : close}?`;
-  process.stderr.write(`anillo: There is no command "${command}"; ${hint}\n`);
-  return 2;
-}
 
 await enterCommand('anillo', anillo);

@@ -78,13 +78,13 @@ function terminalParameters(): string {
 
 async function bootOptions(
   values: RunValues,
-): Promise<{ kernel?: string; initrd?: string; append?: string; bios?: string; isDefault: boolean }> {
+): Promise<{ kernel?: string; initrd?: string | Uint8Array; append?: string; bios?: string; isDefault: boolean }> {
   const { kernel, initrd, append, bios } = values;
   if (kernel !== undefined || bios !== undefined) return { kernel, initrd, append, bios, isDefault: false };
   const guest = await defaultGuest();
   return {
     kernel: guest.kernelPath,
-    initrd: initrd ?? guest.initrdPath,
+    initrd: initrd ?? guest.initrd,
     append: `console=ttyS0 quiet${terminalParameters()}${append === undefined ? '' : ` ${append}`}`,
     isDefault: true,
   };

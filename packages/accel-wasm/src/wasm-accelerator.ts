@@ -47,6 +47,12 @@ export function createWasmAccelerator(frontend: Frontend, options: WasmAccelerat
   return { name: 'wasm', createVm: (config) => new WasmVm(frontend, config, options) };
 }
 
+/** The runtime module of a front end: the same for every machine with one vCPU, whatever its memory. */
+export function generateRuntime({ routines, helpers, walk }: Frontend): Runtime {
+  const { bucketsAt, granulesAt } = planMemory(1, []);
+  return buildRuntime({ routines, helpers, bucketsAt, walk: walk && { routine: walk, granulesAt } });
+}
+
 function makeMemory(plan: MemoryPlan): WebAssembly.Memory {
   try {
     return new WebAssembly.Memory({ initial: plan.pageCount, maximum: plan.pageCount });
@@ -78,7 +84,7 @@ class WasmVm implements AcceleratedVm {
     const { buffer } = this.#wasmMemory;
     new Uint8Array(buffer).fill(0xff, ONES_PAGE, ONES_PAGE + 4096);
     this.memory = new RegionMemory(buffer, plan.regions);
-    this.#runtime = this.#loadRuntime(plan);
+    this.#runtime = this.#loadRuntime();
     const cache = new TranslationCache(buffer, plan, new BlockEncoder(this.#runtime.opcodes, buffer));
     this.memory.onWrite = (offset, byteCount) => cache.dropRange(offset, byteCount);
     const { memory } = this;
@@ -93,17 +99,10 @@ class WasmVm implements AcceleratedVm {
     };
   }
 
-  /** From the store, or built: the layout is the same for every machine with one vCPU. */
-  #loadRuntime(plan: MemoryPlan): Runtime {
+  #loadRuntime(): Runtime {
     const stored = this.#options.runtimeStore?.load();
     if (stored !== undefined) return stored;
-    const { routines, helpers, walk } = this.#frontend;
-    const runtime = buildRuntime({
-      routines,
-      helpers,
-      bucketsAt: plan.bucketsAt,
-      walk: walk && { routine: walk, granulesAt: plan.granulesAt },
-    });
+    const runtime = generateRuntime(this.#frontend);
     this.#options.runtimeStore?.save(runtime);
     return runtime;
   }

@@ -24,8 +24,8 @@ import type { VcpuTlb } from './vcpu-tlb.ts';
 import type { Watchpoints } from './watchpoints.ts';
 
 const at = VcpuHeader.offset;
-/** Guest instructions between looks at the clock, at first; adapted so that a burst takes about a quarter of a millisecond. */
-const FIRST_BURST = 20_000;
+/** Guest instructions between looks at the clock, at first; adapted so that a burst takes about a quarter of a millisecond. Few at first: all code is new. */
+const FIRST_BURST = 100;
 const MIN_BURST = 5_000;
 const MAX_BURST = 400_000;
 const BURST_MS = 0.25;
@@ -155,7 +155,7 @@ export class WasmVcpu implements Vcpu {
     this.#view.budget = insns;
     const exit = this.#runUntilBudget();
     const ms = this.#nowMs() - start;
-    if (ms > BURST_MS * 2) this.#burst = Math.max(MIN_BURST, this.#burst >> 1);
+    if (ms > BURST_MS * 2) this.#burst = Math.min(this.#burst, Math.max(MIN_BURST, this.#burst >> 1));
     else if (ms < BURST_MS / 2) this.#burst = Math.min(MAX_BURST, this.#burst * 2);
     return exit;
   }

@@ -68,25 +68,38 @@ export function acceleratorTier(name: string): 'jit' | 'interp' {
 }
 
 /** What the translator's runtime module is generated from. */
-const GENERATOR_SOURCES = [
+const GENERATOR_MODULES = [
   '@anillo/base/struct',
   '@anillo/ir/ops',
   '@anillo/codegen/emit',
   '@anillo/isa-x86/frontend',
   '@anillo/accel-wasm/memory-plan',
-].map((module) => dirname(fileURLToPath(import.meta.resolve(module))));
+] as const;
+
+const generatorFolders = (): string[] => GENERATOR_MODULES.map((module) => dirname(fileURLToPath(import.meta.resolve(module))));
+
+const loadTranslator = () => Promise.all([import('@anillo/accel-wasm/wasm-accelerator'), import('@anillo/isa-x86/frontend')]);
+
+type RuntimeSource = Pick<RuntimeStore, 'load' | 'save'>;
+
+/** In a start-up snapshot the runtime module is part of the program. */
+let prepared: RuntimeSource | undefined;
+
+/** Does now what the first machine would have to wait for: for a start-up snapshot. */
+export async function prepareAccelerator(): Promise<void> {
+  const [{ generateRuntime }, { X86 }] = await loadTranslator();
+  const runtime = generateRuntime(X86);
+  prepared = { load: () => runtime, save: () => {} };
+}
 
 /** Loaded when a machine is made, so that errors in options and files come at once. */
 export async function createAccelerator(): Promise<Accelerator> {
   // V8 moves a function to its optimising compiler after this many bytes executed; its own default (13 million) suits programs without a run-time
   // compiler of their own. Measured on a boot: a sixth less time (docs/adr/0006-tiers.md).
   setFlagsFromString('--wasm-tiering-budget=3000000');
-  const [{ createWasmAccelerator }, { X86 }] = await Promise.all([
-    import('@anillo/accel-wasm/wasm-accelerator'),
-    import('@anillo/isa-x86/frontend'),
-  ]);
+  const [{ createWasmAccelerator }, { X86 }] = await loadTranslator();
   return createWasmAccelerator(X86, {
     cpuConfig: (text) => ({ model: parseCpu(text), random: randomWords(), wallClockMs: hostWallMs }),
-    runtimeStore: new RuntimeStore(GENERATOR_SOURCES),
+    runtimeStore: prepared ?? new RuntimeStore(generatorFolders()),
   });
 }

@@ -1,7 +1,7 @@
 // The default guest: Debian's kernel and BusyBox from the system's own package sources, cached; its initial RAM disk made here.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { chmodSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { type CachedGuest, GuestCache, type GuestParts } from './guest-cache.ts';
@@ -18,7 +18,8 @@ export interface GuestRequest {
 
 export interface DefaultGuest {
   readonly kernelPath: string;
-  readonly initrdPath: string;
+  /** Made anew at each start, for it costs a millisecond, and follows the version of this program. */
+  readonly initrd: Uint8Array;
   /** Debian's, of the kernel's package. */
   readonly version: string;
 }
@@ -104,19 +105,6 @@ async function fetchIntoCache(
   }
 }
 
-/** Made anew at each start, for it costs a millisecond, and follows the version of this program. */
-function writeInitrd(guest: CachedGuest): string {
-  const path = join(guest.folder, 'initrd.cpio');
-  const content = initramfs(guest.busybox, guest.applets);
-  try {
-    if (readFileSync(path).equals(content)) return path;
-  } catch {}
-  const staging = `${path}.${process.pid}`;
-  writeFileSync(staging, content);
-  renameSync(staging, path);
-  return path;
-}
-
 function explain(error: unknown, folder: string): unknown {
   const code = (error as NodeJS.ErrnoException).code;
   if (code === 'ENOSPC' || code === 'EDQUOT') {
@@ -141,7 +129,7 @@ export async function fetchGuest({ flavour = 'cloud-amd64', onProgress = () => {
     const { guest: cached, damaged } = cache.find();
     if (damaged > 0) onProgress(`the cache in ${cache.folder} was damaged${cached === undefined ? '; fetching again' : ''}`);
     const guest = cached ?? (await fetchIntoCache(cache, flavour, onProgress));
-    return { kernelPath: join(guest.folder, 'kernel'), initrdPath: writeInitrd(guest), version: guest.version };
+    return { kernelPath: join(guest.folder, 'kernel'), initrd: initramfs(guest.busybox, guest.applets), version: guest.version };
   } catch (error) {
     throw explain(error, cache.folder);
   }

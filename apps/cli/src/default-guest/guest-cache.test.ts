@@ -1,5 +1,16 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdtempSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -33,4 +44,27 @@ test('stores whole, finds again, and puts damaged ones aside', (t) => {
     assert.equal(cache.find().guest?.version, '6.1');
   }
   assert.deepEqual(readdirSync(cache.folder), ['6.1']);
+});
+
+test('sums are computed once while the files look the same, and again after any change', async (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'anillo-cache-'));
+  t.after(() => rmSync(root, { recursive: true }));
+  const cache = new GuestCache('cloud-amd64', root);
+  const work = cache.createWorkFolder();
+  const { folder } = cache.store('6.1', parts, work);
+  const kernel = join(folder, 'kernel');
+  assert.equal(cache.find().guest?.version, '6.1');
+  assert.ok(!existsSync(join(folder, 'CHECKED')), 'too young to tell a change by its time');
+
+  await new Promise((done) => setTimeout(done, 2100));
+  assert.equal(cache.find().guest?.version, '6.1');
+  const checked = readFileSync(join(folder, 'CHECKED'), 'utf8');
+  assert.equal(cache.find().guest?.version, '6.1');
+  assert.equal(readFileSync(join(folder, 'CHECKED'), 'utf8'), checked);
+
+  // As long, as old, in the same place: only the time of change differs.
+  const { mtime } = statSync(kernel);
+  writeFileSync(kernel, 'kernel bytez', { flag: 'r+' });
+  utimesSync(kernel, mtime, mtime);
+  assert.deepEqual(cache.find(), { guest: undefined, damaged: 1 });
 });

@@ -1,5 +1,6 @@
 // Fetched guests on disk: <cache>/guests/<flavour>/<version>/{kernel,busybox,applets,SHA256SUMS}. A folder appears whole, by a rename;
-// what it holds is checked against SHA256SUMS at each use, and a damaged one is put aside.
+// what it holds is checked against SHA256SUMS, and a damaged one is put aside. CHECKED keeps how the files looked when they were right: while they look
+// the same (no tool can set back the time of the last change), the sums need not be computed again.
 
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -20,9 +21,12 @@ export interface GuestParts {
 }
 
 const SUMS = 'SHA256SUMS';
+const CHECKED = 'CHECKED';
 const PARTS = ['kernel', 'busybox', 'applets'] as const;
 const WORK_PREFIX = '.work-';
 const STALE_WORK_MS = 3_600_000;
+/** Files changed within a tick of the file system's clock look the same. */
+const SETTLED_MS = 2000;
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -30,6 +34,37 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 export function cacheFolder(): string {
   const home = process.env.XDG_CACHE_HOME;
   return join(home !== undefined && isAbsolute(home) ? home : join(homedir(), '.cache'), 'anillo');
+}
+
+/** Undefined while a change could go unnoticed. */
+function looks(folder: string): string | undefined {
+  const stats = [SUMS, ...PARTS].map((name) => statSync(join(folder, name)));
+  if (stats.some((stat) => Date.now() - stat.ctimeMs < SETTLED_MS)) return undefined;
+  return stats.map(({ ino, size, mtimeMs, ctimeMs }) => `${ino} ${size} ${mtimeMs} ${ctimeMs}\n`).join('');
+}
+
+function wasChecked(folder: string, look: string | undefined): boolean {
+  try {
+    return readFileSync(join(folder, CHECKED), 'utf8') === look;
+  } catch {
+    return false;
+  }
+}
+
+function noteChecked(folder: string, look: string | undefined): void {
+  if (look === undefined) return;
+  const path = join(folder, CHECKED);
+  try {
+    writeFileSync(`${path}.${process.pid}`, look);
+    renameSync(`${path}.${process.pid}`, path);
+  } catch {
+    // A cache of another user's: checked in full each time.
+  }
+}
+
+function sumsAreRight(folder: string): boolean {
+  const sums = readFileSync(join(folder, SUMS), 'utf8');
+  return PARTS.every((name) => sums.includes(`${sha256(readFileSync(join(folder, name)))}  ${name}\n`));
 }
 
 export class GuestCache {
@@ -66,10 +101,13 @@ export class GuestCache {
   #verified(version: string): CachedGuest | undefined {
     const folder = join(this.folder, version);
     try {
-      const sums = readFileSync(join(folder, SUMS), 'utf8');
-      const parts = PARTS.map((name) => readFileSync(join(folder, name)));
-      if (!PARTS.every((name, index) => sums.includes(`${sha256(parts[index])}  ${name}\n`))) return undefined;
-      return { version, folder, busybox: parts[1], applets: parts[2].toString('utf8').split('\n').filter(Boolean) };
+      const look = looks(folder);
+      if (!wasChecked(folder, look)) {
+        if (!sumsAreRight(folder)) return undefined;
+        noteChecked(folder, look);
+      }
+      const applets = readFileSync(join(folder, 'applets'), 'utf8').split('\n').filter(Boolean);
+      return { version, folder, busybox: readFileSync(join(folder, 'busybox')), applets };
     } catch {
       return undefined;
     }

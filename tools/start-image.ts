@@ -1,0 +1,58 @@
+// Makes the quick form of the command in build/start, which apps/cli/bin/launch runs while it is fresh:
+//
+//   anillo.cjs      everything as one script (anillo.cjs.map: where its lines come from)
+//   snapshot.blob   the same as V8's start-up snapshot; empty where it cannot be made
+//   stamp           its time is the launcher's measure: whatever changed later makes all of this stale
+//
+// Each file appears whole, by a rename, the stamp last. Two that build at the same time do not harm each other: what one of them replaces after the
+// other's stamp has changed later than that stamp.
+
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export const SCRIPT = 'anillo.cjs';
+const SNAPSHOT = 'snapshot.blob';
+const STAMP = 'stamp';
+
+/** Longer than the ticks in which file systems count time. */
+const FILE_TICK_MS = 20;
+
+/** False where this Node cannot make a snapshot of the script, or cannot run it. */
+function makeSnapshot(script: string, work: string): boolean {
+  const config = join(work, 'snapshot.json');
+  const blob = join(work, SNAPSHOT);
+  // With V8's code cache the snapshot would be twice as large, which costs as much as it saves, and bound to one CPU and one set of V8's options.
+  writeFileSync(config, JSON.stringify({ builder: script, withoutCodeCache: true }));
+  const node = (...args: readonly string[]): string | undefined => {
+    const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    return status === 0 ? stdout : undefined;
+  };
+  if (node('--snapshot-blob', blob, '--build-snapshot-config', config) === undefined) return false;
+  return node('--snapshot-blob', blob, script, 'anillo', '--version')?.startsWith('anillo ') === true;
+}
+
+/**
+ * `writeScript` writes the script into a folder and tells the absolute paths of what it was made from. False when one of these changed meanwhile: there is
+ * no new stamp then, and the launcher has the next run build again.
+ */
+export async function makeStartImage(folder: string, writeScript: (work: string) => Promise<readonly string[]>): Promise<boolean> {
+  mkdirSync(folder, { recursive: true });
+  const work = mkdtempSync(`${folder}-`);
+  try {
+    const publish = (name: string): void => renameSync(join(work, name), join(folder, name));
+    // By the clock of the file system.
+    const beganMs = statSync(work).ctimeMs;
+    const sources = await writeScript(work);
+    if (!makeSnapshot(join(work, SCRIPT), work)) writeFileSync(join(work, SNAPSHOT), '');
+    for (const name of [`${SCRIPT}.map`, SCRIPT, SNAPSHOT]) publish(name);
+    writeFileSync(join(work, STAMP), '');
+    await sleep(FILE_TICK_MS);
+    if (sources.some((path) => statSync(path).ctimeMs > beganMs)) return false;
+    publish(STAMP);
+    return true;
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
