@@ -18,15 +18,14 @@ function declarationOf(name: string): DeviceDeclaration {
 export function parseDevice(text: string): DeviceOptions {
   const [name, ...settings] = text.split(',');
   const declaration = declarationOf(name);
-  const given: Record<string, string> = {};
-  for (const setting of settings) {
+  const given = settings.map((setting): readonly [string, string] => {
     const equals = setting.indexOf('=');
     const key = equals < 0 ? setting : setting.slice(0, equals);
     if (key === '' || (equals < 0 && declaration.properties[key]?.kind !== 'switch'))
       throw new AnilloError('BAD_OPTION', `${name} does not take "${setting}"; write its properties as KEY=VALUE.`);
-    given[key] = equals < 0 ? 'on' : setting.slice(equals + 1);
-  }
-  return { ...given, model: name };
+    return [key, equals < 0 ? 'on' : setting.slice(equals + 1)];
+  });
+  return { ...Object.fromEntries(given), model: name };
 }
 
 /** In QEMU's own form, which scripts search with grep. */

@@ -72,3 +72,21 @@ test('two devices on one port are refused; a removed one leaves the ports free',
   assert.equal(bus.read(0x10, 1), 0xff);
   assert.throws(() => bus.add(recorder(0xffff, 2).range), /not within/);
 });
+
+test('underlays yield to every other range and to nobody else, whatever the order', () => {
+  const bus = new IoBus();
+  const range = (start: number, byteCount: number, value: number, more = {}) => ({
+    start,
+    byteCount,
+    read: () => value,
+    write: () => {},
+    ...more,
+  });
+  const under = range(0x100, 0x10, 1, { underlay: true });
+  bus.add(under);
+  bus.add(range(0x108, 0x10, 2));
+  bus.add(range(0x104, 1, 3, { underlay: true }));
+  assert.deepEqual([bus.read(0x100, 1), bus.read(0x104, 1), bus.read(0x108, 1)], [1, 3, 2]);
+  bus.remove(under);
+  assert.deepEqual([bus.read(0x100, 1), bus.read(0x104, 1), bus.read(0x108, 1)], [0xff, 3, 2]);
+});

@@ -42,3 +42,14 @@ test('overlaps are refused, overlays win and may move', () => {
   bus.remove(overlay);
   assert.equal(bus.read(0x1800, 4), 1);
 });
+
+test('underlays yield to every other range, and may overlap', () => {
+  const bus = new MmioBus();
+  const under = constant(0x1000, 0x1000, 1, { underlay: true });
+  bus.add(under);
+  bus.add(constant(0x1800, 0x100, 2));
+  bus.add(constant(0x1f00, 0x1000, 3, { underlay: true }));
+  assert.deepEqual([bus.read(0x1000, 4), bus.read(0x1800, 4), bus.read(0x1f00, 4), bus.read(0x2000, 4)], [1, 2, 1, 3]);
+  bus.remove(under);
+  assert.deepEqual([bus.read(0x1000, 4), bus.read(0x1800, 4), bus.read(0x1f00, 4)], [0xffffffff, 2, 3]);
+});

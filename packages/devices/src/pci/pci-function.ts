@@ -126,7 +126,7 @@ export class PciFunction implements BusFunction {
   writeConfig(offset: number, byteCount: AccessBytes, value: number): void {
     this.config.writeConfig(offset, byteCount, value);
     if (offset < CONFIG.cardbus) this.#place();
-    if (offset < CONFIG.status) this.#bus?.updateInterrupts();
+    this.#bus?.updateInterrupts();
     if (offset >= CONFIG.specific) this.#msix?.service();
     this.onConfigWrite?.();
   }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PciRig } from '../testing/pci-rig.ts';
 import { ConfigMechanism } from './config-mechanism.ts';
+import { PciFunction } from './pci-function.ts';
 import { Piix } from './piix.ts';
 
 class Rig extends PciRig {
@@ -61,15 +62,22 @@ test('PIRQ routing holds what firmware writes, is lost by a reset and kept by a 
 test('an input drives the interrupt that its register names, and follows the register', () => {
   const rig = new Rig();
   const asserted = (): number[] => rig.lines.flatMap((line, gsi) => (line.level ? [gsi] : []));
-  rig.bus.onInterrupts?.(0b0101);
+  // By their places, two devices at inputs 0 and 2.
+  const [a, b] = [5, 3].map((device) => {
+    const fn = new PciFunction({ identity: { vendor: 1, device: 1, revision: 0, classCode: 0 }, hasPin: true });
+    rig.bus.attach(fn, device << 3);
+    fn.setPin(true);
+    return fn;
+  });
   assert.deepEqual(asserted(), []);
   rig.write(0, 0x60, 0x8005_800b);
   assert.deepEqual(asserted(), [5, 11]);
   rig.write(0, 0x60, 0x800b_800b);
-  rig.bus.onInterrupts?.(0b0100);
+  a.setPin(false);
   assert.deepEqual(asserted(), [11], 'shared');
   rig.write(0, 0x60, 0x8002_8000);
   assert.deepEqual(asserted(), [], 'interrupts of the board cannot be had');
+  b.setPin(false);
   assert.deepEqual(
     [0, 1, 2, 3].map((pin) => rig.bus.inputOf(2, pin)),
     [1, 2, 3, 0],
