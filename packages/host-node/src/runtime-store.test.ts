@@ -43,6 +43,15 @@ test('what was saved is loaded, until the file is damaged or the sources change'
   assert.equal(new RuntimeStore([sources]).load(), undefined);
 });
 
+test('only the newest files are kept', () => {
+  for (let i = 0; i < 20; i++) {
+    writeFileSync(join(sources, 'a.ts'), 'x'.repeat(100 + i));
+    new RuntimeStore([sources]).save(runtime);
+  }
+  assert.equal(readdirSync(join(folder, 'anillo', 'runtime')).length, 16);
+  assert.deepEqual(new RuntimeStore([sources]).load(), runtime);
+});
+
 test('a folder that cannot be written is no error', () => {
   process.env.XDG_CACHE_HOME = join(sources, 'a.ts');
   new RuntimeStore([sources]).save(runtime);

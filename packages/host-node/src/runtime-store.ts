@@ -2,7 +2,7 @@
 // sources that generate it (names, sizes and times of change) and one version of Node, and carries its own digest, so a stale or damaged file is not used.
 
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 
@@ -11,6 +11,8 @@ export interface StoredRuntime {
   readonly opcodes: ReadonlyMap<string, number>;
 }
 
+/** Every change of the sources leaves a file behind. */
+const KEPT_FILES = 16;
 const DIGEST_BYTES = 32;
 const LENGTH_BYTES = 4;
 
@@ -37,6 +39,12 @@ function fingerprint(folders: readonly string[]): string {
   };
   for (const folder of folders) visit(folder);
   return hash.digest('hex').slice(0, 32);
+}
+
+function removeOldest(folder: string): void {
+  const paths = readdirSync(folder).map((name) => join(folder, name));
+  const byAge = paths.map((path) => ({ path, timeMs: statSync(path).mtimeMs })).sort((a, b) => b.timeMs - a.timeMs);
+  for (const { path } of byAge.slice(KEPT_FILES)) rmSync(path, { force: true });
 }
 
 /** Nothing here ever fails the caller: without a usable file or a writable folder the module is built as if there were no store. */
@@ -78,6 +86,7 @@ export class RuntimeStore {
       const temporary = `${path}.${process.pid}`;
       writeFileSync(temporary, Buffer.concat([digest(content), content]));
       renameSync(temporary, path);
+      removeOldest(cacheFolder());
     } catch {
       // A cache that cannot be written is a slower start, not an error.
     }
