@@ -26,7 +26,7 @@ export const RUN_OPTIONS = {
   machine: { argument: 'NAME', help: 'pc, or q35 (PCI Express; an IOMMU may be added). Default: pc.', choices: ['pc', 'q35'] },
   device: {
     argument: 'NAME',
-    help: "Adds a device: NAME[,KEY=VALUE...]. 'help' lists them, NAME,help a device's properties.",
+    help: "Adds a device: NAME[,KEY=VALUE...].\n'help' lists them, 'NAME,help' a device's properties.",
     repeatable: true,
   },
   gdb: { argument: 'HOST:PORT', help: "Serves gdb's remote protocol there; the guest waits for it." },

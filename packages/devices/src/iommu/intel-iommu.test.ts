@@ -123,6 +123,24 @@ test('every step of the walk that goes wrong has its reason', () => {
   }
 });
 
+test('an upper level takes rights away from the pages below it, also from those remembered', () => {
+  const rig = new VtdRig();
+  rig.map(0x3000, 0x50000 | READ_WRITE);
+  rig.put(TABLES.levels[1], TABLES.levels[0] | READ_ONLY, 0);
+  rig.translate();
+  assert.equal(rig.iommu.translateDma(SOURCE, 0x3000, false), 0x50000);
+  assert.equal(rig.iommu.translateDma(SOURCE, 0x3000, true), undefined);
+});
+
+test('an entry of the fourth level is no page', () => {
+  const rig = new VtdRig({ addressBits: 48 });
+  rig.put(0x15000, LARGE | READ_WRITE, 0);
+  rig.context3(0x15000, 2);
+  rig.translate();
+  assert.equal(rig.iommu.translateDma(SOURCE, 0, false), undefined);
+  assert.equal(rig.takeFaults()[0].reason, FAULT.pageReserved);
+});
+
 test('pass-through, and a context that wants to hear of no faults', () => {
   const rig = new VtdRig();
   rig.context3(8, 1 | (DOMAIN << 8));
@@ -249,6 +267,7 @@ test('a queue that is nowhere, or whose tail is beyond it, is an error; off it d
   rig.command(GLOBAL.queuedInvalidation);
   assert.equal(rig.get(VTD.faultStatus), 0x10);
   rig.set(VTD.queueAddress, TABLES.queue);
+  for (let at = 0; at < 0x1000; at += 16) rig.put(TABLES.queue + at, 0x12, 0, 0, 0);
   rig.set(VTD.queueTail, 0x1000);
   rig.set(VTD.faultStatus, 0x10);
   assert.equal(rig.get(VTD.faultStatus), 0x10);

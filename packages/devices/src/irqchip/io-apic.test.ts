@@ -127,3 +127,26 @@ test('a snapshot keeps entries and levels', () => {
   rig.redirect(14, LEVEL | 0x82);
   assert.equal(rig.take(), 0x82);
 });
+
+test('an entry is a message, which an IOMMU may send elsewhere or nowhere', () => {
+  const rig = new Rig();
+  const asked: number[][] = [];
+  let isBlocked = false;
+  rig.bus.remapper = {
+    remapInterrupt: (address, data, source) => {
+      asked.push([address, data, source ?? -1]);
+      return isBlocked ? undefined : { command: 0x4077, destination: 0 };
+    },
+  };
+  // Remappable form: handle 0x8123, bit 15 of it in bit 11 of the entry.
+  rig.set(0x11, (0x123 << 17) | (1 << 16));
+  rig.redirect(0, 0x8841);
+  rig.ioApic.setPin(0, true);
+  assert.equal(rig.take(), 0x77);
+  assert.deepEqual(asked, [[0xfee00000 + (0x123 << 5) + 0x10 + 4, 0x8041, -1]]);
+  rig.ioApic.setPin(0, false);
+  isBlocked = true;
+  rig.redirect(1, LEVEL | 0x42);
+  rig.ioApic.setPin(1, true);
+  assert.equal(rig.get(0x12) & 0x4000, 0, 'nobody took it, so it asks again');
+});

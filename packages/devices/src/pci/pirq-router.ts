@@ -41,7 +41,7 @@ export class PirqRouter {
     for (let input = 0; input < inputCount; input++) {
       if ((levels & (1 << input)) === 0) continue;
       const register = route(input);
-      if ((register & ROUTE_OFF) === 0) wanted |= (1 << (register & ROUTE)) & ROUTABLE;
+      if ((register & ROUTE_OFF) === 0) wanted |= 1 << (register & ROUTE);
       if (firstOwnGsi !== undefined) wanted |= 1 << (firstOwnGsi + input);
     }
     const changed = wanted ^ this.#driven;

@@ -102,6 +102,14 @@ test('DMA goes both ways, later, within its mask', () => {
   assert.deepEqual([rig.get(0x24), rig.pirqs !== 0], [0x100, true]);
 });
 
+test('a 32-bit write to a 64-bit register clears its upper half', () => {
+  const rig = new Rig();
+  rig.set64(0x80, 2 ** 40 + 5);
+  assert.deepEqual([rig.get(0x80), rig.get(0x84)], [5, 256]);
+  rig.set(0x80, 6);
+  assert.deepEqual([rig.get(0x80), rig.get(0x84)], [6, 0]);
+});
+
 test('transfers that leave the buffer, or are absurd, do nothing and end', () => {
   const rig = new Rig();
   rig.put(0x3000, 0x55555555);
