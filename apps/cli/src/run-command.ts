@@ -2,6 +2,7 @@
 
 import { parseTraceCategories } from '@anillo/accel/trace';
 import { checkMachineOptions } from 'anillo';
+import { BOARD_NAMES } from 'anillo/registry';
 import { type DefaultGuest, fetchGuest } from './default-guest/fetch-guest.ts';
 import { deviceHelp, parseDevice } from './device-options.ts';
 import { runSession } from './machine-session.ts';
@@ -23,7 +24,7 @@ export const RUN_OPTIONS = {
   accel: { argument: 'NAME', help: 'auto, jit or interp. Default: auto.', choices: ['auto', 'jit', 'interp'] },
   'no-reboot': { help: 'A guest that resets ends the machine.' },
   serial: { argument: 'PORT', help: 'stdio, file:FILE or none. Default: stdio. Again for the second port.', repeatable: true },
-  machine: { argument: 'NAME', help: 'pc, or q35 (PCI Express; an IOMMU may be added). Default: pc.', choices: ['pc', 'q35'] },
+  machine: { argument: 'NAME', help: 'pc, or q35 (PCI Express; an IOMMU may be added). Default: pc.', choices: BOARD_NAMES },
   device: {
     argument: 'NAME',
     help: "Adds a device: NAME[,KEY=VALUE...].\n'help' lists them, 'NAME,help' a device's properties.",
