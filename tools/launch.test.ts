@@ -110,6 +110,7 @@ describe('the launcher', () => {
       'a damaged snapshot': () => truncateSync(at('build/start/snapshot.blob'), 2),
       'no snapshot': () => rmSync(at('build/start/snapshot.blob')),
       'a damaged script': () => appendFileSync(at('build/start/anillo.cjs'), '}'),
+      'a clock that was set back': () => utimesSync(at('build/start/stamp'), Date.now() / 1000 + 60, Date.now() / 1000 + 60),
       'no stamp': () => rmSync(at('build/start/stamp')),
     };
     assert.equal(launch(), SNAPSHOT);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -43,6 +43,15 @@ test('a snapshot goes on where it was made; nothing else is left', async (t) => 
   assert.equal(stdout, 'anillo prepared\n');
   assert.deepEqual(readdirSync(folder).sort(), [SCRIPT, `${SCRIPT}.map`, 'snapshot.blob', 'stamp']);
   assert.deepEqual(readdirSync(join(folder, '..')).sort(), ['source.ts', 'start']);
+});
+
+test('what a build that was cut off left is removed when it is old', async (t) => {
+  const { folder, writer } = scene(t);
+  mkdirSync(`${folder}-old`);
+  mkdirSync(`${folder}-new`);
+  utimesSync(`${folder}-old`, 0, 0);
+  await makeStartImage(folder, writer("throw new Error('no');"));
+  assert.deepEqual(readdirSync(join(folder, '..')).sort(), ['source.ts', 'start', 'start-new']);
 });
 
 test('where none can be made its file is empty', async (t) => {

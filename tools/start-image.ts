@@ -8,8 +8,8 @@
 // other's stamp has changed later than that stamp.
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export const SCRIPT = 'anillo.cjs';
@@ -18,6 +18,17 @@ const STAMP = 'stamp';
 
 /** Longer than the ticks in which file systems count time. */
 const FILE_TICK_MS = 20;
+
+const ABANDONED_MS = 3_600_000;
+
+/** Folders of builds that never ended. */
+function removeAbandoned(folder: string): void {
+  const parent = dirname(folder);
+  for (const name of readdirSync(parent).filter((each) => each.startsWith(`${basename(folder)}-`))) {
+    const path = join(parent, name);
+    if (Date.now() - statSync(path).mtimeMs > ABANDONED_MS) rmSync(path, { recursive: true, force: true });
+  }
+}
 
 /** False where this Node cannot make a snapshot of the script, or cannot run it. */
 function makeSnapshot(script: string, work: string): boolean {
@@ -39,6 +50,7 @@ function makeSnapshot(script: string, work: string): boolean {
  */
 export async function makeStartImage(folder: string, writeScript: (work: string) => Promise<readonly string[]>): Promise<boolean> {
   mkdirSync(folder, { recursive: true });
+  removeAbandoned(folder);
   const work = mkdtempSync(`${folder}-`);
   try {
     const publish = (name: string): void => renameSync(join(work, name), join(folder, name));
