@@ -34,5 +34,5 @@ export function checkDevice(options: DeviceOptions): void {
 export function createDevice(options: DeviceOptions, context: DeviceContext): Device {
   const { model: _, ...given } = options;
   const declaration = declarationOf(options);
-  return declaration.create(context, parseProperties(declaration, given), undefined);
+  return declaration.create(context, parseProperties(declaration, given));
 }

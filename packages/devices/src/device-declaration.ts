@@ -2,7 +2,7 @@
 // ranges and defaults, and how to make one. Parsing, help and error texts derive from it. A declaration is one line of catalog.ts.
 
 import { AnilloError } from '@anillo/base/anillo-error';
-import type { CharBackend, Device, DeviceContext } from './device.ts';
+import type { Device, DeviceContext } from './device.ts';
 
 export interface NumberProperty {
   readonly kind: 'number';
@@ -56,7 +56,7 @@ export interface DeviceDeclaration<S extends DeviceProperties = DeviceProperties
   readonly summary: string;
   readonly properties: S;
   /** AnilloError for what does not fit the board or the other devices. */
-  create(context: DeviceContext, properties: PropertyValues<S>, backend: CharBackend | undefined): Device;
+  create(context: DeviceContext, properties: PropertyValues<S>): Device;
 }
 
 /** Ties the property names and types of `create` to those of `properties`. */

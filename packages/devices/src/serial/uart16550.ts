@@ -347,5 +347,5 @@ export const uart16550 = declareDevice({
     iobase: { kind: 'number', summary: 'First I/O port', default: 0x3f8, minimum: 0, maximum: 0xfff8 },
     irq: { kind: 'number', summary: 'ISA interrupt', default: 4, minimum: 3, maximum: 15 },
   },
-  create: (context, { iobase, irq }, backend) => new Uart16550({ base: iobase, irq: context.irq(irq), backend }),
+  create: (context, { iobase, irq }) => new Uart16550({ base: iobase, irq: context.irq(irq) }),
 });

@@ -68,7 +68,7 @@ export class DebugConsole implements Device {
 export const debugConsole = declareDevice({
   name: 'isa-debugcon',
   bus: 'ISA',
-  summary: 'Debug console; every board has one at 0xe9 and 0x402',
+  summary: 'Debug console with nothing attached; every board has one at 0xe9 and 0x402',
   properties: { iobase: { kind: 'number', summary: 'I/O port', default: 0xe9, minimum: 0, maximum: 0xffff } },
-  create: (_context, { iobase }, backend) => new DebugConsole({ backend, portNumbers: [iobase] }),
+  create: (_context, { iobase }) => new DebugConsole({ portNumbers: [iobase] }),
 });
