@@ -31,6 +31,23 @@ describe('the default guest', { timeout: TIMEOUT_MS }, () => {
     assert.equal(stderr, '');
   });
 
+  test('finds PCI Express, a PCI device and an IOMMU on q35, and remaps its interrupts', async (t) => {
+    if (missing !== undefined) return t.skip(missing);
+    const args = ['run', '--machine', 'q35', '--device', 'intel-iommu', '--device', 'edu,addr=5', '--append', 'intel_iommu=on'];
+    const commands = [
+      'dmesg | grep -E "DMAR|MMCONFIG"',
+      'cd /sys/bus/pci/devices/0000:00:05.0; cat device; basename $(readlink iommu_group); echo 1 > enable; devmem 0xc0000008 32 6',
+      'sleep 1; devmem 0xc0000008; poweroff -f',
+    ];
+    const { status, stdout, stderr } = await runCli(args, { input: `${commands.join('\n')}\n` });
+    assert.equal(status, 0, stdout + stderr);
+    assert.match(stdout, /PCI: MMCONFIG for domain 0000 \[bus 00-ff\]/);
+    assert.match(stdout, /DMAR-IR: Enabled IRQ remapping in x2apic mode/);
+    assert.match(stdout, /DMAR: Intel\(R\) Virtualization Technology for Directed I\/O/);
+    assert.match(stdout, /^0x11e8\r?\n\d+\r?$/m);
+    assert.match(stdout, /^0x000002D0\r?$/m);
+  });
+
   test('starts in the interpreter', async (t) => {
     if (missing !== undefined) return t.skip(missing);
     const args = ['run', '--accel', 'interp', '--append', 'loglevel=7 earlyprintk=ttyS0'];
