@@ -82,7 +82,7 @@ export interface CharBackend {
 /** A table that a device brings into the board's ACPI tables, and a node in its namespace. */
 export interface AcpiPart {
   readonly table?: { readonly signature: string; readonly revision: number; readonly body: Uint8Array };
-  /** Name of four characters below \\_SB, hardware id, named numbers, and the ports it occupies. */
+  /** Name of four characters below \_SB, hardware id, named numbers, and the ports it occupies. */
   readonly node?: {
     readonly path: string;
     readonly hardwareId: string;

@@ -129,7 +129,7 @@ function routingTable({ inputOf, firstOwnGsi }: PciInterrupts, byLink: boolean):
   return packageOf(...entries);
 }
 
-/** Systems that use the I/O APIC say so through \\_PIC, and get its own inputs where there are such. */
+/** Systems that use the I/O APIC say so through \_PIC, and get its own inputs where there are such. */
 function routing(interrupts: PciInterrupts): Aml[] {
   if (interrupts.firstOwnGsi === undefined) return [name('_PRT', routingTable(interrupts, true))];
   return [
