@@ -3,6 +3,7 @@
 // entries again after a switch. Entries of global mappings outlive the flush of one address space.
 
 import { TLB_BYTES, TLB_CLASSES, TLB_ENTRIES, TlbEntry, TlbSpace, tlbEntryOffset } from '@anillo/codegen/tlb-layout';
+import { VcpuHeader } from '@anillo/ir/vcpu-header';
 import { ADDRESS_SPACES, type MemoryPlan } from './memory-plan.ts';
 
 const at = TlbEntry.offset;
@@ -69,13 +70,13 @@ export class VcpuTlb {
   flushes = 0;
   readonly #words: Uint32Array;
   readonly #spaces: readonly AddressSpace[];
+  readonly #header: number;
   #space: AddressSpace;
-  #class = 0;
-  #base = 0;
   #uses = 0;
 
   constructor(buffer: ArrayBufferLike, plan: MemoryPlan, vcpuId: number) {
     this.#words = new Uint32Array(buffer);
+    this.#header = plan.vcpuAt(vcpuId);
     this.#spaces = Array.from(
       { length: ADDRESS_SPACES },
       (_, s) =>
@@ -90,20 +91,12 @@ export class VcpuTlb {
     this.selectSpace(0, true);
   }
 
-  /** Address of the record of the address space in force. */
-  get space(): number {
-    return this.#space.record;
+  #headerWord(name: 'tlb' | 'tlbs' | 'tlbSpace'): number {
+    return (this.#header + VcpuHeader.offset[name]) >>> 2;
   }
 
-  /** Puts the TLB of a privilege class in force and returns its address. */
-  selectClass(tlbClass: number): number {
-    this.#class = tlbClass;
-    this.#base = this.#space.bases[tlbClass] as number;
-    return this.#base;
-  }
-
-  /** Puts the TLBs of an address space in force (`keep` false: without its entries that are not global); returns the address as selectClass. */
-  selectSpace(key: number, keep: boolean): number {
+  /** Puts the TLBs of an address space in force (`keep` false: without its entries that are not global); the privilege class stays. */
+  selectSpace(key: number, keep: boolean): void {
     let space = this.#spaces.find((s) => s.key === key);
     if (space === undefined) {
       space = this.#spaces.reduce((oldest, s) => (s.lastUse < oldest.lastUse ? s : oldest));
@@ -111,15 +104,18 @@ export class VcpuTlb {
       space.key = key;
     } else if (!keep) this.#clearOwn(space);
     space.lastUse = ++this.#uses;
+    const tlbClass = Math.max(this.#space.bases.indexOf(this.#words[this.#headerWord('tlb')] as number), 0);
     this.#space = space;
-    return this.selectClass(this.#class);
+    this.#words[this.#headerWord('tlb')] = space.bases[tlbClass] as number;
+    this.#words.set(space.bases, this.#headerWord('tlbs'));
+    this.#words[this.#headerWord('tlbSpace')] = space.record;
   }
 
   /** Enters the page of the linear address (words) at machine-memory page `hostPage`; `grants`: bits 1 << ACCESS. */
   fill(low: number, high: number, hostPage: number, grants: number, isLarge: boolean, isGlobal: boolean): void {
     this.fills++;
-    const entry = (this.#base + tlbEntryOffset(low)) >>> 2;
     const words = this.#words;
+    const entry = ((words[this.#headerWord('tlb')] as number) + tlbEntryOffset(low)) >>> 2;
     const page = low & ~0xfff;
     words[entry + READ] = grants & 1 ? page : -1;
     words[entry + READ + 1] = grants & 1 ? high : -1;

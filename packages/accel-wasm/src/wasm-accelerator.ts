@@ -154,9 +154,6 @@ class WasmVm implements AcceleratedVm {
     const { memory } = this;
     const { buffer, cache } = this.#parts;
     const words = new Uint32Array(buffer);
-    const tlbWord = (state + VcpuHeader.offset.tlb) >>> 2;
-    const spaceWord = (state + VcpuHeader.offset.tlbSpace) >>> 2;
-    words[spaceWord] = tlb.space;
     const largest = this.memory.regions
       .filter((r) => r.kind === 'ram' && r.start < FOUR_GIB)
       .reduce((x, y) => (y.byteCount > x.byteCount ? y : x));
@@ -177,16 +174,10 @@ class WasmVm implements AcceleratedVm {
       writePhysical: (address, byteCount, value) => ports.writeMmio(address, byteCount, value),
       readPort: (port, byteCount) => ports.readPort(port, byteCount),
       writePort: (port, byteCount, value) => ports.writePort(port, byteCount, value),
-      selectTlb: (index) => {
-        words[tlbWord] = tlb.selectClass(index);
-      },
-      selectAddressSpace: (key, keep) => {
-        words[tlbWord] = tlb.selectSpace(key, keep);
-        words[spaceWord] = tlb.space;
-      },
+      selectAddressSpace: (key, keep) => tlb.selectSpace(key, keep),
       flushTlb: () => tlb.flush(),
       flushAddressSpace: (key) => tlb.flushOwn(key),
-      flushTlbPage: (linear) => tlb.flushPage(Number(BigInt.asIntN(32, linear))),
+      flushTlbPage: (linearLow) => tlb.flushPage(linearLow),
       requestExit: () => {
         words[budget] = 0;
       },

@@ -12,6 +12,8 @@ export const VCPU_HEADER = {
   ramOffset: 'u32',
   /** Record of the address space in force (TlbSpace), for filling the TLB in generated code. */
   tlbSpace: 'u32',
+  /** Byte offsets, in the machine's memory, of that address space's TLBs, by privilege class. */
+  tlbs: ['u32', 4],
   /** Not 0: every TLB miss goes to the host (watchpoints). */
   hostWalks: 'u32',
   /** TLB entries filled by generated code. */
@@ -30,7 +32,7 @@ export const VCPU_HEADER = {
   budget: 'i32',
   /** Mode bits that the translation of code depends on; part of every block's key. Kept by the front end. */
   mode: 'u32',
-  /** Byte offset, in the machine's memory, of the TLB in force. Kept by the front end through `VcpuPorts.selectTlb`. */
+  /** The one of `tlbs` in force. The front end chooses; the accelerator keeps the class when it changes the address space. */
   tlb: 'u32',
   /** Not 0: an interrupt may be deliverable, so a `poll` terminal leaves. */
   pending: 'u32',
