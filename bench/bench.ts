@@ -51,7 +51,7 @@ async function measure(options: BenchOptions, folder: string): Promise<number> {
   const jobNames = [...new Set(measures.map(({ job }) => job))];
   const jobs = await makeJobs({ names: jobNames, workloads, architecture, guest, folder, say });
   const contenders = [anilloContender(cpus), ...peers];
-  const { samples, resources, failures } = await collect({ measures, runs, jobs, contenders, clock, say });
+  const { samples, resources, failures, proofs } = await collect({ measures, runs, jobs, contenders, clock, say });
   const rival = peers.find(({ name }) => name !== NATIVE)?.name;
   const report = makeReport(samples, rival);
   const versions = contenders.map(({ name, version }) => `${name} ${version}`);
@@ -62,7 +62,10 @@ async function measure(options: BenchOptions, folder: string): Promise<number> {
   process.stdout.write(`${reportTable(report, resources, peerNames)}\n${setting.host}\n${note}\n`);
   const told = resources.map((one) => ({ ...one, stats: Object.fromEntries(one.stats) }));
   if (options.json !== undefined)
-    write(options.json, `${JSON.stringify({ ...setting, ...report, resources: told, failures }, undefined, 2)}\n`);
+    write(
+      options.json,
+      `${JSON.stringify({ ...setting, ...report, resources: told, proofs: Object.fromEntries(proofs), failures }, undefined, 2)}\n`,
+    );
   const chart = rival === undefined ? undefined : reportChart(report, rival, [setting.host, note]);
   if (options.svg !== undefined && chart !== undefined) write(options.svg, chart);
   if (failures.length > 0) process.stdout.write(`\n${failures.length} failed:\n${failures.map((failure) => `  ${failure}\n`).join('')}`);

@@ -32,6 +32,8 @@ export interface Collection {
   readonly resources: readonly Resources[];
   /** Runs that failed or computed something wrong, a sentence each. They have no sample. */
   readonly failures: readonly string[];
+  /** By workload: what every contender must say. */
+  readonly proofs: ReadonlyMap<string, string>;
 }
 
 class Collector {
@@ -44,6 +46,10 @@ class Collector {
   constructor(plan: Plan) {
     this.#plan = plan;
     for (const { name } of plan.contenders) this.#values.set(name, new Map(plan.measures.map((measure) => [measure, []])));
+  }
+
+  get proofs(): ReadonlyMap<string, string> {
+    return new Map(Array.from(this.#proofs, ([workload, { check }]) => [workload, check]));
   }
 
   samplesOf(contender: string, measure: Measure): readonly number[] {
@@ -76,6 +82,16 @@ class Collector {
     this.#plan.say(`  FAILED: ${sentence}`);
   }
 
+  /** For who cannot wait for the tables. */
+  #sayLatest(contender: string, measures: readonly Measure[]): void {
+    const latest = Map.groupBy(measures, ({ name }) => name);
+    const figures = Array.from(latest, ([name, ones]) => {
+      const values = ones.map((measure) => this.samplesOf(contender, measure).at(-1)?.toPrecision(3) ?? '?');
+      return `${name} ${values.join(' ')}`;
+    });
+    this.#plan.say(`  ${contender}: ${figures.join(', ')}`);
+  }
+
   async run(contender: Contender, name: JobName, measures: readonly Measure[]): Promise<void> {
     const job = this.#plan.jobs.get(name);
     const command = job === undefined ? undefined : contender.command(job);
@@ -91,6 +107,7 @@ class Collector {
         stats: run.stats,
       });
       for (const measure of measures) this.#read(measure, run, contender.name);
+      this.#sayLatest(contender.name, measures);
     } catch (error) {
       this.#fail(`${contender.name}, ${name}: ${(error as Error).message}`);
     }
@@ -117,5 +134,5 @@ export async function collect(plan: Plan): Promise<Collection> {
     anillo: collector.samplesOf(ANILLO, measure),
     peers: new Map(peers.map((peer) => [peer, collector.samplesOf(peer, measure)])),
   }));
-  return { samples, resources: [...collector.resources.values()], failures: collector.failures };
+  return { samples, resources: [...collector.resources.values()], failures: collector.failures, proofs: collector.proofs };
 }

@@ -23,7 +23,8 @@ function digest(architecture: Architecture): string {
   return hash.digest('hex').slice(0, 12);
 }
 
-function compile(architecture: Architecture, output: string): string | undefined {
+/** What the compiler said, where it failed. */
+export function compilePrograms(architecture: Architecture, output: string): string | undefined {
   const sources = globSync('*.c', { cwd: SOURCES }).sort();
   const { status, stderr, error } = gcc([WIDTH[architecture], ...OPTIONS, ...sources, '-lm', '-o', output]);
   return status === 0 ? undefined : (error?.message ?? stderr);
@@ -40,8 +41,8 @@ export function ownPrograms(architecture: Architecture, say: (line: string) => v
   const work = mkdtempSync(join(home, '.work-'));
   try {
     const output = join(work, 'programs');
-    let failure = compile(architecture, output);
-    if (failure !== undefined && installPackages(PACKAGES[architecture], say)) failure = compile(architecture, output);
+    let failure = compilePrograms(architecture, output);
+    if (failure !== undefined && installPackages(PACKAGES[architecture], say)) failure = compilePrograms(architecture, output);
     if (failure !== undefined) {
       const packages = PACKAGES[architecture].join(' and ');
       const said = failure.trim().split('\n').slice(0, 3).join('\n');
