@@ -115,6 +115,8 @@ export const EXIT = {
   RESET: 9,
   SHUTDOWN: 10,
   DEBUG: 11,
+  /** Never seen by the vCPU loop: compiled code is nested too deeply and comes back to the outermost dispatcher. */
+  UNWIND: 12,
 } as const;
 
 /** One vCPU of the guest architecture. */
