@@ -5,7 +5,7 @@ import { CHANGE_AC } from './change-ac.ts';
 import { CONTROL_HELPERS } from './control.ts';
 import { CPUID_HELPERS } from './cpuid.ts';
 import { FAR_TRANSFER_HELPERS } from './far-transfer.ts';
-import { COMPUTE_FLAGS } from './flags.ts';
+import { COMPUTE_FLAGS } from './compute-flags.ts';
 import type { HelperMap } from './helper-map.ts';
 import { HYPERCALL_HELPERS } from './hypercall.ts';
 import { ARITHMETIC_ROWS } from './insn/arithmetic.ts';

@@ -74,13 +74,13 @@ const isLevel3 = (c: Lift): boolean => (c.mode & MODE.CPL3) !== 0;
 /** Goes on after this instruction by looking the next block up: the mode may have changed. */
 function leave(c: Lift): void {
   const { b } = c;
-  c.flagsUnknown();
+  c.flags.forget();
   b.set(PC, c.to64(c.cut(b.add(b.get(PC), b.i64(c.next)), c.pcBits)));
   c.dispatch();
 }
 /** After a helper that has set pc. */
 function transferred(c: Lift): void {
-  c.flagsUnknown();
+  c.flags.forget();
   c.dispatch();
 }
 
@@ -157,7 +157,7 @@ function farReturn(c: Lift, popBytes: number): void {
   transferred(c);
 }
 function into(c: Lift): void {
-  c.b.if(c.condition(0), () => call(c, H.breakpointTrap, 4, c.d.byteCount));
+  c.b.if(c.flags.condition(0), () => call(c, H.breakpointTrap, 4, c.d.byteCount));
 }
 
 function iret(c: Lift): void {
@@ -170,7 +170,7 @@ function iret(c: Lift): void {
 // ---- system calls
 
 /** All of EFLAGS. */
-const eflags = (c: Lift): Value<'i32'> => c.b.or(c.b.or(c.b.wrap(c.b.get(FLAGS)), c.flagBits()), c.b.i32(2));
+const eflags = (c: Lift): Value<'i32'> => c.b.or(c.b.or(c.b.wrap(c.b.get(FLAGS)), c.flags.bits()), c.b.i32(2));
 
 function syscall(c: Lift): void {
   const { b } = c;
@@ -335,7 +335,7 @@ function pushf(c: Lift): void {
     return;
   }
   const others = b.and(b.wrap(b.get(FLAGS)), b.i32(~(EFLAG.VM | EFLAG.RF)));
-  const image = b.or(b.or(others, c.flagBits()), b.i32(2));
+  const image = b.or(b.or(others, c.flags.bits()), b.i32(2));
   c.push(bits === 64 ? b.extendU(image) : c.cut(image, bits), bits);
 }
 function popf(c: Lift): void {
