@@ -24,7 +24,8 @@ import { FunctionCode, type Label, type Local } from './function-code.ts';
 import { HEADER, loadHeader32, loadHeader64, storeHeader32, storeHeader64 } from './header-access.ts';
 import { emitCutPc } from './interpreter-terminals.ts';
 import type { Region } from './region-compiler.ts';
-import { SlotCache } from './slot-cache.ts';
+import { SlotCache, type Segment } from './slot-cache.ts';
+import { solveSlotFlow, type SlotFlow } from './slot-flow.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
 const O = {
@@ -74,6 +75,8 @@ export class RegionWriter {
   readonly #shape: FlowShape;
   readonly #f = new FunctionCode(3, 4096);
   readonly #cache: SlotCache;
+  readonly #segments: readonly (readonly Segment[])[];
+  readonly #flow: SlotFlow;
   readonly #body: BodyCompiler;
   readonly #frame: BodyFrame;
   readonly #pcBase: Local;
@@ -110,6 +113,9 @@ export class RegionWriter {
     const f = this.#f;
     this.#cache = new SlotCache(f, CPU);
     const reachesMemory = this.#announceSlots();
+    this.#segments = region.map(({ block }) => this.#cache.analyse(block.insts));
+    const forgets = (node: number): boolean => 'returnDelta' in region[node].block.terminal;
+    this.#flow = solveSlotFlow({ shape: this.#shape, successors, segments: this.#segments, forgets });
     this.#pcBase = f.local('i64');
     this.#context = f.local('i64');
     this.#newPc = f.local('i64');
@@ -164,10 +170,10 @@ export class RegionWriter {
     f.set(this.#reason);
     f.br(this.#exit);
     f.end();
-    this.#writeBack(() => f.get(this.#newPc));
+    this.#moveOn(() => f.get(this.#newPc));
     this.#writeHop();
     f.end();
-    this.#writeBack(() => f.get(this.#newPc));
+    this.#moveOn(() => f.get(this.#newPc));
     f.get(this.#reason);
     return f;
   }
@@ -177,8 +183,7 @@ export class RegionWriter {
     let reachesMemory = false;
     for (const { block } of this.#region) {
       for (const inst of block.insts) {
-        const { slot } = inst;
-        if (slot && !slot.pinned && !slot.temp && !isPc(slot)) this.#cache.add(slot, inst.op === 'set');
+        if (inst.slot && !isPc(inst.slot)) this.#cache.add(inst.slot);
         reachesMemory ||= usesTlb(inst.op);
       }
     }
@@ -187,7 +192,6 @@ export class RegionWriter {
 
   #writePrologue(tlb: Local | undefined): void {
     const f = this.#f;
-    this.#cache.load('all');
     loadHeader64(f, CPU, HEADER.pc);
     f.get(ENTRY);
     f.i32(ENTRY_OFFSET_SHIFT);
@@ -203,8 +207,8 @@ export class RegionWriter {
     f.set(tlb);
   }
 
-  /** Writes the slots back, sets pc and charges the budget. */
-  #writeBack(pushPc: () => void): void {
+  /** Sets pc and charges the budget. */
+  #moveOn(pushPc: () => void): void {
     const f = this.#f;
     storeHeader64(f, CPU, HEADER.pc, pushPc);
     storeHeader32(f, CPU, HEADER.budget, () => {
@@ -212,10 +216,9 @@ export class RegionWriter {
       f.get(this.#retired);
       f.op(O.sub);
     });
-    this.#cache.store('all');
   }
 
-  /** Everything is written back, newPc is where to go: on to compiled code there without growing the stack, or back to whoever called. */
+  /** newPc is where to go: on to compiled code there without growing the stack, or back to whoever called. */
   #writeHop(): void {
     const f = this.#f;
     this.#pushIsKnown();
@@ -278,14 +281,27 @@ export class RegionWriter {
   }
 
   #writeDispatch(): void {
+    const f = this.#f;
     const { dispatched } = this.#shape;
+    const holdFor = (node: number): void => {
+      this.#cache.clean(0n);
+      this.#cache.hold(this.#flow.held[node]);
+    };
     if (dispatched.length === 1) {
+      holdFor(dispatched[0]);
       this.#writeTree(dispatched[0]);
       return;
     }
-    this.#f.get(ENTRY);
-    const labels = dispatched.map((node) => this.#blockLabel[node]);
-    this.#f.brTable(labels, labels[0]);
+    // What a block finds in locals is loaded on the way to it.
+    const ways = dispatched.filter((node) => this.#flow.held[node] !== 0n).map((node) => ({ node, label: f.block() }));
+    const labels = dispatched.map((node) => ways.find((way) => way.node === node)?.label ?? this.#blockLabel[node]);
+    f.get(ENTRY);
+    f.brTable(labels, labels[0]);
+    for (const { node } of ways.reverse()) {
+      f.end();
+      holdFor(node);
+      f.br(this.#blockLabel[node]);
+    }
   }
 
   #writeBlock(node: number): void {
@@ -297,6 +313,7 @@ export class RegionWriter {
     f.op(O.add);
     f.set(this.#retired);
     const { terminal } = block;
+    this.#cache.enter(this.#segments[node], this.#flow.held[node], this.#flow.dirty[node]);
     const results = terminal.kind === 'branch' ? [terminal.cond] : 'target' in terminal ? [terminal.target] : [];
     this.#body.write(block.insts, results);
     this.#writeTerminal(node, block);
@@ -350,6 +367,7 @@ export class RegionWriter {
         f.i32(this.#region[node].offset + block.terminalAt);
         f.i32(terminal.code);
         f.call(this.#frame.linkage.trap);
+        this.#cache.writeBack();
         f.br(this.#frame.fault);
         break;
     }
@@ -359,6 +377,7 @@ export class RegionWriter {
   #leave(reason: number): void {
     const f = this.#f;
     f.set(this.#newPc);
+    this.#cache.writeBack();
     if (reason !== 0) {
       f.i32(reason);
       f.set(this.#reason);
@@ -369,6 +388,7 @@ export class RegionWriter {
   /** newPc on the stack: a jump out of the region. */
   #leaveTo(): void {
     this.#f.set(this.#newPc);
+    this.#cache.writeBack();
     this.#f.br(this.#hop);
   }
 
@@ -403,11 +423,8 @@ export class RegionWriter {
     const f = this.#f;
     loadHeader32(f, CPU, HEADER.pending);
     f.if();
-    f.i32(EXIT.POLL);
-    f.set(this.#reason);
     loadHeader64(f, CPU, HEADER.pc);
-    f.set(this.#newPc);
-    f.br(this.#exit);
+    this.#leave(EXIT.POLL);
     f.end();
     loadHeader64(f, CPU, HEADER.pc);
     this.#leaveTo();
@@ -417,6 +434,7 @@ export class RegionWriter {
   #writeCall(node: number, returnDelta: number): void {
     const f = this.#f;
     f.set(this.#newPc);
+    this.#cache.writeBack();
     if (!this.#byOffset.has(this.#region[node].offset + returnDelta)) {
       // Nothing here to come back to.
       f.br(this.#hop);
@@ -430,7 +448,7 @@ export class RegionWriter {
     f.set(this.#reason);
     f.br(this.#exit);
     f.end();
-    this.#writeBack(() => f.get(this.#newPc));
+    this.#moveOn(() => f.get(this.#newPc));
     f.i32(0);
     f.set(this.#retired);
     this.#pushIsKnown();
@@ -442,7 +460,7 @@ export class RegionWriter {
     this.#writeResume(returnDelta);
     f.end();
     this.#writeReturn(returnDelta);
-    this.#cache.load('all');
+    this.#cache.clean(0n);
     if (this.#tlb !== undefined) {
       loadHeader32(f, CPU, HEADER.tlb);
       f.set(this.#tlb);
@@ -493,10 +511,13 @@ export class RegionWriter {
   /** Condition on the stack. */
   #writeBranch(node: number, taken: number, fall: number): void {
     const f = this.#f;
+    const { held, dirty } = this.#cache;
     f.if();
     this.#writeEdge(node, taken);
     f.else();
     this.#now = node;
+    this.#cache.held = held;
+    this.#cache.dirty = dirty;
     this.#writeEdge(node, fall);
     f.end();
   }
@@ -513,16 +534,19 @@ export class RegionWriter {
     }
     const { order, isMerge, viaRoot, dispatched } = this.#shape;
     if (order[target] > order[node]) {
+      this.#cache.hold(this.#flow.held[target]);
       if (isMerge[target]) f.br(this.#blockLabel[target]);
       else this.#writeTree(target);
       return;
     }
     this.#writeBudgetCheck(delta);
     if (viaRoot(node, target)) {
+      this.#cache.writeBack();
       f.i32(dispatched.indexOf(target));
       f.set(ENTRY);
       f.br(this.#dispatchLoop);
     } else {
+      this.#cache.hold(this.#flow.held[target]);
       f.br(this.#loopLabel[target]);
     }
   }
