@@ -5,15 +5,21 @@ import { VERSION } from '@anillo/cli/version';
 import { type Contender, EXIT_DEVICE, type GuestImage, GUEST_MEMORY_MIB, KERNEL_APPEND } from './contender.ts';
 
 const COMMAND = join(import.meta.dirname, '../apps/cli/bin/anillo');
+export const ANILLO = 'Anillo';
 
-export function anilloContender(accel: 'auto' | 'interp' = 'auto'): Contender {
+/** `cpus` undefined: the default, one. */
+export function anilloContender(cpus?: number): Contender {
   const boot = (image: GuestImage): readonly string[] =>
     image.kind === 'linux'
       ? ['--kernel', image.kernelPath, '--initrd', image.initrdPath, '--append', KERNEL_APPEND]
       : ['--bios', image.path, '--device', EXIT_DEVICE];
+  const smp = cpus === undefined ? [] : ['--cpus', String(cpus)];
   return {
-    name: 'Anillo',
+    name: ANILLO,
     version: VERSION,
-    command: (image) => [COMMAND, 'run', ...boot(image), '--memory', `${GUEST_MEMORY_MIB}M`, '--accel', accel, '--no-reboot', '--stats'],
+    command: ({ image, accel }) => [
+      ...[COMMAND, 'run', ...boot(image), '--memory', `${GUEST_MEMORY_MIB}M`],
+      ...['--accel', accel, ...smp, '--no-reboot', '--stats'],
+    ],
   };
 }

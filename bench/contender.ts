@@ -1,15 +1,27 @@
 // What is measured: something that runs a guest image as a process whose standard output is the guest's first serial port.
 
+export type Architecture = 'amd64' | 'i386';
+
 export type GuestImage =
   | { readonly kind: 'linux'; readonly kernelPath: string; readonly initrdPath: string }
   /** Ends the machine by isa-debug-exit at port 0xf4. */
   | { readonly kind: 'firmware'; readonly path: string };
 
+export interface Job {
+  readonly image: GuestImage;
+  /** Anillo's; others have one way only. */
+  readonly accel: 'auto' | 'interp';
+  /** Of a process that did it. */
+  readonly status: number;
+  /** The same work as a script in the image's file system, where it can be done without a guest. */
+  readonly hostScript?: string;
+}
+
 export interface Contender {
   readonly name: string;
   readonly version: string;
-  /** Program and arguments. The process ends with status 0 when Linux powers off, 1 when the firmware is done. */
-  command(image: GuestImage): readonly string[];
+  /** Program and arguments; undefined for what it cannot run. The process ends with the job's status. */
+  command(job: Job): readonly string[] | undefined;
 }
 
 export const GUEST_MEMORY_MIB = 512;

@@ -22,6 +22,7 @@ test('lines come in order, however they are cut, with the time between start and
   );
   assert.ok(run.startedAtMs < run.lines[0].atMs && run.lines[0].atMs <= run.lines[1].atMs && run.lines[2].atMs <= run.endedAtMs);
   assert.equal(run.stats.get('a'), 5);
+  assert.ok(!(run.lines[2].cpuSeconds < run.lines[0].cpuSeconds));
 });
 
 test('another status, or a program that is not there, says what it said', async () => {

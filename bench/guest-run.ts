@@ -20,6 +20,22 @@ const LONGEST_RUN_MS = 600_000;
 const SAMPLE_MS = 100;
 const KIB_PER_MIB = 1024;
 
+/** Of `utime` and `stime` in proc(5); the kernel tells user space a fixed 100 a second (USER_HZ). */
+const TICKS_PER_SECOND = 100;
+
+/** Processor time of a process and its threads, in seconds; NaN where the host has no /proc. */
+function cpuSecondsOf(pid: number): number {
+  try {
+    // The second field, the program's name in parentheses, may hold blanks: count from behind it.
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  } catch {
+    return Number.NaN;
+  }
+}
+
 function peakMibOf(pid: number): number {
   try {
     return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / KIB_PER_MIB;
@@ -49,9 +65,10 @@ export async function runGuest(command: readonly string[], expectedStatus: numbe
   };
   child.stdout.setEncoding('latin1').on('data', (text: string) => {
     const atMs = performance.now();
+    const cpuSeconds = cpuSecondsOf(child.pid ?? 0);
     const parts = (unfinished + text).split(/\r*\n/);
     unfinished = parts.pop() ?? '';
-    for (const part of parts) lines.push({ atMs, text: part });
+    for (const part of parts) lines.push({ atMs, cpuSeconds, text: part });
     if (parts.length > 0) sample();
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -1,43 +1,98 @@
-// The guest images of the jobs. Linux's are the default guest with another /init: a second archive after the first, whose files replace the first's.
+// The guest images of the jobs. Linux's are the default guest's archive and further ones after it, whose files replace the first's.
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cpio } from '@anillo/cli/default-guest/cpio';
+import { cpio, type CpioEntry } from '@anillo/cli/default-guest/cpio';
 import type { DefaultGuest } from '@anillo/cli/default-guest/fetch-guest';
-import type { GuestImage } from './contender.ts';
-import { BOOT_SCRIPT, workScript } from './init-scripts.ts';
-import type { JobName } from './measures.ts';
+import { folderEntries } from '@anillo/cli/default-guest/folder-entries';
+import type { Architecture, GuestImage, Job } from './contender.ts';
+import { debianTree } from './guest/debian-tree.ts';
+import { BOOT_INIT, WORK_INIT, WORK_PATH, workScript } from './guest/guest-scripts.ts';
+import { inputFiles } from './guest/input-files.ts';
+import { ownPrograms } from './guest/own-programs.ts';
 import { spinFirmware } from './spin-firmware.ts';
-import type { WorkloadName } from './workloads.ts';
+import { BENCH_FOLDER, type GroupName, type Workload } from './workloads/workload.ts';
 
-export interface Job {
-  readonly image: GuestImage;
-  readonly accel: 'auto' | 'interp';
-  /** Of a process that did it. */
-  readonly status: number;
-}
+/** boot: Linux to init and off. start, spin: the firmware, brief and long. A group: Linux with the group's workloads. */
+export type JobName = 'boot' | 'start' | 'spin' | 'interpreted-boot' | GroupName;
 
 /** Some 200 million instructions. */
 const SPIN_TURNS = 300_000;
+const NEED_DEBIAN: readonly GroupName[] = ['crypto', 'compression', 'language'];
 
-/** Writes the images into `folder`, which the caller removes. */
-export function makeJobs(guest: DefaultGuest, workloads: readonly WorkloadName[], folder: string): Readonly<Record<JobName, Job>> {
-  const linux = (name: string, script: string): GuestImage => {
+export interface JobRequest {
+  readonly names: readonly JobName[];
+  readonly workloads: ReadonlyMap<string, Workload>;
+  readonly architecture: Architecture;
+  readonly guest: DefaultGuest;
+  /** For the images; the caller removes it. */
+  readonly folder: string;
+  readonly say: (line: string) => void;
+}
+
+const file = (path: string, mode: number, content: Uint8Array | string): CpioEntry => ({ kind: 'file', path, mode, content });
+
+class ImageWriter {
+  readonly #request: JobRequest;
+  #common: Uint8Array | undefined;
+  #debian: Uint8Array | undefined;
+
+  constructor(request: JobRequest) {
+    this.#request = request;
+  }
+
+  /** BusyBox and what follows. */
+  linux(name: string, ...archives: readonly Uint8Array[]): GuestImage {
+    const { guest, folder } = this.#request;
     const initrdPath = join(folder, `${name}.cpio`);
-    writeFileSync(initrdPath, Buffer.concat([guest.initrd, cpio([{ kind: 'file', path: 'init', mode: 0o755, content: script }])]));
+    writeFileSync(initrdPath, Buffer.concat([guest.initrd, ...archives]));
     return { kind: 'linux', kernelPath: guest.kernelPath, initrdPath };
-  };
-  const firmware = (name: string, turns: number): GuestImage => {
-    const path = join(folder, `${name}.bin`);
+  }
+
+  firmware(name: string, turns: number): GuestImage {
+    const path = join(this.#request.folder, `${name}.bin`);
     writeFileSync(path, spinFirmware(turns));
     return { kind: 'firmware', path };
-  };
-  const boot = linux('boot', BOOT_SCRIPT);
-  return {
-    boot: { image: boot, accel: 'auto', status: 0 },
-    work: { image: linux('work', workScript(workloads)), accel: 'auto', status: 0 },
-    start: { image: firmware('start', 1), accel: 'auto', status: 1 },
-    spin: { image: firmware('spin', SPIN_TURNS), accel: 'interp', status: 1 },
-    'interpreted-boot': { image: boot, accel: 'interp', status: 0 },
-  };
+  }
+
+  async group(group: GroupName): Promise<GuestImage> {
+    const { workloads, architecture, say } = this.#request;
+    this.#common ??= cpio([
+      { kind: 'directory', path: BENCH_FOLDER, mode: 0o755 },
+      ...Array.from(inputFiles(), ([name, content]) => file(`${BENCH_FOLDER}/${name}`, 0o644, content)),
+      file(`${BENCH_FOLDER}/programs`, 0o755, ownPrograms(architecture, say)),
+      file('init', 0o755, WORK_INIT),
+    ]);
+    if (NEED_DEBIAN.includes(group)) this.#debian ??= cpio(folderEntries(await debianTree(architecture, say)));
+    const own = [...workloads].filter(([, workload]) => workload.group === group);
+    const script = cpio([file(WORK_PATH.slice(1), 0o755, workScript(own))]);
+    const debian = NEED_DEBIAN.includes(group) && this.#debian !== undefined ? [this.#debian] : [];
+    return this.linux(group, ...debian, this.#common, script);
+  }
+}
+
+async function makeJob(writer: ImageWriter, name: JobName): Promise<Job> {
+  switch (name) {
+    case 'boot':
+    case 'interpreted-boot':
+      return {
+        image: writer.linux(name, cpio([file('init', 0o755, BOOT_INIT)])),
+        accel: name === 'boot' ? 'auto' : 'interp',
+        status: 0,
+      };
+    case 'start':
+      return { image: writer.firmware(name, 1), accel: 'auto', status: 1 };
+    case 'spin':
+      return { image: writer.firmware(name, SPIN_TURNS), accel: 'interp', status: 1 };
+    default:
+      return { image: await writer.group(name), accel: 'auto', status: 0, hostScript: WORK_PATH };
+  }
+}
+
+/** Writes the images and fetches and compiles what they need. */
+export async function makeJobs(request: JobRequest): Promise<ReadonlyMap<JobName, Job>> {
+  const writer = new ImageWriter(request);
+  const jobs = new Map<JobName, Job>();
+  for (const name of request.names) jobs.set(name, await makeJob(writer, name));
+  return jobs;
 }

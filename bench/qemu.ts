@@ -2,6 +2,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { type Contender, EXIT_DEVICE, type GuestImage, GUEST_MEMORY_MIB, KERNEL_APPEND } from './contender.ts';
+import { installPackages } from './install-packages.ts';
 
 const PROGRAM = 'qemu-system-x86_64';
 const PACKAGE = 'qemu-system-x86';
@@ -9,30 +10,24 @@ const PACKAGE = 'qemu-system-x86';
 const installedVersion = (): string | undefined =>
   /version (\S+)/.exec(spawnSync(PROGRAM, ['--version'], { encoding: 'utf8' }).stdout ?? '')?.[1];
 
-function install(): boolean {
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const apt = (...args: readonly string[]): boolean => spawnSync('apt-get', ['-qq', ...args], { stdio: 'ignore', env }).status === 0;
-  const fetch = ['install', '-y', '--no-install-recommends', PACKAGE];
-  return apt(...fetch) || (apt('update') && apt(...fetch));
-}
-
-/** Undefined where there is none; what is missing is said. */
-export function findQemu(say: (line: string) => void): Contender | undefined {
-  let version = installedVersion();
-  if (version === undefined && process.getuid?.() === 0) {
-    say(`Installing ${PACKAGE}, to measure beside it...`);
-    install();
-    version = installedVersion();
-  }
-  if (version === undefined) {
-    say(`There is no ${PROGRAM} to measure beside; install Debian's package ${PACKAGE}. Anillo is measured alone.`);
-    return undefined;
-  }
+function contender(name: string, version: string, accel: string, cpus: number): Contender {
   const boot = (image: GuestImage): readonly string[] =>
     image.kind === 'linux'
       ? ['-kernel', image.kernelPath, '-initrd', image.initrdPath, '-append', KERNEL_APPEND]
       : ['-bios', image.path, '-device', EXIT_DEVICE];
-  const machine = ['-accel', 'tcg', '-cpu', 'max', '-smp', '1', '-m', `${GUEST_MEMORY_MIB}M`];
+  const machine = ['-accel', accel, '-cpu', 'max', '-smp', String(cpus), '-m', `${GUEST_MEMORY_MIB}M`];
   const bare = ['-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio', '-no-reboot'];
-  return { name: 'QEMU TCG', version, command: (image) => [PROGRAM, ...machine, ...bare, ...boot(image)] };
+  return { name, version, command: ({ image }) => [PROGRAM, ...machine, ...bare, ...boot(image)] };
+}
+
+/** With several CPUs on one host thread each, and on one for all. None where there is no QEMU; what is missing is said. */
+export function findQemu(cpus: number | undefined, say: (line: string) => void): readonly Contender[] {
+  let version = installedVersion();
+  if (version === undefined && installPackages([PACKAGE], say)) version = installedVersion();
+  if (version === undefined) {
+    say(`There is no ${PROGRAM} to measure beside; install Debian's package ${PACKAGE}. Anillo is measured without it.`);
+    return [];
+  }
+  if (cpus === undefined || cpus === 1) return [contender('QEMU TCG', version, 'tcg', 1)];
+  return [contender('QEMU TCG', version, 'tcg,thread=multi', cpus), contender('TCG, one thread', version, 'tcg,thread=single', cpus)];
 }

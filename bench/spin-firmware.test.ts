@@ -31,6 +31,6 @@ test('the firmware says its marks and the right result, and ends the machine', a
   const text = await machine.serial.waitForOutput(/spin - \w{8}\n/);
   const { reason, status } = await machine.waitForExit();
   assert.deepEqual([reason, status], ['debug-exit', 1]);
-  const lines = text.split(/\r?\n/).map((line, index) => ({ atMs: index, text: line }));
+  const lines = text.split(/\r?\n/).map((line, index) => ({ atMs: index, cpuSeconds: 0, text: line }));
   assert.equal(markedWork(lines, 'spin').check, expectedCheck(40));
 });

@@ -45,6 +45,19 @@ export class TranslationCache {
     this.#words[(record + field[name]) >>> 2] = value;
   }
 
+  /** Room in the arena, zeroed, that lives as long as the records do; -1 if there is none. */
+  allocate(byteCount: number): number {
+    const at = this.#arenaAt;
+    const end = (at + byteCount + 63) & ~63;
+    if (end > this.#plan.arenaEnd) return -1;
+    this.#words.fill(0, at >>> 2, end >>> 2);
+    this.#arenaAt = end;
+    return at;
+  }
+  writeWord(at: number, value: number): void {
+    this.#words[at >>> 2] = value;
+  }
+
   find(hostAddress: number, mode: number): number {
     let record = this.#words[(this.#plan.bucketsAt >>> 2) + blockBucket(hostAddress, mode)] as number;
     while (record !== 0 && (this.word(record, 'hostAddress') !== hostAddress || this.word(record, 'mode') !== mode))

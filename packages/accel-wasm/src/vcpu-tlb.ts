@@ -3,6 +3,7 @@
 // entries again after a switch. Entries of global mappings outlive the flush of one address space.
 
 import { TLB_BYTES, TLB_CLASSES, TLB_ENTRIES, TlbEntry, TlbSpace, tlbEntryOffset } from '@anillo/codegen/tlb-layout';
+import { VcpuHeader } from '@anillo/ir/vcpu-header';
 import { ADDRESS_SPACES, type MemoryPlan } from './memory-plan.ts';
 
 const at = TlbEntry.offset;
@@ -52,6 +53,8 @@ class AddressSpace {
   readonly large: Uint32Array;
   key = -1;
   lastUse = 0;
+  /** Number of its mapping of the lower half (VcpuHeader.codeEpoch). */
+  epoch = 0;
 
   constructor(words: Uint32Array, record: number, bases: readonly number[]) {
     const { ownCount, globalCount, own, global, large } = TlbSpace.offset;
@@ -69,13 +72,16 @@ export class VcpuTlb {
   flushes = 0;
   readonly #words: Uint32Array;
   readonly #spaces: readonly AddressSpace[];
+  readonly #header: number;
   #space: AddressSpace;
-  #class = 0;
-  #base = 0;
   #uses = 0;
+  #lastEpoch = 0;
+  /** Number of the mapping of the upper half: of all address spaces as long as code there is mapped globally. */
+  #upperEpoch = 0;
 
   constructor(buffer: ArrayBufferLike, plan: MemoryPlan, vcpuId: number) {
     this.#words = new Uint32Array(buffer);
+    this.#header = plan.vcpuAt(vcpuId);
     this.#spaces = Array.from(
       { length: ADDRESS_SPACES },
       (_, s) =>
@@ -90,36 +96,49 @@ export class VcpuTlb {
     this.selectSpace(0, true);
   }
 
-  /** Address of the record of the address space in force. */
-  get space(): number {
-    return this.#space.record;
+  #headerWord(name: 'codeEpoch' | 'codeEpochUpper' | 'upperIsOwn' | 'tlb' | 'tlbs' | 'tlbSpace'): number {
+    return (this.#header + VcpuHeader.offset[name]) >>> 2;
+  }
+  #newEpoch(): number {
+    this.#lastEpoch = (this.#lastEpoch + 1) >>> 0;
+    return this.#lastEpoch;
+  }
+  /** The upper half's code may lie elsewhere, where it is not the same in all address spaces. */
+  #changeOwnUpper(): void {
+    if (this.#words[this.#headerWord('upperIsOwn')] !== 0) this.#upperEpoch = this.#newEpoch();
+  }
+  #publishEpochs(): void {
+    this.#words[this.#headerWord('codeEpoch')] = this.#space.epoch;
+    this.#words[this.#headerWord('codeEpochUpper')] = this.#upperEpoch;
   }
 
-  /** Puts the TLB of a privilege class in force and returns its address. */
-  selectClass(tlbClass: number): number {
-    this.#class = tlbClass;
-    this.#base = this.#space.bases[tlbClass] as number;
-    return this.#base;
-  }
-
-  /** Puts the TLBs of an address space in force (`keep` false: without its entries that are not global); returns the address as selectClass. */
-  selectSpace(key: number, keep: boolean): number {
+  /** Puts the TLBs of an address space in force (`keep` false: without its entries that are not global); the privilege class stays. */
+  selectSpace(key: number, keep: boolean): void {
     let space = this.#spaces.find((s) => s.key === key);
     if (space === undefined) {
       space = this.#spaces.reduce((oldest, s) => (s.lastUse < oldest.lastUse ? s : oldest));
       this.#clearAll(space);
       space.key = key;
-    } else if (!keep) this.#clearOwn(space);
+      space.epoch = this.#newEpoch();
+    } else if (!keep) {
+      this.#clearOwn(space);
+      space.epoch = this.#newEpoch();
+    }
     space.lastUse = ++this.#uses;
+    if (space !== this.#space || !keep) this.#changeOwnUpper();
+    const tlbClass = Math.max(this.#space.bases.indexOf(this.#words[this.#headerWord('tlb')] as number), 0);
     this.#space = space;
-    return this.selectClass(this.#class);
+    this.#words[this.#headerWord('tlb')] = space.bases[tlbClass] as number;
+    this.#words.set(space.bases, this.#headerWord('tlbs'));
+    this.#words[this.#headerWord('tlbSpace')] = space.record;
+    this.#publishEpochs();
   }
 
   /** Enters the page of the linear address (words) at machine-memory page `hostPage`; `grants`: bits 1 << ACCESS. */
   fill(low: number, high: number, hostPage: number, grants: number, isLarge: boolean, isGlobal: boolean): void {
     this.fills++;
-    const entry = (this.#base + tlbEntryOffset(low)) >>> 2;
     const words = this.#words;
+    const entry = ((words[this.#headerWord('tlb')] as number) + tlbEntryOffset(low)) >>> 2;
     const page = low & ~0xfff;
     words[entry + READ] = grants & 1 ? page : -1;
     words[entry + READ + 1] = grants & 1 ? high : -1;
@@ -130,6 +149,7 @@ export class VcpuTlb {
     words[entry + ADDEND] = hostPage - page;
     (isGlobal ? this.#space.global : this.#space.own).add(entry);
     if (isLarge) this.#space.large[low >>> 26] |= 1 << ((low >>> 21) & 31);
+    if (!isGlobal && (grants & 4) !== 0 && high >>> 31 !== 0) this.#words[this.#headerWord('upperIsOwn')] = 1;
   }
 
   #clear(entry: number): void {
@@ -165,19 +185,32 @@ export class VcpuTlb {
   flush(): void {
     this.flushes++;
     const { key } = this.#space;
-    for (const space of this.#spaces) if (space.key >= 0) this.#clearAll(space);
+    for (const space of this.#spaces) {
+      if (space.key >= 0) this.#clearAll(space);
+      space.epoch = this.#newEpoch();
+    }
     this.#space.key = key;
+    this.#upperEpoch = this.#newEpoch();
+    this.#publishEpochs();
   }
   /** Forgets what is not global, in one address space or (no key) in all. */
   flushOwn(key?: number): void {
     this.flushes++;
-    for (const space of this.#spaces) if (space.key >= 0 && (key === undefined || space.key === key)) this.#clearOwn(space);
+    for (const space of this.#spaces) {
+      if (space.key < 0 || (key !== undefined && space.key !== key)) continue;
+      this.#clearOwn(space);
+      space.epoch = this.#newEpoch();
+    }
+    this.#changeOwnUpper();
+    this.#publishEpochs();
   }
 
   /** Forgets one linear page in all address spaces; where a large mapping has been used near it, that whole mapping (with it everything) goes. */
-  flushPage(low: number): void {
+  flushPage(low: number, isUpper: boolean): void {
+    if (isUpper) this.#upperEpoch = this.#newEpoch();
     for (const space of this.#spaces) {
       if (space.key < 0) continue;
+      if (!isUpper) space.epoch = this.#newEpoch();
       if ((space.large[low >>> 26] as number) & (1 << ((low >>> 21) & 31))) {
         const { key } = space;
         this.#clearAll(space);
@@ -186,6 +219,7 @@ export class VcpuTlb {
       }
       for (const base of space.bases) this.#clear((base + tlbEntryOffset(low)) >>> 2);
     }
+    this.#publishEpochs();
   }
 
   /** Takes write access to a machine-memory page out of every entry (code has been translated from it). */

@@ -3,14 +3,16 @@
 import type { AcceleratedVm, Accelerator, BoardPorts, Vcpu, VmConfig } from '@anillo/accel/accelerator';
 import type { Trace } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
+import { JUMP_CACHE_BYTES } from '@anillo/codegen/jump-cache';
 import { BlockEncoder } from '@anillo/codegen/bytecode';
 import { buildRuntime, type Runtime } from '@anillo/codegen/runtime-module';
 import type { Frontend, VcpuPorts } from '@anillo/ir/frontend';
-import { VcpuHeader } from '@anillo/ir/vcpu-header';
+import { JUMP_CACHE_OFFSET, VcpuHeader } from '@anillo/ir/vcpu-header';
 import type { GuestMemory } from '@anillo/memory/guest-memory';
 import { RegionMemory } from '@anillo/memory/region-memory';
 import { MemoryMiss } from './memory-miss.ts';
 import { ONES_PAGE, planMemory, type MemoryPlan } from './memory-plan.ts';
+import { FunctionTable } from './function-table.ts';
 import { RegionCompilerQueue } from './region-compiler-queue.ts';
 import { TranslationCache } from './translation-cache.ts';
 import { VcpuTlb } from './vcpu-tlb.ts';
@@ -112,8 +114,9 @@ class WasmVm implements AcceleratedVm {
     const state = plan.vcpuAt(id);
     const tlb = new VcpuTlb(buffer, plan, id);
     cache.onFirstCode = (hostPage) => tlb.revokeWrite(hostPage);
+    let vcpu: WasmVcpu | undefined;
     const cpu = this.#frontend.createCpu(
-      this.#cpuPorts(id, state, tlb),
+      this.#cpuPorts(id, state, tlb, () => vcpu),
       this.#options.cpuConfig?.(this.#config.cpuModel) ?? this.#config.cpuModel,
     );
     const watchpoints = new Watchpoints();
@@ -124,12 +127,15 @@ class WasmVm implements AcceleratedVm {
     const module = new WebAssembly.Module(this.#runtime.bytes);
     const runtime = new WebAssembly.Instance(module, { env, host, helper }).exports;
     const isJit = this.#config.tier === 'jit';
-    let vcpu: WasmVcpu | undefined;
+    const jumps = (state + JUMP_CACHE_OFFSET) >>> 2;
+    const words = new Uint32Array(buffer);
+    const clearJumpCaches = (): void => void words.fill(0, jumps, jumps + (JUMP_CACHE_BYTES >>> 2));
+    const functions = new FunctionTable({ table: this.#table, absent: runtime.absent, cache, clearJumpCaches });
     const compiler = isJit
-      ? new RegionCompilerQueue(cache, {
-          lift: (hostAddress, mode) => vcpu?.liftAgain(hostAddress, mode),
+      ? new RegionCompilerQueue(cache, functions, {
+          lift: (hostAddress, mode, nextPage) => vcpu?.liftAgain(hostAddress, mode, nextPage),
+          pageAt: (pages) => vcpu?.pageAt(pages) ?? -1,
           imports: { env, runtime, helper },
-          table: this.#table,
           nowMs: () => this.#config.ports.nowNs() / 1e6,
         })
       : undefined;
@@ -148,21 +154,17 @@ class WasmVm implements AcceleratedVm {
     return vcpu;
   }
 
-  #cpuPorts(id: number, state: number, tlb: VcpuTlb): VcpuPorts {
+  #cpuPorts(id: number, state: number, tlb: VcpuTlb, vcpu: () => WasmVcpu | undefined): VcpuPorts {
     const { ports } = this.#config;
     const { memory } = this;
     const { buffer, cache } = this.#parts;
     const words = new Uint32Array(buffer);
-    const tlbWord = (state + VcpuHeader.offset.tlb) >>> 2;
-    const spaceWord = (state + VcpuHeader.offset.tlbSpace) >>> 2;
-    words[spaceWord] = tlb.space;
     const largest = this.memory.regions
       .filter((r) => r.kind === 'ram' && r.start < FOUR_GIB)
       .reduce((x, y) => (y.byteCount > x.byteCount ? y : x));
     words[(state + VcpuHeader.offset.ramStart) >>> 2] = largest.start;
     words[(state + VcpuHeader.offset.ramBytes) >>> 2] = largest.byteCount;
     words[(state + VcpuHeader.offset.ramOffset) >>> 2] = largest.offset;
-    const budget = (state + VcpuHeader.offset.budget) >>> 2;
     return {
       buffer,
       state,
@@ -176,19 +178,11 @@ class WasmVm implements AcceleratedVm {
       writePhysical: (address, byteCount, value) => ports.writeMmio(address, byteCount, value),
       readPort: (port, byteCount) => ports.readPort(port, byteCount),
       writePort: (port, byteCount, value) => ports.writePort(port, byteCount, value),
-      selectTlb: (index) => {
-        words[tlbWord] = tlb.selectClass(index);
-      },
-      selectAddressSpace: (key, keep) => {
-        words[tlbWord] = tlb.selectSpace(key, keep);
-        words[spaceWord] = tlb.space;
-      },
+      selectAddressSpace: (key, keep) => tlb.selectSpace(key, keep),
       flushTlb: () => tlb.flush(),
       flushAddressSpace: (key) => tlb.flushOwn(key),
-      flushTlbPage: (linear) => tlb.flushPage(Number(BigInt.asIntN(32, linear))),
-      requestExit: () => {
-        words[budget] = 0;
-      },
+      flushTlbPage: (linearLow, linearHigh) => tlb.flushPage(linearLow, linearHigh >>> 31 !== 0),
+      requestExit: () => vcpu()?.endBurst(),
       nowNs: () => ports.nowNs(),
       interrupts: ports.interrupts(id),
     };

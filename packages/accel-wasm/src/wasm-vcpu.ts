@@ -57,6 +57,9 @@ export class WasmVcpu implements Vcpu {
   readonly #view: ReturnType<typeof VcpuHeader.view>;
   readonly #words: Uint32Array;
   readonly #bytes: Uint8Array;
+  /** Guest instructions for which budget was spent or taken away, and those of them that were taken away. */
+  #retired = 0;
+  #unused = 0;
   readonly #into: Translation = { gpa: 0, grants: 0, isLarge: false, isGlobal: false };
   readonly #breakpoints = new Set<bigint>();
   readonly #exits: Record<string, number> = {};
@@ -98,8 +101,8 @@ export class WasmVcpu implements Vcpu {
   reset(): void {
     this.#halted = false;
     this.#shutDown = false;
-    this.#p.tlb.flush();
     this.#p.cpu.reset();
+    this.#p.tlb.flush();
   }
 
   setStart(start: CpuStart): void {
@@ -115,7 +118,13 @@ export class WasmVcpu implements Vcpu {
   /** Ends the burst soon: there may be an interrupt. */
   #attend(): void {
     this.#view.pending = 1;
-    if (this.#view.budget > 0) this.#view.budget = 0;
+    this.endBurst();
+  }
+  /** Takes what is left of the budget away. */
+  endBurst(): void {
+    if (this.#view.budget <= 0) return;
+    this.#unused += this.#view.budget;
+    this.#view.budget = 0;
   }
   #nowMs(): number {
     return this.#p.vm.ports.nowNs() / 1e6;
@@ -154,6 +163,7 @@ export class WasmVcpu implements Vcpu {
     const start = this.#nowMs();
     this.#view.budget = insns;
     const exit = this.#runUntilBudget();
+    this.#retired += insns - this.#view.budget;
     const ms = this.#nowMs() - start;
     if (ms > BURST_MS * 2) this.#burst = Math.min(this.#burst, Math.max(MIN_BURST, this.#burst >> 1));
     else if (ms < BURST_MS / 2) this.#burst = Math.min(MAX_BURST, this.#burst * 2);
@@ -270,6 +280,7 @@ export class WasmVcpu implements Vcpu {
     if (!this.#translate(1)) exit = this.#shutdown();
     else {
       this.#view.budget = 1;
+      this.#retired += 1;
       for (let reason = runBlocks(state); reason !== EXIT.BUDGET; reason = runBlocks(state)) {
         if (reason === EXIT.TRAP) {
           const result = this.#trap();
@@ -407,28 +418,29 @@ export class WasmVcpu implements Vcpu {
     return block && { block, guard: second < 0 ? undefined : { delta, hostPage: second } };
   }
 
-  /** For the compiler: a block that lies in one page, lifted anew. */
-  liftAgain(hostAddress: number, mode: number): Block | undefined {
+  /** For the compiler (CodeReader). */
+  liftAgain(hostAddress: number, mode: number, nextPage: number): Block | undefined {
     const delta = 4096 - (hostAddress & 0xfff);
-    let straddles = false;
-    const block = this.#p.cpu.lift({
+    return this.#p.cpu.lift({
       bytes: this.#bytes.subarray(hostAddress, hostAddress + delta),
       pageOffset: hostAddress & 0xfff,
       mode,
       maxInsns: BLOCK_INSNS,
-      nextPage: () => {
-        straddles = true;
-        return undefined;
-      },
+      nextPage: () => (nextPage < 0 ? undefined : this.#bytes.subarray(nextPage, nextPage + 4096)),
     });
-    return straddles ? undefined : block;
+  }
+  pageAt(pages: number): number {
+    this.#setAccessAddress(pages * 4096);
+    const { cpu, vm } = this.#p;
+    return cpu.probe(ACCESS.EXECUTE, this.#into) ? vm.memory.offsetOf(this.#into.gpa - (this.#into.gpa % 4096), 4096, false) : -1;
   }
 
   stats(): VcpuStats {
     const { compiler, miss, tlb } = this.#p;
+    const interpretedInsns = Number(this.#view.retiredInterpreted);
     return {
-      interpretedInsns: Number(this.#view.retiredInterpreted),
-      compiledInsns: Number(this.#view.retiredCompiled),
+      interpretedInsns,
+      compiledInsns: Math.max(0, this.#retired - this.#unused - interpretedInsns),
       compilations: compiler?.compilations ?? 0,
       compileMs: compiler?.compileMs ?? 0,
       tlbMisses: tlb.fills + this.#view.tlbFills,

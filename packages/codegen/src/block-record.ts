@@ -25,8 +25,18 @@ export const BlockRecord = struct({
   guardHost: 'u32',
   /** Guest bytes covered. */
   byteCount: 'u32',
-  /** Free for the accelerator. */
-  owner: 'u32',
+  /** With flag COMPILED: list of the pages that the function has code of (PageList), or 0 if it is the block's own page alone. */
+  pages: 'u32',
+});
+
+/** A list of pages: their number, then that many of these. */
+export const PAGE_LIST_HEAD_BYTES = 16;
+export const PageOfFunction = struct({
+  /** Bytes from the linear address of the region's base to a byte in the page. */
+  delta: 'i32',
+  /** Machine-memory address of the page. */
+  hostPage: 'u32',
+  spare: ['u32', 2],
 });
 
 export const BLOCK_FLAGS = { GUARD: 1, COMPILED: 2 } as const;

@@ -172,7 +172,7 @@ export class BodyCompiler implements Emitter {
       this.f.get(this.cpu);
       emitSlotLoad(this.f, slot.type, slot.offset);
     } else {
-      this.f.get(this.#frame.cache.localOf(slot));
+      this.f.get(this.#frame.cache.read(slot));
     }
   }
 
@@ -192,29 +192,36 @@ export class BodyCompiler implements Emitter {
     this.pushValue(inst.args[0]);
     if (inMemory) emitSlotStore(this.f, slot.type, slot.offset);
     else if (slot.temp) this.f.set(this.#tempOf(slot));
-    else this.f.set(this.#frame.cache.localOf(slot));
+    else this.f.set(this.#frame.cache.write(slot));
   }
 
   #writeControl(inst: Inst): void {
     const { f } = this;
+    const { cache } = this.#frame;
     switch (inst.op) {
       case 'if':
         this.pushValue(inst.args[0]);
-        f.if();
+        if (inst.imm === 1) f.ifRarely();
+        else f.if();
+        cache.openControl();
         break;
       case 'else':
         f.else();
+        cache.otherArm();
         break;
       case 'loop':
         this.#loops.push(f.loop());
+        cache.openControl();
         break;
       case 'loop_while':
         this.pushValue(inst.args[0]);
         f.brIf(this.#loops.pop() as Label);
         f.end();
+        cache.closeControl(true);
         break;
       default:
         f.end();
+        cache.closeControl(false);
     }
   }
 
@@ -223,7 +230,7 @@ export class BodyCompiler implements Emitter {
     const { cache, linkage, pushPc } = this.#frame;
     const callee = inst.callee;
     if (!callee) throw new TypeError('a call without callee');
-    cache.store(callee.reads);
+    cache.beforeCall(callee);
     if (pushPc && (callee.reads === 'all' || (callee.reads !== 'none' && callee.reads.some(isPc)))) {
       f.get(this.cpu);
       pushPc();
@@ -241,30 +248,24 @@ export class BodyCompiler implements Emitter {
   }
 
   #reload(callee: Callee): void {
-    this.#frame.cache.load(callee.writes);
+    this.#frame.cache.afterCall(callee);
     const { tlb } = this.#frame;
     if (tlb === undefined || callee.writes === 'none') return;
     loadHeader32(this.f, this.cpu, HEADER.tlb);
     this.f.set(tlb);
   }
 
-  /** Trap flag on the stack. The slots that the callee wrote are taken over before the fault exit writes slots back. */
+  /** Trap flag on the stack. */
   #leaveAfterCall(inst: Inst, callee: Callee): void {
     const { f } = this;
-    const { atOf, fault } = this.#frame;
-    const flag = this.scratch('i32', 7);
-    f.set(flag);
-    this.#reload(callee);
-    f.get(flag);
-    if (!atOf && callee.kind === 'routine') {
-      f.brIfRarely(fault);
-      return;
-    }
+    const { atOf, cache } = this.#frame;
     f.ifRarely();
     if (atOf) storeHeader32(f, this.cpu, HEADER.trapAt, () => f.i32(atOf(inst)));
     if (callee.kind === 'helper') storeHeader32(f, this.cpu, HEADER.trapped, () => f.i32(1));
-    f.br(fault);
+    cache.writeBackBut(callee.writes);
+    f.br(this.#frame.fault);
     f.end();
+    this.#reload(callee);
   }
 
   // Emitter
@@ -316,7 +317,15 @@ export class BodyCompiler implements Emitter {
     this.f.call(this.#frame.linkage.slow(op));
   }
   leaveIfFault(): void {
-    this.f.brIfRarely(this.#frame.fault);
+    const { cache, fault } = this.#frame;
+    if (cache.dirty === 0n) {
+      this.f.brIfRarely(fault);
+      return;
+    }
+    this.f.ifRarely();
+    cache.writeBack();
+    this.f.br(fault);
+    this.f.end();
   }
   trapIf(): void {
     const { f } = this;
@@ -326,6 +335,7 @@ export class BodyCompiler implements Emitter {
     this.pushAt();
     f.i32(inst.imm);
     f.call(this.#frame.linkage.trap);
+    this.#frame.cache.writeBack();
     f.br(this.#frame.fault);
     f.end();
   }

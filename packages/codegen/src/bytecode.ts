@@ -3,7 +3,7 @@
 import type { Block, Inst } from '@anillo/ir/block';
 import { OPS, type OpName, type OpSpec } from '@anillo/ir/ops';
 import type { Slot } from '@anillo/ir/slot';
-import { TEMPS_OFFSET, VCPU_BYTES } from '@anillo/ir/vcpu-header';
+import { JUMP_CACHE_OFFSET, TEMPS_OFFSET } from '@anillo/ir/vcpu-header';
 import { BlockRecord } from './block-record.ts';
 import { BRANCH, EXIT_TO, FIELD, JUMP, LINK_NEVER, opcodeName, operandField } from './bytecode-format.ts';
 import { BytecodePlan, takesConstant } from './bytecode-plan.ts';
@@ -18,7 +18,7 @@ export interface BlockPlace {
 const R = BlockRecord.offset;
 const MAX_INSTRUCTION_BYTES = 256;
 const TEMP_BYTES = 16;
-const MAX_TEMPS = (VCPU_BYTES - TEMPS_OFFSET) / TEMP_BYTES;
+const MAX_TEMPS = (JUMP_CACHE_OFFSET - TEMPS_OFFSET) / TEMP_BYTES;
 const PAGE_BYTES = 4096;
 
 /** Writes records with their bytecode. One per machine memory; `encode` keeps its scratch arrays. */

@@ -16,6 +16,7 @@ const O = {
   return: opcodeOf('return'),
   call: opcodeOf('call'),
   callIndirect: opcodeOf('call_indirect'),
+  returnCallIndirect: opcodeOf('return_call_indirect'),
   get: opcodeOf('local.get'),
   set: opcodeOf('local.set'),
   tee: opcodeOf('local.tee'),
@@ -145,6 +146,11 @@ export class FunctionCode {
   }
   callIndirect(typeIndex: number): void {
     this.code.u8(O.callIndirect);
+    this.code.uleb(typeIndex);
+    this.code.u8(0);
+  }
+  returnCallIndirect(typeIndex: number): void {
+    this.code.u8(O.returnCallIndirect);
     this.code.uleb(typeIndex);
     this.code.u8(0);
   }

@@ -1,45 +1,42 @@
-// Writes the dispatcher and interpreter (`run`) and the block lookup. One function holds both loops, so a block hands over to the next
-// without a call: lookup -> enter -> instructions -> enter ...
+// Writes the dispatcher and interpreter: `resume(cpu i32, stop i64, depth i32) -> EXIT reason, or 0 when a lookup finds pc at `stop``. One function holds
+// both loops, so a block hands over to the next without a call: lookup -> enter -> instructions -> enter ... Compiled code that calls what is
+// not compiled runs it by a nested `resume` that stops at the return address.
 
-import { ACCESS, EXIT } from '@anillo/ir/frontend';
-import { BLOCK_FLAGS, BlockRecord, BUCKET_MODE_SHIFT, BUCKET_MULTIPLIER, BUCKET_SHIFT } from './block-record.ts';
+import { EXIT } from '@anillo/ir/frontend';
+import { BLOCK_FLAGS, BlockRecord } from './block-record.ts';
+import { emitLinearPc } from './code-lookup.ts';
 import { FIELD } from './bytecode-format.ts';
-import { FunctionCode, type Local } from './function-code.ts';
+import { FunctionCode } from './function-code.ts';
 import { addHeader64, HEADER, loadHeader32, loadHeader64, returnExit, storeHeader32 } from './header-access.ts';
 import { straightArms, type Arm, type CalleeArm } from './interpreter-arms.ts';
 import { InterpreterEmitter } from './interpreter-emitter.ts';
 import { terminalArms } from './interpreter-terminals.ts';
-import { TLB_INDEX_MASK, TLB_INDEX_SHIFT, TlbEntry } from './tlb-layout.ts';
+import { emitIsFunction, emitJumpFill, emitJumpLookup, emitJumpTarget } from './jump-cache.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 import type { OpName } from '@anillo/ir/ops';
 
 const O = {
   add: opcodeOf('i32.add'),
   sub: opcodeOf('i32.sub'),
-  mul: opcodeOf('i32.mul'),
   and: opcodeOf('i32.and'),
-  xor: opcodeOf('i32.xor'),
-  shl: opcodeOf('i32.shl'),
-  shrU: opcodeOf('i32.shr_u'),
   eq: opcodeOf('i32.eq'),
-  ne: opcodeOf('i32.ne'),
   eqz: opcodeOf('i32.eqz'),
+  eq64: opcodeOf('i64.eq'),
   ltS: opcodeOf('i32.lt_s'),
   leS: opcodeOf('i32.le_s'),
   load16: opcodeOf('i32.load16_u'),
   load32: opcodeOf('i32.load'),
   store32: opcodeOf('i32.store'),
-  load64: opcodeOf('i64.load'),
   load32To64: opcodeOf('i64.load32_u'),
-  add64: opcodeOf('i64.add'),
-  and64: opcodeOf('i64.and'),
-  ne64: opcodeOf('i64.ne'),
-  wrap: opcodeOf('i32.wrap_i64'),
   unreachable: opcodeOf('unreachable'),
 } as const;
 
 const R = BlockRecord.offset;
 const CPU = 0;
+const STOP = 1;
+const DEPTH = 2;
+/** How deeply compiled functions may call each other before everything goes back to the outermost dispatcher. The host's stack bounds it. */
+export const MAX_DEPTH = 48;
 
 export interface InterpreterParts {
   readonly callees: readonly CalleeArm[];
@@ -48,7 +45,8 @@ export interface InterpreterParts {
   /** Function indices. */
   readonly lookup: number;
   readonly guard: number;
-  /** Type index of (i32, i32) -> i32. */
+  readonly isMapped: number;
+  /** Type index of COMPILED_TYPE. */
   readonly compiledType: number;
 }
 
@@ -61,7 +59,7 @@ export function writeInterpreter(parts: InterpreterParts): Interpreter {
   const arms = [...straightArms(parts.callees), ...terminalArms()];
   const opcodes = new Map(arms.map((arm, i) => [arm.name, i]));
   if (opcodes.size !== arms.length) throw new TypeError('two instructions of the interpreter have the same name');
-  const f = new FunctionCode(1, 65536);
+  const f = new FunctionCode(3, 65536);
   const e = new InterpreterEmitter(f, parts.slow, parts.atomics);
   e.labels.fault = f.block();
   e.labels.lookup = f.loop();
@@ -81,6 +79,13 @@ export function writeInterpreter(parts: InterpreterParts): Interpreter {
 
 function writeLookupPart(e: InterpreterEmitter, parts: InterpreterParts): void {
   const { f } = e;
+  loadHeader64(f, CPU, HEADER.pc);
+  f.get(STOP);
+  f.op(O.eq64);
+  f.if();
+  f.i32(0);
+  f.return();
+  f.end();
   f.get(CPU);
   f.call(parts.lookup);
   f.tee(e.record);
@@ -150,7 +155,6 @@ function writeEnterPart(e: InterpreterEmitter, parts: InterpreterParts): void {
 
 function writeFlagged(e: InterpreterEmitter, parts: InterpreterParts): void {
   const { f } = e;
-  const answer = e.scratch('i32', 4);
   loadRecord(e, R.flags);
   f.i32(BLOCK_FLAGS.GUARD);
   f.op(O.and);
@@ -167,18 +171,67 @@ function writeFlagged(e: InterpreterEmitter, parts: InterpreterParts): void {
   f.i32(BLOCK_FLAGS.COMPILED);
   f.op(O.and);
   f.if();
+  writeCompiled(e, parts);
+  f.end();
+}
+
+/** Calls the compiled function of the block, if all its pages are where they were; else the block is interpreted. */
+function writeCompiled(e: InterpreterEmitter, parts: InterpreterParts): void {
+  const { f } = e;
+  const answer = e.scratch('i32', 4);
+  const linear = e.scratch('i64', 4);
+  const slot = e.scratch('i32', 5);
   loadHeader32(f, CPU, HEADER.budget);
   f.i32(0);
   f.op(O.leS);
   f.ifRarely();
   returnExit(f, 'BUDGET');
   f.end();
+  f.get(DEPTH);
+  f.op(O.eqz);
+  f.ifRarely();
+  returnExit(f, 'UNWIND');
+  f.end();
+  emitLinearPc(f);
+  f.set(linear);
+  const moved = f.block();
+  emitJumpLookup(f, CPU, linear, slot);
+  // The cache may still name a function that has died; the record does not.
+  emitIsFunction(f, slot, () => loadRecord(e, R.functionIndex));
+  f.op(O.and);
+  f.op(O.eqz);
+  f.if();
   f.get(CPU);
-  loadRecord(e, R.functionEntry);
-  loadRecord(e, R.functionIndex);
+  f.get(e.record);
+  f.call(parts.isMapped);
+  f.op(O.eqz);
+  f.brIfRarely(moved);
+  emitJumpFill(
+    f,
+    CPU,
+    linear,
+    slot,
+    () => loadRecord(e, R.functionEntry),
+    () => loadRecord(e, R.functionIndex),
+  );
+  f.end();
+  f.get(CPU);
+  emitJumpTarget(f, slot, () => {
+    f.get(DEPTH);
+    f.i32(1);
+    f.op(O.sub);
+  });
   f.callIndirect(parts.compiledType);
   f.tee(answer);
   f.op(O.eqz);
+  f.brIf(e.labels.lookup);
+  f.get(answer);
+  f.i32(EXIT.UNWIND);
+  f.op(O.eq);
+  f.get(DEPTH);
+  f.i32(MAX_DEPTH);
+  f.op(O.eq);
+  f.op(O.and);
   f.brIf(e.labels.lookup);
   f.get(answer);
   f.return();
@@ -202,128 +255,4 @@ function writeArms(e: InterpreterEmitter, arms: readonly Arm[]): void {
       f.br(e.labels.nextOp);
     }
   }
-}
-
-/** Pushes 1 if the exec TLB lacks the page of the i64 in `va`; sets `entry`. */
-function emitExecMiss(f: FunctionCode, va: Local, entry: Local): void {
-  f.get(va);
-  f.op(O.wrap);
-  f.i32(TLB_INDEX_SHIFT);
-  f.op(O.shrU);
-  f.i32(TLB_INDEX_MASK);
-  f.op(O.and);
-  loadHeader32(f, CPU, HEADER.tlb);
-  f.op(O.add);
-  f.tee(entry);
-  f.memory(O.load64, TlbEntry.offset.tagExec);
-  f.get(va);
-  f.i64(-4096, -1);
-  f.op(O.and64);
-  f.op(O.ne64);
-}
-
-function emitLinearPc(f: FunctionCode): void {
-  loadHeader64(f, CPU, HEADER.pc);
-  loadHeader64(f, CPU, HEADER.codeBase);
-  f.op(O.add64);
-}
-
-function emitHostOf(f: FunctionCode, va: Local, entry: Local): void {
-  f.get(entry);
-  f.memory(O.load32, TlbEntry.offset.addend);
-  f.get(va);
-  f.op(O.wrap);
-  f.op(O.add);
-}
-
-/** lookup(cpu) -> record or 0. */
-export function writeLookup(bucketsAt: number, refill: number | undefined): FunctionCode {
-  const f = new FunctionCode(1);
-  const va = f.local('i64');
-  const entry = f.local('i32');
-  const host = f.local('i32');
-  const mode = f.local('i32');
-  const record = f.local('i32');
-  emitLinearPc(f);
-  f.set(va);
-  emitExecMiss(f, va, entry);
-  f.ifRarely();
-  if (refill !== undefined) {
-    f.get(CPU);
-    f.get(va);
-    f.i32(ACCESS.EXECUTE);
-    f.call(refill);
-    f.i32(1 << ACCESS.EXECUTE);
-    f.op(O.and);
-    f.op(O.eqz);
-    f.if();
-  }
-  f.i32(0);
-  f.return();
-  if (refill !== undefined) f.end();
-  f.end();
-  emitHostOf(f, va, entry);
-  f.tee(host);
-  loadHeader32(f, CPU, HEADER.mode);
-  f.tee(mode);
-  f.i32(BUCKET_MODE_SHIFT);
-  f.op(O.shl);
-  f.op(O.xor);
-  f.i32(BUCKET_MULTIPLIER);
-  f.op(O.mul);
-  f.i32(BUCKET_SHIFT);
-  f.op(O.shrU);
-  f.i32(2);
-  f.op(O.shl);
-  f.memory(O.load32, bucketsAt);
-  f.set(record);
-  const found = f.block();
-  const next = f.loop();
-  f.get(record);
-  f.op(O.eqz);
-  f.brIf(found);
-  f.get(record);
-  f.memory(O.load32, R.hostAddress);
-  f.get(host);
-  f.op(O.eq);
-  f.if();
-  f.get(record);
-  f.memory(O.load32, R.mode);
-  f.get(mode);
-  f.op(O.eq);
-  f.brIf(found);
-  f.end();
-  f.get(record);
-  f.memory(O.load32, R.next);
-  f.set(record);
-  f.br(next);
-  f.end();
-  f.end();
-  f.get(record);
-  return f;
-}
-
-/** guard(cpu, record) -> 1 if the page that a straddling block runs into is where it was. */
-export function writeGuard(): FunctionCode {
-  const f = new FunctionCode(2);
-  const va = f.local('i64');
-  const entry = f.local('i32');
-  const record = 1;
-  emitLinearPc(f);
-  f.get(record);
-  f.memory(O.load32To64, R.guardDelta);
-  f.op(O.add64);
-  f.i64(-4096, -1);
-  f.op(O.and64);
-  f.set(va);
-  emitExecMiss(f, va, entry);
-  f.ifRarely();
-  f.i32(0);
-  f.return();
-  f.end();
-  emitHostOf(f, va, entry);
-  f.get(record);
-  f.memory(O.load32, R.guardHost);
-  f.op(O.eq);
-  return f;
 }

@@ -18,6 +18,7 @@ const O = {
   add64: opcodeOf('i64.add'),
   and64: opcodeOf('i64.and'),
   ne64: opcodeOf('i64.ne'),
+  sub64: opcodeOf('i64.sub'),
   eq: { i32: opcodeOf('i32.eq'), i64: opcodeOf('i64.eq') },
   select: opcodeOf('select'),
 } as const;
@@ -74,6 +75,9 @@ export function emitCheck(e: Emitter, op: MemoryOp, at: SiteLocals): void {
   }
   f.i64(aligned ? PAGE_MASK | lastByte : PAGE_MASK, -1);
   f.op(O.and64);
+  // Not `ne`: V8 would load the tag a second time, as that compare's memory operand.
+  f.op(O.sub64);
+  f.i64(0, 0);
   f.op(O.ne64);
 }
 

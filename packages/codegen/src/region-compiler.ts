@@ -3,10 +3,9 @@
 import type { Block } from '@anillo/ir/block';
 import type { Callee } from '@anillo/ir/callee';
 import type { OpName } from '@anillo/ir/ops';
-import type { Linkage } from './body-compiler.ts';
 import { MEMORY_OPS } from './memory-op.ts';
 import { ModuleWriter, type FunctionType } from './module-writer.ts';
-import { RegionWriter } from './region-writer.ts';
+import { RegionWriter, type RegionLinkage } from './region-writer.ts';
 import { routineType } from './routine-compiler.ts';
 import { slowName, slowType } from './slow-functions.ts';
 
@@ -18,7 +17,7 @@ export interface RegionBlock {
   readonly entry: boolean;
 }
 
-/** Blocks of one mode that die together: those of one page, none that straddles (the code does not check that pages stay mapped). At most 512. */
+/** Blocks of one mode that die together. The code does not check that their pages stay mapped: whoever enters it has. At most 512. */
 export type Region = readonly RegionBlock[];
 
 export interface CompileContext {
@@ -29,7 +28,7 @@ export interface CompileContext {
 export interface CompiledRegions {
   /**
    * Module; imports env.memory, runtime.* (exports of the runtime module's instance) and helper.*; exports f0, f1, ... in order of the regions,
-   * each `(cpu i32, entry i32) -> i32`: 0 when `pc` is set and the next block is to be looked up, else an EXIT reason.
+   * each a COMPILED_TYPE: 0 when `pc` is set and the next block is to be looked up, else an EXIT reason.
    */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /**
@@ -39,7 +38,10 @@ export interface CompiledRegions {
   readonly entries: readonly Int32Array[];
 }
 
-export const COMPILED_TYPE: FunctionType = { params: ['i32', 'i32'], results: ['i32'] };
+/** (cpu, entry, depth): `depth` calls of compiled functions may still be nested. */
+export const COMPILED_TYPE: FunctionType = { params: ['i32', 'i32', 'i32'], results: ['i32'] };
+/** (cpu, stop, depth): see interpreter.ts. */
+export const RESUME_TYPE: FunctionType = { params: ['i32', 'i64', 'i32'], results: ['i32'] };
 export const TRAP_TYPE: FunctionType = { params: ['i32', 'i32', 'i32'], results: [] };
 export const helperType = (argCount: number): FunctionType => ({
   params: Array.from({ length: argCount }, () => 'i32' as const),
@@ -51,11 +53,12 @@ export const routineExport = (name: string): string => `routine.${name}`;
 export function compileRegions(regions: readonly Region[], context: CompileContext): CompiledRegions {
   const module = new ModuleWriter();
   module.importMemory(context.sharedMaximumPages);
+  module.importTable();
   const linkage = importWhatIsUsed(module, regions);
   const entries: Int32Array[] = [];
   const functions = regions.map((_, i) => module.declare(COMPILED_TYPE, `f${i}`));
   regions.forEach((region, i) => {
-    const writer = new RegionWriter(region, linkage, context.sharedMaximumPages !== undefined);
+    const writer = new RegionWriter(region, linkage, module.typeIndex(COMPILED_TYPE), context.sharedMaximumPages !== undefined);
     module.define(functions[i], writer.write());
     entries.push(writer.entries());
   });
@@ -69,10 +72,11 @@ function importCallee(module: ModuleWriter, callee: Callee): number {
 }
 
 /** Imports must come before functions, so they are collected first. */
-function importWhatIsUsed(module: ModuleWriter, regions: readonly Region[]): Linkage {
+function importWhatIsUsed(module: ModuleWriter, regions: readonly Region[]): RegionLinkage {
   const slow = new Map<OpName, number>();
   const callees = new Map<Callee, number>();
   const trap = module.importFunction('runtime', 'trap', TRAP_TYPE);
+  const resume = module.importFunction('runtime', 'resume', RESUME_TYPE);
   for (const region of regions) {
     for (const { block } of region) {
       for (const inst of block.insts) {
@@ -85,5 +89,5 @@ function importWhatIsUsed(module: ModuleWriter, regions: readonly Region[]): Lin
       }
     }
   }
-  return { trap, slow: (op) => slow.get(op) as number, callee: (callee) => callees.get(callee) as number };
+  return { trap, resume, slow: (op) => slow.get(op) as number, callee: (callee) => callees.get(callee) as number };
 }

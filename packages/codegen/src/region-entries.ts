@@ -1,17 +1,18 @@
 // Chooses where a region is entered. An entry in the middle of a loop would make the loop irreducible, which costs a dispatch in each round; so of the
-// blocks that may be entries, those inside a loop are left out (its header is one), unless a call returns there.
+// blocks that may be entries, those inside a loop are left out (its header is one).
 
 import { shapeFlow } from './control-flow.ts';
+
+/** A `functionEntry` is the byte offset of the entered block from the region's base, shifted by this, with the block's place among the entries. */
+export const ENTRY_OFFSET_SHIFT = 10;
 
 export interface EntryQuestion {
   readonly successors: readonly (readonly number[])[];
   readonly mayEnter: (node: number) => boolean;
-  /** Blocks to which calls made in the region return. */
-  readonly returnPoints: ReadonlySet<number>;
 }
 
-/** Entries that make every node reachable: those that nothing else in the region leads to, return points, and one for each cycle left over. */
-function primaryEntries({ successors, mayEnter, returnPoints }: EntryQuestion): number[] {
+/** Entries that make every node reachable: those that nothing else in the region leads to, and one for each cycle left over. */
+function primaryEntries({ successors, mayEnter }: EntryQuestion): number[] {
   const hasPredecessor = new Uint8Array(successors.length);
   successors.forEach((to, from) => {
     for (const node of to) if (node !== from) hasPredecessor[node] = 1;
@@ -28,7 +29,7 @@ function primaryEntries({ successors, mayEnter, returnPoints }: EntryQuestion): 
     }
   };
   successors.forEach((_, node) => {
-    if (mayEnter(node) && (!hasPredecessor[node] || returnPoints.has(node))) enter(node);
+    if (mayEnter(node) && !hasPredecessor[node]) enter(node);
   });
   successors.forEach((_, node) => {
     if (mayEnter(node) && !reached[node]) enter(node);

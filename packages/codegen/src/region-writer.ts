@@ -1,25 +1,31 @@
-// Writes one region as a function `(cpu i32, entry i32) -> i32`.
+// Writes one region as a function `(cpu i32, entry i32, depth i32) -> i32`.
 //
-//   locals: state slots; pcBase (pc of the region's base); newPc and reason (how to leave); retired (instructions since entry)
+//   locals: state slots; pcBase (pc of the region's base); context (mode and mapping of code); newPc and reason (how to leave); retired
+//   (instructions since entry or the last call)
 //   block $exit
-//     block $fault
-//       [loop $dispatch] ... blocks, in structured form ...
-//     end                       newPc = pcBase, reason = EXIT.TRAP; `trapAt` is relative to the base
-//   end                         pc = newPc, counters, slots written back, return reason
+//     block $hop
+//       block $fault
+//         [loop $dispatch] ... blocks, in structured form ...
+//       end                     newPc = pcBase, reason = EXIT.TRAP; `trapAt` is relative to the base; br $exit
+//     end                       slots written back, pc = newPc; a tail call to where the jump cache says, or return 0
+//   end                         slots written back, pc = newPc, return reason
 //
-// `entry` is (offset of the entered block << ENTRY_SHIFT) | its place among the dispatched ones.
+// A call of guest code is a call of the function that has it compiled, so that the host predicts the return: the slots are written back, the callee
+// comes back with pc at the return address, or another (then `resume` runs the guest until it is there), or with a reason to leave.
 
 import { EXIT } from '@anillo/ir/frontend';
 import type { Block, Inst, Terminal } from '@anillo/ir/block';
 import { BodyCompiler, usesTlb, type BodyFrame, type Linkage } from './body-compiler.ts';
 import { shapeFlow, type FlowShape } from './control-flow.ts';
 import { isPc } from './expression-plan.ts';
-import { chooseEntries } from './region-entries.ts';
+import { chooseEntries, ENTRY_OFFSET_SHIFT } from './region-entries.ts';
+import { emitContext, emitJumpLookup, emitJumpTarget, emitLinear } from './jump-cache.ts';
 import { FunctionCode, type Label, type Local } from './function-code.ts';
-import { addHeader64, HEADER, loadHeader32, loadHeader64, storeHeader32, storeHeader64 } from './header-access.ts';
+import { HEADER, loadHeader32, loadHeader64, storeHeader32, storeHeader64 } from './header-access.ts';
 import { emitCutPc } from './interpreter-terminals.ts';
 import type { Region } from './region-compiler.ts';
-import { SlotCache } from './slot-cache.ts';
+import { SlotCache, type Segment } from './slot-cache.ts';
+import { solveSlotFlow, type SlotFlow } from './slot-flow.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
 const O = {
@@ -27,28 +33,36 @@ const O = {
   sub: opcodeOf('i32.sub'),
   and: opcodeOf('i32.and'),
   shrS: opcodeOf('i32.shr_s'),
+  eqz: opcodeOf('i32.eqz'),
+  gtS: opcodeOf('i32.gt_s'),
   leS: opcodeOf('i32.le_s'),
+  ne64: opcodeOf('i64.ne'),
   add64: opcodeOf('i64.add'),
   sub64: opcodeOf('i64.sub'),
-  extendU: opcodeOf('i64.extend_i32_u'),
   extendS: opcodeOf('i64.extend_i32_s'),
   unreachable: opcodeOf('unreachable'),
 } as const;
 
-export const ENTRY_SHIFT = 10;
-const ENTRY_MASK = (1 << ENTRY_SHIFT) - 1;
+const ENTRY_MASK = (1 << ENTRY_OFFSET_SHIFT) - 1;
 const CPU = 0;
 const ENTRY = 1;
+const DEPTH = 2;
 
-/** Known targets of a terminal, as deltas from the block. A `poll` jump always leaves: what it does may change the mapping of code. */
-function targetDeltas(terminal: Terminal): number[] {
+/** Function indices of what regions call. */
+export interface RegionLinkage extends Linkage {
+  readonly resume: number;
+}
+
+/** Where control goes on in the function after a terminal, as deltas from the block. */
+export function targetDeltas(terminal: Terminal): readonly number[] {
   switch (terminal.kind) {
     case 'jump':
-      return terminal.poll ? [] : [terminal.delta];
+      return [terminal.delta];
     case 'branch':
       return [terminal.taken, terminal.fall];
     case 'call':
-      return [terminal.delta];
+    case 'callIndirect':
+      return [terminal.returnDelta];
     default:
       return [];
   }
@@ -59,15 +73,24 @@ export class RegionWriter {
   readonly #byOffset = new Map<number, number>();
   readonly #entries: readonly number[];
   readonly #shape: FlowShape;
-  readonly #f = new FunctionCode(2, 4096);
+  readonly #f = new FunctionCode(3, 4096);
   readonly #cache: SlotCache;
+  readonly #segments: readonly (readonly Segment[])[];
+  readonly #flow: SlotFlow;
   readonly #body: BodyCompiler;
   readonly #frame: BodyFrame;
   readonly #pcBase: Local;
+  readonly #context: Local;
   readonly #newPc: Local;
+  readonly #linear: Local;
+  readonly #slot: Local;
+  readonly #tlb: Local | undefined;
   readonly #reason: Local;
   readonly #retired: Local;
+  readonly #compiledType: number;
+  readonly #resume: number;
   readonly #exit: Label;
+  readonly #hop: Label;
   #dispatchLoop: Label = 0;
   /** Label of each node's loop (back edges) and of the point before it (forward edges to merge nodes). */
   readonly #loopLabel: Int32Array;
@@ -75,26 +98,36 @@ export class RegionWriter {
   /** Node being written. */
   #now = 0;
 
-  constructor(region: Region, linkage: Linkage, atomics: boolean) {
+  constructor(region: Region, linkage: RegionLinkage, compiledType: number, atomics: boolean) {
+    this.#compiledType = compiledType;
+    this.#resume = linkage.resume;
     this.#region = region;
     region.forEach(({ offset }, i) => this.#byOffset.set(offset, i));
     const successors = region.map(({ block, offset }) => [
       ...new Set(targetDeltas(block.terminal).flatMap((d) => this.#byOffset.get(offset + d) ?? [])),
     ]);
-    this.#entries = chooseEntries({ successors, mayEnter: (i) => region[i].entry, returnPoints: this.#returnPoints() });
+    this.#entries = chooseEntries({ successors, mayEnter: (i) => region[i].entry });
     this.#shape = shapeFlow(successors, this.#entries);
     this.#loopLabel = new Int32Array(region.length + 1);
     this.#blockLabel = new Int32Array(region.length + 1);
     const f = this.#f;
     this.#cache = new SlotCache(f, CPU);
     const reachesMemory = this.#announceSlots();
+    this.#segments = region.map(({ block }) => this.#cache.analyse(block.insts));
+    const forgets = (node: number): boolean => 'returnDelta' in region[node].block.terminal;
+    this.#flow = solveSlotFlow({ shape: this.#shape, successors, segments: this.#segments, forgets });
     this.#pcBase = f.local('i64');
+    this.#context = f.local('i64');
     this.#newPc = f.local('i64');
+    this.#linear = f.local('i64');
+    this.#slot = f.local('i32');
     this.#reason = f.local('i32');
     this.#retired = f.local('i32');
     const tlb = reachesMemory ? f.local('i32') : undefined;
+    this.#tlb = tlb;
     this.#writePrologue(tlb);
     this.#exit = f.block();
+    this.#hop = f.block();
     this.#frame = {
       f,
       cpu: CPU,
@@ -113,15 +146,8 @@ export class RegionWriter {
   entries(): Int32Array {
     const isEntry = new Set(this.#entries);
     return Int32Array.from(this.#region, ({ offset }, i) =>
-      isEntry.has(i) ? (offset << ENTRY_SHIFT) | this.#shape.dispatched.indexOf(i) : -1,
+      isEntry.has(i) ? (offset << ENTRY_OFFSET_SHIFT) | this.#shape.dispatched.indexOf(i) : -1,
     );
-  }
-
-  #returnPoints(): Set<number> {
-    const points = this.#region.flatMap(({ block, offset }) =>
-      'returnDelta' in block.terminal ? (this.#byOffset.get(offset + block.terminal.returnDelta) ?? []) : [],
-    );
-    return new Set(points);
   }
 
   write(): FunctionCode {
@@ -142,8 +168,13 @@ export class RegionWriter {
     f.set(this.#newPc);
     f.i32(EXIT.TRAP);
     f.set(this.#reason);
+    f.br(this.#exit);
     f.end();
-    this.#writeEpilogue();
+    this.#moveOn(() => f.get(this.#newPc));
+    this.#writeHop();
+    f.end();
+    this.#moveOn(() => f.get(this.#newPc));
+    f.get(this.#reason);
     return f;
   }
 
@@ -152,8 +183,7 @@ export class RegionWriter {
     let reachesMemory = false;
     for (const { block } of this.#region) {
       for (const inst of block.insts) {
-        const { slot } = inst;
-        if (slot && !slot.pinned && !slot.temp && !isPc(slot)) this.#cache.add(slot, inst.op === 'set');
+        if (inst.slot && !isPc(inst.slot)) this.#cache.add(inst.slot);
         reachesMemory ||= usesTlb(inst.op);
       }
     }
@@ -162,33 +192,54 @@ export class RegionWriter {
 
   #writePrologue(tlb: Local | undefined): void {
     const f = this.#f;
-    this.#cache.load('all');
     loadHeader64(f, CPU, HEADER.pc);
     f.get(ENTRY);
-    f.i32(ENTRY_SHIFT);
+    f.i32(ENTRY_OFFSET_SHIFT);
     f.op(O.shrS);
     f.op(O.extendS);
     f.op(O.sub64);
     f.set(this.#pcBase);
+    emitLinear(f, CPU, this.#pcBase, this.#linear, this.#region[0].block.pcBits);
+    emitContext(f, CPU, this.#linear);
+    f.set(this.#context);
     if (tlb === undefined) return;
     loadHeader32(f, CPU, HEADER.tlb);
     f.set(tlb);
   }
 
-  #writeEpilogue(): void {
+  /** Sets pc and charges the budget. */
+  #moveOn(pushPc: () => void): void {
     const f = this.#f;
-    storeHeader64(f, CPU, HEADER.pc, () => f.get(this.#newPc));
+    storeHeader64(f, CPU, HEADER.pc, pushPc);
     storeHeader32(f, CPU, HEADER.budget, () => {
       loadHeader32(f, CPU, HEADER.budget);
       f.get(this.#retired);
       f.op(O.sub);
     });
-    addHeader64(f, CPU, HEADER.retiredCompiled, () => {
-      f.get(this.#retired);
-      f.op(O.extendU);
-    });
-    this.#cache.store('all');
-    f.get(this.#reason);
+  }
+
+  /** newPc is where to go: on to compiled code there without growing the stack, or back to whoever called. */
+  #writeHop(): void {
+    const f = this.#f;
+    this.#pushIsKnown();
+    f.if();
+    f.get(CPU);
+    emitJumpTarget(f, this.#slot, () => f.get(DEPTH));
+    f.returnCallIndirect(this.#compiledType);
+    f.end();
+    f.i32(0);
+    f.return();
+  }
+
+  /** Pushes 1 if there is budget left and the jump cache knows the code at newPc; sets `slot`. */
+  #pushIsKnown(): void {
+    const f = this.#f;
+    emitLinear(f, CPU, this.#newPc, this.#linear, this.#region[0].block.pcBits);
+    emitJumpLookup(f, CPU, this.#linear, this.#slot);
+    loadHeader32(f, CPU, HEADER.budget);
+    f.i32(0);
+    f.op(O.gtS);
+    f.op(O.and);
   }
 
   /** Pushes the present block's pc plus `delta`, cut to the pc's width. */
@@ -230,14 +281,27 @@ export class RegionWriter {
   }
 
   #writeDispatch(): void {
+    const f = this.#f;
     const { dispatched } = this.#shape;
+    const holdFor = (node: number): void => {
+      this.#cache.clean(0n);
+      this.#cache.hold(this.#flow.held[node]);
+    };
     if (dispatched.length === 1) {
+      holdFor(dispatched[0]);
       this.#writeTree(dispatched[0]);
       return;
     }
-    this.#f.get(ENTRY);
-    const labels = dispatched.map((node) => this.#blockLabel[node]);
-    this.#f.brTable(labels, labels[0]);
+    // What a block finds in locals is loaded on the way to it.
+    const ways = dispatched.filter((node) => this.#flow.held[node] !== 0n).map((node) => ({ node, label: f.block() }));
+    const labels = dispatched.map((node) => ways.find((way) => way.node === node)?.label ?? this.#blockLabel[node]);
+    f.get(ENTRY);
+    f.brTable(labels, labels[0]);
+    for (const { node } of ways.reverse()) {
+      f.end();
+      holdFor(node);
+      f.br(this.#blockLabel[node]);
+    }
   }
 
   #writeBlock(node: number): void {
@@ -249,6 +313,7 @@ export class RegionWriter {
     f.op(O.add);
     f.set(this.#retired);
     const { terminal } = block;
+    this.#cache.enter(this.#segments[node], this.#flow.held[node], this.#flow.dirty[node]);
     const results = terminal.kind === 'branch' ? [terminal.cond] : 'target' in terminal ? [terminal.target] : [];
     this.#body.write(block.insts, results);
     this.#writeTerminal(node, block);
@@ -261,11 +326,12 @@ export class RegionWriter {
       case 'jump':
         this.#body.finish();
         if (terminal.poll) this.#writePoll(terminal.delta);
-        else this.#writeEdge(node, terminal.delta);
+        this.#writeEdge(node, terminal.delta);
         break;
       case 'call':
         this.#body.finish();
-        this.#writeEdge(node, terminal.delta);
+        this.#pushPc(terminal.delta);
+        this.#writeCall(node, terminal.returnDelta);
         break;
       case 'branch':
         this.#body.pushValue(terminal.cond);
@@ -273,12 +339,17 @@ export class RegionWriter {
         this.#writeBranch(node, terminal.taken, terminal.fall);
         break;
       case 'indirect':
+        this.#body.pushValue(terminal.target);
+        this.#body.finish();
+        emitCutPc(f, block.pcBits);
+        if (terminal.hint === 'ret') this.#leave(0);
+        else this.#leaveTo();
+        break;
       case 'callIndirect':
         this.#body.pushValue(terminal.target);
         this.#body.finish();
         emitCutPc(f, block.pcBits);
-        f.set(this.#newPc);
-        f.br(this.#exit);
+        this.#writeCall(node, terminal.returnDelta);
         break;
       case 'dispatch':
         this.#body.finish();
@@ -296,6 +367,7 @@ export class RegionWriter {
         f.i32(this.#region[node].offset + block.terminalAt);
         f.i32(terminal.code);
         f.call(this.#frame.linkage.trap);
+        this.#cache.writeBack();
         f.br(this.#frame.fault);
         break;
     }
@@ -305,6 +377,7 @@ export class RegionWriter {
   #leave(reason: number): void {
     const f = this.#f;
     f.set(this.#newPc);
+    this.#cache.writeBack();
     if (reason !== 0) {
       f.i32(reason);
       f.set(this.#reason);
@@ -312,15 +385,37 @@ export class RegionWriter {
     f.br(this.#exit);
   }
 
+  /** newPc on the stack: a jump out of the region. */
+  #leaveTo(): void {
+    this.#f.set(this.#newPc);
+    this.#cache.writeBack();
+    this.#f.br(this.#hop);
+  }
+
+  /** Leaves if an interrupt is pending, or code may lie elsewhere now. */
   #writePoll(delta: number): void {
     const f = this.#f;
     loadHeader32(f, CPU, HEADER.pending);
     f.if();
-    f.i32(EXIT.POLL);
-    f.set(this.#reason);
+    this.#pushPc(delta);
+    this.#leave(EXIT.POLL);
     f.end();
+    this.#pushHasMoved();
+    f.ifRarely();
     this.#pushPc(delta);
     this.#leave(0);
+    f.end();
+  }
+
+  /** Pushes 1 if mode or mapping are no longer those under which the function was entered. */
+  #pushHasMoved(): void {
+    const f = this.#f;
+    f.get(this.#pcBase);
+    f.set(this.#newPc);
+    emitLinear(f, CPU, this.#newPc, this.#linear, this.#region[0].block.pcBits);
+    emitContext(f, CPU, this.#linear);
+    f.get(this.#context);
+    f.op(O.ne64);
   }
 
   /** pc is in memory already. */
@@ -328,20 +423,101 @@ export class RegionWriter {
     const f = this.#f;
     loadHeader32(f, CPU, HEADER.pending);
     f.if();
-    f.i32(EXIT.POLL);
-    f.set(this.#reason);
+    loadHeader64(f, CPU, HEADER.pc);
+    this.#leave(EXIT.POLL);
     f.end();
     loadHeader64(f, CPU, HEADER.pc);
-    this.#leave(0);
+    this.#leaveTo();
+  }
+
+  /** The callee's pc on the stack; goes on at `returnDelta`. */
+  #writeCall(node: number, returnDelta: number): void {
+    const f = this.#f;
+    f.set(this.#newPc);
+    this.#cache.writeBack();
+    if (!this.#byOffset.has(this.#region[node].offset + returnDelta)) {
+      // Nothing here to come back to.
+      f.br(this.#hop);
+      return;
+    }
+    this.#now = node;
+    f.get(DEPTH);
+    f.op(O.eqz);
+    f.ifRarely();
+    f.i32(EXIT.UNWIND);
+    f.set(this.#reason);
+    f.br(this.#exit);
+    f.end();
+    this.#moveOn(() => f.get(this.#newPc));
+    f.i32(0);
+    f.set(this.#retired);
+    this.#pushIsKnown();
+    f.if('i32');
+    f.get(CPU);
+    emitJumpTarget(f, this.#slot, () => this.#pushInnerDepth());
+    f.callIndirect(this.#compiledType);
+    f.else();
+    this.#writeResume(returnDelta);
+    f.end();
+    this.#writeReturn(returnDelta);
+    this.#cache.clean(0n);
+    if (this.#tlb !== undefined) {
+      loadHeader32(f, CPU, HEADER.tlb);
+      f.set(this.#tlb);
+    }
+    this.#writeEdge(node, returnDelta);
+  }
+
+  #pushInnerDepth(): void {
+    this.#f.get(DEPTH);
+    this.#f.i32(1);
+    this.#f.op(O.sub);
+  }
+
+  /** Pushes why the dispatcher stopped on the way to the return address; 0: it is there. */
+  #writeResume(returnDelta: number): void {
+    this.#f.get(CPU);
+    this.#pushPc(returnDelta);
+    this.#pushInnerDepth();
+    this.#f.call(this.#resume);
+  }
+
+  /** The callee's answer on the stack. Returns unless the guest is at the return address and the function still holds. */
+  #writeReturn(returnDelta: number): void {
+    const f = this.#f;
+    f.tee(this.#reason);
+    f.op(O.eqz);
+    f.if();
+    loadHeader64(f, CPU, HEADER.pc);
+    this.#pushPc(returnDelta);
+    f.op(O.ne64);
+    f.ifRarely();
+    this.#writeResume(returnDelta);
+    f.set(this.#reason);
+    f.end();
+    f.end();
+    f.get(this.#reason);
+    f.ifRarely();
+    f.get(this.#reason);
+    f.return();
+    f.end();
+    this.#pushHasMoved();
+    f.ifRarely();
+    f.i32(0);
+    f.return();
+    f.end();
   }
 
   /** Condition on the stack. */
   #writeBranch(node: number, taken: number, fall: number): void {
     const f = this.#f;
+    const { held, dirty } = this.#cache;
     f.if();
     this.#writeEdge(node, taken);
     f.else();
     this.#now = node;
+    this.#cache.held = held;
+    this.#cache.dirty = dirty;
     this.#writeEdge(node, fall);
     f.end();
   }
@@ -353,21 +529,24 @@ export class RegionWriter {
     this.#now = node;
     if (target === undefined) {
       this.#pushPc(delta);
-      this.#leave(0);
+      this.#leaveTo();
       return;
     }
     const { order, isMerge, viaRoot, dispatched } = this.#shape;
     if (order[target] > order[node]) {
+      this.#cache.hold(this.#flow.held[target]);
       if (isMerge[target]) f.br(this.#blockLabel[target]);
       else this.#writeTree(target);
       return;
     }
     this.#writeBudgetCheck(delta);
     if (viaRoot(node, target)) {
+      this.#cache.writeBack();
       f.i32(dispatched.indexOf(target));
       f.set(ENTRY);
       f.br(this.#dispatchLoop);
     } else {
+      this.#cache.hold(this.#flow.held[target]);
       f.br(this.#loopLabel[target]);
     }
   }

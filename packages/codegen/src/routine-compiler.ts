@@ -54,10 +54,9 @@ export function compileRoutine(r: Routine, linkage: Linkage, atomics: boolean): 
   const cache = new SlotCache(f, CPU);
   let reachesMemory = false;
   for (const inst of insts) {
-    if (inst.slot && !inst.slot.pinned && !inst.slot.temp) cache.add(inst.slot, inst.op === 'set');
+    if (inst.slot) cache.add(inst.slot);
     reachesMemory ||= usesTlb(inst.op);
   }
-  cache.load('all');
   const tlb = reachesMemory ? f.local('i32') : undefined;
   if (tlb !== undefined) {
     loadHeader32(f, CPU, HEADER.tlb);
@@ -68,13 +67,13 @@ export function compileRoutine(r: Routine, linkage: Linkage, atomics: boolean): 
     { f, cpu: CPU, cache, linkage, atomics, tlb, fault, atOf: undefined, pushPc: undefined },
     params.map((slot, i) => [slot, 1 + i]),
   );
+  cache.enter(cache.analyse(insts), 0n, 0n);
   body.write(insts, result ? [result] : []);
-  cache.store('all');
+  cache.writeBack();
   if (result) body.pushValue(result);
   if (r.traps) f.i32(0);
   f.return();
   f.end();
-  cache.store('all');
   if (r.result) pushZero(f, r.result);
   if (r.traps) f.i32(1);
   return f;

@@ -2,14 +2,15 @@
 //
 // Imports (all modules of this package use the same namespaces; extra properties in the import object do no harm):
 //   env.memory                     the machine's memory
-//   env.table                      funcref table with the compiled functions `(cpu i32, entry i32) -> i32`
+//   env.table                      funcref table with the compiled functions `(cpu i32, entry i32, depth i32) -> i32`
 //   host.memory_miss               see slow-access.ts
 //   helper.<name>                  (i32 x argCount) -> i32, for every helper
 // Exports:
 //   run(cpu i32) -> i32            see below
+//   absent                         what stands in the table for a function that has died
 //   lookup(cpu i32) -> i32         record for (pc + codeBase, mode) through the exec TLB, or 0
 //   <routine name>                 (cpu i32, ...params) -> result, for the host; a trap shows in the header's `trapped`
-//   slow.*, routine.*, trap        for compiled modules, which import this instance's exports as namespace `runtime`
+//   slow.*, routine.*, trap, resume  for compiled modules, which import this instance's exports as namespace `runtime`
 //
 // `run` executes blocks until one of (EXIT numbers of ir/frontend.ts):
 //   MISS    no record for the present pc and mode, or its page is not in the exec TLB (header.block 0), or a straddling block's guard
@@ -26,10 +27,11 @@ import type { OpName } from '@anillo/ir/ops';
 import type { Linkage } from './body-compiler.ts';
 import { FunctionCode } from './function-code.ts';
 import { HEADER, loadHeader32, storeHeader32 } from './header-access.ts';
-import { writeGuard, writeInterpreter, writeLookup } from './interpreter.ts';
+import { writeGuard, writeIsMapped, writeLookup } from './code-lookup.ts';
+import { MAX_DEPTH, writeInterpreter } from './interpreter.ts';
 import { calleeArmOfRoutine, calleeArmsOfHelper, type CalleeArm } from './interpreter-arms.ts';
 import { ModuleWriter, type FunctionType } from './module-writer.ts';
-import { COMPILED_TYPE, helperType, routineExport, TRAP_TYPE } from './region-compiler.ts';
+import { COMPILED_TYPE, helperType, RESUME_TYPE, routineExport, TRAP_TYPE } from './region-compiler.ts';
 import { compileRoutine, routineType } from './routine-compiler.ts';
 import { defineSlowFunctions } from './slow-functions.ts';
 import { tlbFill } from './tlb-fill.ts';
@@ -78,10 +80,32 @@ export function buildRuntime(options: RuntimeOptions): Runtime {
     ...options.routines.map((r) => calleeArmOfRoutine(r, routines.get(r.name) as number)),
     ...options.helpers.flatMap((h) => calleeArmsOfHelper(h.name, h.argCount, helpers.get(h.name) as number)),
   ];
-  const run = module.declare(VCPU_TO_I32, 'run');
-  const { body, opcodes } = writeInterpreter({ callees, slow, atomics, lookup, guard, compiledType: module.typeIndex(COMPILED_TYPE) });
-  module.define(run, body);
+  const isMapped = module.declare(GUARD_TYPE);
+  module.define(isMapped, writeIsMapped(refill));
+  const resume = module.declare(RESUME_TYPE, 'resume');
+  const compiledType = module.typeIndex(COMPILED_TYPE);
+  const { body, opcodes } = writeInterpreter({ callees, slow, atomics, lookup, guard, isMapped, compiledType });
+  module.define(resume, body);
+  module.define(module.declare(VCPU_TO_I32, 'run'), writeRun(resume));
+  module.define(module.declare(COMPILED_TYPE, 'absent'), writeAbsent());
   return { bytes: module.finish(), opcodes };
+}
+
+/** run(cpu): nothing stops it but its reasons. No code lies at the last byte of the address space. */
+function writeRun(resume: number): FunctionCode {
+  const f = new FunctionCode(1);
+  f.get(0);
+  f.i64(-1, -1);
+  f.i32(MAX_DEPTH);
+  f.call(resume);
+  return f;
+}
+
+/** Stands in the function table where a function has died: pc is set, so the caller's dispatcher looks the block up. */
+function writeAbsent(): FunctionCode {
+  const f = new FunctionCode(3);
+  f.i32(0);
+  return f;
 }
 
 /** refill(cpu, linear, access) -> what the TLB grants now, as bits; 0: ask the host. */

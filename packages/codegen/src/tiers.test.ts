@@ -44,9 +44,11 @@ function randomTerminal(random: Random, from: number, count: number, cond: Value
   const delta = (n: number): number => (n - from) * BLOCK_SPACING;
   switch (random.below(12)) {
     case 0:
-      return { kind: 'indirect', target: target(CODE_BASE_LINEAR + to() * BLOCK_SPACING), hint: 'jump' };
+      return { kind: 'indirect', target: target(CODE_BASE_LINEAR + to() * BLOCK_SPACING), hint: random.chance(70) ? 'ret' : 'jump' };
     case 1:
-      return { kind: 'call', delta: delta(to()), returnDelta: 5 };
+      return random.chance(70)
+        ? { kind: 'call', delta: delta(to()), returnDelta: random.chance(80) ? delta(to()) : 5 }
+        : { kind: 'callIndirect', target: target(CODE_BASE_LINEAR + to() * BLOCK_SPACING), returnDelta: delta(to()) };
     case 2:
       return { kind: 'exit', delta: delta(to()), reason: 9 };
     case 3:

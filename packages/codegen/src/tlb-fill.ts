@@ -1,7 +1,7 @@
 // Fills a TLB entry from generated code, after the front end's walk routine has found the page. The host's counterpart is the accelerator's.
 
 import { routine, type Routine } from '@anillo/ir/callee';
-import { WALK } from '@anillo/ir/frontend';
+import { ACCESS, WALK } from '@anillo/ir/frontend';
 import type { Value } from '@anillo/ir/block';
 import { HEADER } from './header-access.ts';
 import { TLB_ENTRIES, TLB_INDEX_MASK, TLB_INDEX_SHIFT, TlbEntry, TlbSpace } from './tlb-layout.ts';
@@ -55,6 +55,8 @@ export const tlbFill = (granulesAt: number): Routine =>
         b.op('i32.ram_store', [b.get(at), b.or(b.op('i32.ram_load', [b.get(at)]), b.shl(b.i32(1), b.and(bit, b.i32(31))))]);
       });
       b.op('state.store32', [b.i32(0), b.add(header(HEADER.tlbFills), b.i32(1))], HEADER.tlbFills);
+      const isOwnCode = b.and(b.and(b.eqz(isGlobal), b.shrU(b.get(grants), b.i32(ACCESS.EXECUTE))), b.ltS(va, b.i64(0)));
+      b.if(isOwnCode, () => void b.op('state.store32', [b.i32(0), b.i32(1)], HEADER.upperIsOwn));
       return b.get(grants);
     },
   });

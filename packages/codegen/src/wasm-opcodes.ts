@@ -40,7 +40,7 @@ const shape = (s: string, names: string) =>
 export const OPCODE: Readonly<Record<string, number>> = {
   ...numbered(0, {
     0x00: 'unreachable nop block loop if else',
-    0x0b: 'end br br_if br_table return call call_indirect',
+    0x0b: 'end br br_if br_table return call call_indirect return_call return_call_indirect',
     0x1a: 'drop select',
     0x20: 'local.get local.set local.tee global.get global.set',
     0x28: 'i32.load i64.load f32.load f64.load i32.load8_s i32.load8_u i32.load16_s i32.load16_u',

@@ -18,8 +18,23 @@ export class Builder {
   /** Byte offset of the guest instruction being lifted. */
   at = 0;
   #temps = 0;
+  #deferred: (() => void) | undefined = undefined;
+
+  /**
+   * `write` is to set slots that nobody has looked at since: it is called before the next op at which state can be seen or which is control flow, and
+   * at the block's end. A later `defer` replaces it.
+   */
+  defer(write: (() => void) | undefined): void {
+    this.#deferred = write;
+  }
+  #flush(): void {
+    const write = this.#deferred;
+    this.#deferred = undefined;
+    write?.();
+  }
 
   #push<T extends Type | undefined>(op: OpName, type: T, args: readonly Inst[]): Inst<T> {
+    if (this.#deferred !== undefined && isLook(op)) this.#flush();
     const inst = new Inst(op, type, args, this.at, this.insts.length);
     this.insts.push(inst as Inst);
     return inst;
@@ -87,6 +102,7 @@ export class Builder {
     if (args.length !== callee.params.length || args.some((a, i) => a.type !== callee.params[i])) {
       throw new TypeError(`${callee.name} takes (${callee.params.join(', ')}), not (${args.map((a) => a.type).join(', ')})`);
     }
+    if (!callee.pure) this.#flush();
     const inst = this.#push('call', callee.result, args);
     inst.callee = callee;
     return inst as Value;
@@ -191,7 +207,22 @@ export class Builder {
 
   /** Closes the block. */
   finish(terminal: Terminal, shape: Omit<Block, 'insts' | 'terminal' | 'terminalAt'>): Block {
+    this.#flush();
     return { insts: this.insts, terminal, terminalAt: this.at, ...shape };
+  }
+}
+
+/** Can state be seen at the op (calls aside), or is it control flow? */
+function isLook(op: OpName): boolean {
+  switch (OPS[op].effect) {
+    case 'load':
+    case 'store':
+    case 'control':
+      return true;
+    case 'trap':
+      return op === 'raise_if';
+    default:
+      return false;
   }
 }
 

@@ -14,6 +14,8 @@ interface CalleeBase {
   readonly writes: StateAccess;
   /** May raise a trap or fault: then the block is left, with the state of the instruction's start (slots in `writes` aside). */
   readonly traps: boolean;
+  /** Changes nothing that anyone can see (slots, pinned or not, memory, the world outside) and does not trap: a call whose result nobody needs goes away. */
+  readonly pure: boolean;
 }
 
 /**
@@ -44,7 +46,7 @@ export type Callee = Routine | Helper;
 export const helper = (
   name: string,
   argCount: number,
-  effects: { reads?: StateAccess; writes?: StateAccess; traps?: boolean } = {},
+  effects: { reads?: StateAccess; writes?: StateAccess; traps?: boolean; pure?: boolean } = {},
 ): Helper => ({
   kind: 'helper',
   name,
@@ -54,6 +56,11 @@ export const helper = (
   reads: effects.reads ?? 'all',
   writes: effects.writes ?? 'all',
   traps: effects.traps ?? false,
+  pure: effects.pure ?? false,
 });
 
-export const routine = (r: Omit<Routine, 'kind'>): Routine => ({ kind: 'routine', ...r });
+export const routine = ({ pure = false, ...r }: Omit<Routine, 'kind' | 'pure'> & { pure?: boolean }): Routine => ({
+  kind: 'routine',
+  pure,
+  ...r,
+});

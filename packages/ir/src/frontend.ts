@@ -67,8 +67,6 @@ export interface VcpuPorts {
   writePhysical(gpa: number, byteCount: 1 | 2 | 4, value: number): void;
   readPort(port: number, byteCount: 1 | 2 | 4): number;
   writePort(port: number, byteCount: 1 | 2 | 4, value: number): void;
-  /** Puts the TLB of privilege class `index` (0..3) in force: writes the header's `tlb`. */
-  selectTlb(index: number): void;
   /**
    * The guest has switched to the address space it calls `key` (x86: PCID, 0 without). Not `keep`: translations of that space that are not global
    * are forgotten.
@@ -78,7 +76,7 @@ export interface VcpuPorts {
   flushAddressSpace(key?: number): void;
   /** Forgets all translations of linear addresses, or those of one page. */
   flushTlb(): void;
-  flushTlbPage(linear: bigint): void;
+  flushTlbPage(linearLow: number, linearHigh: number): void;
   /** Asks the vCPU loop for control before the next block. */
   requestExit(): void;
   /** Nanoseconds of guest time since power-on; never goes back. */
@@ -117,6 +115,8 @@ export const EXIT = {
   RESET: 9,
   SHUTDOWN: 10,
   DEBUG: 11,
+  /** Never seen by the vCPU loop: compiled code is nested too deeply and comes back to the outermost dispatcher. */
+  UNWIND: 12,
 } as const;
 
 /** One vCPU of the guest architecture. */

@@ -2,15 +2,18 @@
 
 import { equal, match, throws } from 'node:assert/strict';
 import { test } from 'node:test';
+import { Builder } from '@anillo/ir/builder';
 import { helper } from '@anillo/ir/callee';
 import { optimize } from '@anillo/ir/optimize';
 import { parseBlock, printBlock } from '@anillo/ir/text';
+import { slot } from '@anillo/ir/slot';
 import { PC } from './vcpu-header.ts';
 import { verifyBlock } from '@anillo/ir/verify';
 
 const QUIET = helper('quiet', 0, { reads: 'none', writes: 'none' });
 const NOSY = helper('nosy', 0, { reads: 'all', writes: 'none' });
-const CALLEES = [QUIET, NOSY];
+const PURE = helper('pure', 0, { reads: 'none', writes: 'none', pure: true });
+const CALLEES = [QUIET, NOSY, PURE];
 const block = (lines: string, terminal = 'jump 4') => `block bytes=4 insns=1 at=0 pc=64\n${lines}\n${terminal}\n`;
 /** Insts with values renumbered, without indentation. */
 const shape = (text: string): string =>
@@ -98,6 +101,27 @@ test('constants fold, also to the right-hand side', () => {
   );
 });
 
+test('an operand with itself, truths and their opposites fold', () => {
+  const of = (lines: string): string => optimized(`%0 = get a:i32@8\n%1 = get b:i32@16\n${lines}\nset c:i32@24 %9`);
+  equal(of('%9 = i32.xor %0 %0'), '%0 = i32.const 0x0; set c:i32@24 %0');
+  equal(of('%9 = i32.sub %0 %0'), '%0 = i32.const 0x0; set c:i32@24 %0');
+  equal(of('%9 = i32.and %0 %0'), '%0 = get a:i32@8; set c:i32@24 %0');
+  equal(of('%2 = i32.bswap %0\n%3 = i32.bswap %0\n%9 = i32.xor %2 %3'), '%0 = i32.const 0x0; set c:i32@24 %0');
+  match(of('%2 = i32.bswap %0\n%3 = i32.bswap %1\n%9 = i32.xor %2 %3'), /xor/);
+  match(of('%2 = i32.const 0xff\n%3 = i32.and %0 %2\n%9 = i32.extend8_s %3'), /extend8_s %0/);
+  match(of('%2 = i32.const 0x7f\n%3 = i32.and %0 %2\n%9 = i32.extend8_s %3'), /i32.and %0 %1; %3 = i32.extend8_s %2/);
+  match(of('%2 = i32.const 0xff\n%3 = i32.and %0 %2\n%9 = i32.and %3 %2'), /%2 = i32.and %0 %1; set/);
+  equal(of('%2 = i32.lt_u %0 %1\n%9 = i32.eqz %2'), '%0 = get a:i32@8; %1 = get b:i32@16; %2 = i32.ge_u %0 %1; set c:i32@24 %2');
+  equal(
+    of('%2 = i32.eq %0 %1\n%3 = i32.const 0xff\n%9 = i32.and %2 %3'),
+    '%0 = get a:i32@8; %1 = get b:i32@16; %2 = i32.eq %0 %1; set c:i32@24 %2',
+  );
+  match(
+    optimized('%0 = get a:f64@8\n%9 = f64.sub %0 %0\nset c:f64@24 %9'),
+    /f64.sub %0 %0/, // not so for a NaN
+  );
+});
+
 test('64-bit folds agree with BigInt', () => {
   const values = [
     0n,
@@ -147,6 +171,37 @@ test('a set that only one branch overwrites stays', () => {
     `%0 = i64.const 0x1\nset a:i64@8 %0\n%2 = get b:i64@16\n%3 = i32.wrap_i64 %2\nif %3\n%5 = i64.const 0x2\nset a:i64@8 %5\n${other}end`;
   match(optimized(lines('')), /0x1; set a:i64@8 %0/);
   equal(/0x1/.test(optimized(lines('else\n%8 = i64.const 0x3\nset a:i64@8 %8\n'))), false);
+});
+
+test('calls whose result nobody needs go only where they are pure', () => {
+  equal(optimized('%0 = call quiet'), '%0 = call quiet');
+  equal(optimized('%0 = call pure'), '');
+  match(optimized('%0 = call pure\n%1 = i64.extend_i32_u %0\nset a:i64@8 %1'), /call pure/);
+});
+
+test('branches with nothing in them go', () => {
+  const lines = (then: string, otherwise: string): string =>
+    optimized(`%0 = get b:i64@16\n%1 = i32.wrap_i64 %0\nif %1\n%2 = i64.const 0x1\nset ${then} %2\nelse\nset ${otherwise} %0\nend`);
+  equal(lines('t:i64', 't:i64'), '');
+  match(lines('a:i64@8', 't:i64'), /^.*if %1; %3 = i64.const 0x1; set a:i64@8 %3; end$/);
+  match(lines('t:i64', 'a:i64@8'), /if %1; else; set a:i64@8 %0; end$/);
+});
+
+test('a deferred write comes before the next look at state, if no other has taken its place', () => {
+  const b = new Builder();
+  const a = slot('a', 'i64', 8);
+  const write = (n: number): void => b.defer(() => b.set(a, b.i64(n)));
+  write(1);
+  write(2);
+  b.op('i64.load', [b.get(a)]);
+  write(3);
+  b.call(PURE);
+  write(4);
+  const finished = b.finish({ kind: 'jump', delta: 4, poll: false }, { byteCount: 4, insnCount: 1, pcBits: 64 });
+  equal(
+    shape(printBlock(finished)),
+    '%0 = get a:i64@8; %1 = i64.const 0x2; set a:i64@8 %1; %3 = i64.load %0 0; %4 = call pure; %5 = i64.const 0x4; set a:i64@8 %5',
+  );
 });
 
 test('temps have no observers at the end', () => {

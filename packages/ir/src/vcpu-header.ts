@@ -12,6 +12,8 @@ export const VCPU_HEADER = {
   ramOffset: 'u32',
   /** Record of the address space in force (TlbSpace), for filling the TLB in generated code. */
   tlbSpace: 'u32',
+  /** Byte offsets, in the machine's memory, of that address space's TLBs, by privilege class. */
+  tlbs: ['u32', 4],
   /** Not 0: every TLB miss goes to the host (watchpoints). */
   hostWalks: 'u32',
   /** TLB entries filled by generated code. */
@@ -28,9 +30,17 @@ export const VCPU_HEADER = {
   accessData: 'v128',
   /** Instructions left before the vCPU loop wants control. */
   budget: 'i32',
+  /**
+   * Number of the mapping of code in the lower half of the linear address space, and (after `mode`) in the upper half, where bit 63 is set: what was known
+   * of where code lies holds while the number stands. Kept by the accelerator. `mode` lies between, so that 8 bytes hold it with either.
+   */
+  codeEpoch: 'u32',
   /** Mode bits that the translation of code depends on; part of every block's key. Kept by the front end. */
   mode: 'u32',
-  /** Byte offset, in the machine's memory, of the TLB in force. Kept by the front end through `VcpuPorts.selectTlb`. */
+  codeEpochUpper: 'u32',
+  /** 1 once code has been found in the upper half that is not mapped alike in all address spaces. */
+  upperIsOwn: 'u32',
+  /** The one of `tlbs` in force. The front end chooses; the accelerator keeps the class when it changes the address space. */
   tlb: 'u32',
   /** Not 0: an interrupt may be deliverable, so a `poll` terminal leaves. */
   pending: 'u32',
@@ -44,9 +54,8 @@ export const VCPU_HEADER = {
   exitReason: 'u32',
   /** Block in which the interpreter stopped, for the vCPU loop. */
   block: 'u32',
-  /** Guest instructions retired in each tier, low word and high word. */
+  /** Guest instructions retired by the interpreter. */
   retiredInterpreted: 'u64',
-  retiredCompiled: 'u64',
   /** Free for codegen. */
   scratch: ['u64', 8],
 } as const;
@@ -63,5 +72,7 @@ export const X128 = [0, 1, 2, 3].map((i) => slot(`v${i}`, 'v128', at.x + 16 * i,
 
 /** First byte of the interpreter's value slots; a front end's struct must end below. */
 export const TEMPS_OFFSET = 0x8000;
-/** Bytes that one vCPU's struct and temps take. */
-export const VCPU_BYTES = 0x10000;
+/** First byte after them: the jump cache of compiled code. */
+export const JUMP_CACHE_OFFSET = 0x10000;
+/** Bytes that one vCPU's struct, temps and jump cache take. */
+export const VCPU_BYTES = 0x20000;

@@ -233,8 +233,6 @@ export const CONTROL_HELPERS: HelperMap = {
     return 0;
   },
   invpcid,
-  /** What only the most privileged level may do: 0, or #GP(0). */
-  requireCpl0: (cpu) => (cplOf(cpu) !== 0 ? gp(cpu) : 0),
   hlt(cpu) {
     if (cplOf(cpu) !== 0) return gp(cpu);
     setWord(cpu, WORD.halted, 1);

@@ -143,7 +143,7 @@ test('syscall and sysret', () => {
   assert.equal(call(bench, 'syscall', 2), 0);
   assert.deepEqual([pc(bench), register(bench, RCX), register(bench, 11), cplOf(cpu)], [0xffff_ffff_8100_0000n, 0x5002n, BigInt(EFLAG.IF | 2), 0]);
   assert.equal(word(cpu, WORD.flags) & EFLAG.IF, 0);
-  assert.equal(bench.log.tlb, 0);
+  assert.equal(bench.cpu.view.tlb, 0);
   assert.equal(call(bench, 'sysret', 64), 0);
   assert.deepEqual([pc(bench), cplOf(cpu), selectorIn(bench, CS), selectorIn(bench, SS), word(cpu, WORD.flags)], [0x5002n, 3, 0x23, 0x1b, EFLAG.IF | 2]);
   assert.equal(call(bench, 'sysret', 64), 1);

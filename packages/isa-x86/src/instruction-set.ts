@@ -1,10 +1,11 @@
 // All instruction rows, and the routines and helpers that lifted code may call: the one list that new files of rows join.
 
 import type { Helper, Routine } from '@anillo/ir/callee';
+import { CHANGE_AC } from './change-ac.ts';
 import { CONTROL_HELPERS } from './control.ts';
 import { CPUID_HELPERS } from './cpuid.ts';
 import { FAR_TRANSFER_HELPERS } from './far-transfer.ts';
-import { COMPUTE_FLAGS } from './flags.ts';
+import { COMPUTE_FLAGS } from './compute-flags.ts';
 import type { HelperMap } from './helper-map.ts';
 import { HYPERCALL_HELPERS } from './hypercall.ts';
 import { ARITHMETIC_ROWS } from './insn/arithmetic.ts';
@@ -18,6 +19,7 @@ import { STRING_ROUTINES, STRING_ROWS } from './insn/string.ts';
 import { SYSTEM_HELPERS, SYSTEM_ROWS } from './insn/system.ts';
 import { X87_ROWS } from './insn/x87.ts';
 import { INTERRUPT_RETURN_HELPERS } from './interrupt-return.ts';
+import { INTERRUPT_RETURN_ROUTINES } from './interrupt-return-routines.ts';
 import { CHECK_SEGMENT } from './lift.ts';
 import { MSR_HELPERS } from './msr.ts';
 import { PORT_STRING_HELPERS } from './port-string.ts';
@@ -26,6 +28,7 @@ import { PROTECTION_KEY_HELPERS } from './protection-keys.ts';
 import type { Row } from './row.ts';
 import { CHECK_BREAKPOINT, SINGLE_STEP_HELPERS } from './single-step.ts';
 import { SYSTEM_CALL_HELPERS } from './system-call.ts';
+import { SYSTEM_CALL_ROUTINES } from './system-call-routines.ts';
 import { X87_CALLEES, X87_HELPERS } from './x87/x87-helper-map.ts';
 import { XSAVE_HELPERS } from './xsave.ts';
 
@@ -35,7 +38,7 @@ export const ROWS: readonly Row[] = [
 ];
 
 export const ROUTINES: readonly Routine[] = [
-  COMPUTE_FLAGS, CHECK_SEGMENT, ...STRING_ROUTINES, ...SIMD_ROUTINES,
+  COMPUTE_FLAGS, CHECK_SEGMENT, CHANGE_AC, ...SYSTEM_CALL_ROUTINES, ...INTERRUPT_RETURN_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES,
 ];
 
 export const HELPERS: readonly Helper[] = [...SYSTEM_HELPERS, ...STATE_SAVE_HELPERS, ...Object.values(X87_CALLEES), ...SIMD_HELPERS, CHECK_BREAKPOINT];

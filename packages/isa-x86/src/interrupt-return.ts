@@ -15,7 +15,7 @@ const code = newDescriptor();
 
 /** Flags that any IRET or POPF may change. */
 const COMMON = ARITHMETIC_FLAGS | EFLAG.TF | EFLAG.DF | EFLAG.NT;
-const WIDE_COMMON = COMMON | EFLAG.RF | EFLAG.AC | EFLAG.ID;
+export const WIDE_COMMON = COMMON | EFLAG.RF | EFLAG.AC | EFLAG.ID;
 
 /** Sets the flags in `mask` from `image`. RF is kept only where an instruction breakpoint could make use of it. */
 function changeFlags(cpu: X86Context, image: number, mask: number): void {

@@ -11,11 +11,12 @@ import { EXIT } from '@anillo/ir/frontend';
 import { PC } from '@anillo/ir/vcpu-header';
 import type { OpName } from '@anillo/ir/ops';
 import type { Decoded } from './decode.ts';
-import { CC, ccOp, COMPUTE_FLAGS, parityFlag, type CcKind, type IntBits } from './flags.ts';
+import { CC, type CcKind, type IntBits } from './flags.ts';
+import { LazyFlags } from './lazy-flags.ts';
 import { MODE } from './mode.ts';
 import type { Operand } from './row.ts';
 import {
-  CC_AUX, CC_DST, CC_OP, CC_SRC, CS, DS, EFLAG, FLAGS, FS, GPR, INTERRUPT_SHADOW, RSP, SEGMENT_ATTRIBUTES_OFFSET, SEGMENT_BASE, SEGMENT_LIMIT_OFFSET, SS, TRAP,
+  CS, DS, FLAGS, FS, GPR, INTERRUPT_SHADOW, RSP, SEGMENT_ATTRIBUTES_OFFSET, SEGMENT_BASE, SEGMENT_LIMIT_OFFSET, SS, TRAP,
 } from './state.ts';
 
 /** Integer value: i32 for sizes up to 32 bits, i64 for 64. */
@@ -24,16 +25,6 @@ export type Int = Value<'i32' | 'i64'>;
 export interface Address {
   readonly base: Value<'i64'>;
   readonly disp: number;
-}
-
-/** What the lifter knows of the flags set last in this block, to compute conditions without going through ccOp. */
-interface KnownFlags {
-  readonly kind: CcKind;
-  readonly bits: IntBits;
-  readonly dst: Int;
-  readonly src: Int | undefined;
-  /** First operand of SUB (compare), where known. */
-  readonly first: Int | undefined;
 }
 
 /**
@@ -83,6 +74,7 @@ export class Lift {
   readonly b: Builder = new Builder();
   readonly d: Decoded;
   readonly mode: number;
+  readonly flags: LazyFlags;
   /** Byte offsets, from the block's start, of this instruction and of the next. */
   at = 0;
   next = 0;
@@ -93,11 +85,11 @@ export class Lift {
   private modified: Int | undefined = undefined;
   #mem: Address | undefined = undefined;
   #memChecked = 0;
-  #flags: KnownFlags | undefined = undefined;
 
   constructor(mode: number, decoded: Decoded) {
     this.mode = mode;
     this.d = decoded;
+    this.flags = new LazyFlags(this);
   }
 
   /** Called by the block loop before each instruction. */
@@ -498,18 +490,9 @@ export class Lift {
 
   // ---- flags
 
-  /** Records what set the arithmetic flags. `first`: first operand of a comparison, where the caller has it. */
+  /** Records what set the arithmetic flags. `first`: first operand of the operation, where the caller has it. */
   setFlags(kind: CcKind, bits: IntBits, dst: Int, src?: Int, options: { aux?: Int; first?: Int } = {}): void {
-    const { b } = this;
-    b.set(CC_OP, b.i64(ccOp(kind, bits)));
-    b.set(CC_DST, this.to64(dst));
-    if (src !== undefined) b.set(CC_SRC, this.to64(src));
-    if (options.aux !== undefined) b.set(CC_AUX, this.to64(options.aux));
-    this.#flags = { kind, bits, dst, src, first: options.first };
-  }
-  /** The arithmetic flags as EFLAGS bits. */
-  flagBits(): Value<'i32'> {
-    return this.b.call(COMPUTE_FLAGS) as Value<'i32'>;
+    this.flags.set(kind, bits, dst, src, options.aux, options.first);
   }
   /** Sets all arithmetic flags from EFLAGS bits. */
   setFlagBits(flags: Value<'i32'>): void {
@@ -518,69 +501,7 @@ export class Lift {
   /** Changes some arithmetic flags: (old & ~mask) | bits. */
   changeFlags(mask: number, bits: Value<'i32'>): void {
     const { b } = this;
-    this.setFlagBits(b.or(b.and(this.flagBits(), b.i32(~mask)), bits));
-  }
-  /** Forget what is known: something else has written the flags (a helper). */
-  flagsUnknown(): void {
-    this.#flags = undefined;
-  }
-
-  carry(): Value<'i32'> {
-    return this.condition(2);
-  }
-  /** Condition code 0..15 as 0 or 1. */
-  condition(cc: number): Value<'i32'> {
-    const { b } = this;
-    const value = this.#positive(cc >> 1);
-    return (cc & 1) === 0 ? value : b.eqz(value);
-  }
-  #positive(pair: number): Value<'i32'> {
-    const known = this.#flags === undefined ? undefined : this.#fromKnown(this.#flags, pair);
-    if (known !== undefined) return known;
-    const { b } = this;
-    const f = this.flagBits();
-    const bit = (n: number): Value<'i32'> => b.and(b.shrU(f, b.i32(n)), b.i32(1));
-    switch (pair) {
-      case 0: return bit(11);
-      case 1: return b.and(f, b.i32(1));
-      case 2: return bit(6);
-      case 3: return b.ne(b.and(f, b.i32(EFLAG.CF | EFLAG.ZF)), b.i32(0));
-      case 4: return bit(7);
-      case 5: return bit(2);
-      case 6: return b.xor(bit(7), bit(11));
-      default: return b.or(bit(6), b.xor(bit(7), bit(11)));
-    }
-  }
-  /** A condition straight from the operation that set the flags, where that is shorter than computing the flags. */
-  #fromKnown(k: KnownFlags, pair: number): Value<'i32'> | undefined {
-    const { b } = this;
-    const zero = (): Value<'i32'> => b.eqz(k.bits === 32 || k.bits === 64 ? k.dst : this.cut(k.dst, k.bits));
-    const sign = (): Value<'i32'> => {
-      const v = this.signedValue(k.dst, k.bits);
-      return b.ltS(v, v.type === 'i64' ? b.i64(0) : b.i32(0));
-    };
-    if (k.kind === CC.EFLAGS) return undefined;
-    if (pair === 2) return zero();
-    if (pair === 4) return sign();
-    if (pair === 5) return b.shrU(parityFlag(b, this.to32(k.dst)), b.i32(2));
-    if (k.kind === CC.LOGIC) {
-      if (pair === 0 || pair === 1) return b.i32(0);
-      if (pair === 3) return zero();
-      return pair === 6 ? sign() : b.or(sign(), zero());
-    }
-    if (k.kind === CC.SUB && k.first !== undefined && k.src !== undefined) {
-      const [x, y] = [k.first, k.src];
-      const [sx, sy] = [this.signedValue(x, k.bits), this.signedValue(y, k.bits)];
-      if (pair === 1) return b.ltU(x, y);
-      if (pair === 3) return b.leU(x, y);
-      if (pair === 6) return b.ltS(sx, sy);
-      if (pair === 7) return b.leS(sx, sy);
-      return undefined;
-    }
-    if (k.kind === CC.ADD && pair === 1 && k.src !== undefined) return b.ltU(this.cut(k.dst, k.bits), k.src);
-    if ((k.kind === CC.INC || k.kind === CC.DEC) && pair === 1 && k.src !== undefined) return b.and(this.to32(k.src), b.i32(1));
-    if ((k.kind === CC.BITS || k.kind === CC.SHR) && pair === 1 && k.src !== undefined) return b.and(this.to32(k.src), b.i32(1));
-    return undefined;
+    this.setFlagBits(b.or(b.and(this.flags.bits(), b.i32(~mask)), bits));
   }
 
   /** +size or -size in bytes by EFLAGS.DF. */

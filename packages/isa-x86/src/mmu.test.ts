@@ -75,7 +75,7 @@ test('SMEP and SMAP', () => {
   assert.equal(go(bench, 0x2000, ACCESS.READ), 1);
   setBits(bench, WORD.flags, EFLAG.AC);
   syncMode(bench.cpu);
-  assert.equal(bench.log.tlb, 2);
+  assert.equal(bench.cpu.view.tlb, 2);
   assert.equal(go(bench, 0x2000, ACCESS.READ), -1);
   assert.equal(into.grants & 4, 0);
 });

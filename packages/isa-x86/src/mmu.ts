@@ -259,7 +259,7 @@ export function flushAddressSpace(cpu: X86Context, pcid?: number): void {
 /** Forgets the translations of the page of a linear address, given as two words. */
 export function flushTranslation(cpu: X86Context, low: number, high: number): void {
   cpu.walkCache.clear();
-  cpu.ports.flushTlbPage((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0));
+  cpu.ports.flushTlbPage(low, high);
 }
 
 /**

@@ -132,7 +132,7 @@ export function syncMode(cpu: X86Context): void {
   setWord(cpu, WORD.mode, mode);
   if ((mode & MODE.CODE_SIZE) === 2) setWords(cpu, WORD.codeBase, 0, 0);
   else setWords(cpu, WORD.codeBase, word(cpu, WORD.segmentBase + 2 * CS), 0);
-  cpu.ports.selectTlb(tlbClassOf(cpu));
+  setWord(cpu, WORD.tlb, word(cpu, WORD.tlbs + tlbClassOf(cpu)));
   // Single steps are the vCPU loop's work.
   if ((mode & MODE.STEP) !== 0) cpu.ports.requestExit();
 }

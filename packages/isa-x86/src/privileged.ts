@@ -6,7 +6,7 @@ import { notePort } from './breakpoint.ts';
 import { raise, type HelperMap, type X86Context } from './helper-map.ts';
 import { ATTRIBUTE, CR0, CR4, cplOf, syncMode } from './mode.ts';
 import { in64BitCode, inspectDescriptor, isCode, isConforming, isProtected, isUserDescriptor, isV86, descriptorDpl, descriptorLimit, loadLdtr, loadSegment, loadTr, newDescriptor, inLongMode, readTss, segmentAttributes, segmentLimit, segmentSelector, systemType } from './segments.ts';
-import { ARITHMETIC_FLAGS, EFLAG, FS, GS, RAX, RCX, RDX, TR, VECTOR } from './state.ts';
+import { ARITHMETIC_FLAGS, EFLAG, RAX, RCX, RDX, TR, VECTOR } from './state.ts';
 import { isCanonical, setSignedField, setWord, setWords, signedField, word, WORD } from './state-words.ts';
 import { storeTsc } from './time-stamp-counter.ts';
 
@@ -156,14 +156,6 @@ export const PRIVILEGED_HELPERS: HelperMap = {
   changeInterruptFlag,
   pushfImage,
   popf,
-  /** STAC (set 1) and CLAC (set 0). */
-  changeAc(cpu, set) {
-    if (cplOf(cpu) !== 0) return raise(cpu, VECTOR.UD);
-    const flags = word(cpu, WORD.flags);
-    setWord(cpu, WORD.flags, set !== 0 ? flags | EFLAG.AC : flags & ~EFLAG.AC);
-    syncMode(cpu);
-    return 0;
-  },
   rdtsc: readTimeStamp,
   rdtscp(cpu) {
     if (readTimeStamp(cpu) !== 0) return 1;
@@ -202,28 +194,6 @@ export const PRIVILEGED_HELPERS: HelperMap = {
   lar: (cpu) => inspect(cpu, LAR_TYPES, LAR_TYPES_LONG, () => d[1] & 0x00ff_ff00),
   lsl: (cpu) => inspect(cpu, LSL_TYPES, LSL_TYPES_LONG, () => descriptorLimit(d)),
   verify,
-  swapgs(cpu) {
-    if (cplOf(cpu) !== 0) return gp(cpu);
-    const gs = WORD.segmentBase + 2 * GS;
-    const low = word(cpu, gs);
-    const high = word(cpu, gs + 1);
-    setWords(cpu, gs, word(cpu, WORD.kernelGsBase), word(cpu, WORD.kernelGsBase + 1));
-    setWords(cpu, WORD.kernelGsBase, low, high);
-    return 0;
-  },
-  /** RDFSBASE.., WRFSBASE..: `index` 0 FS, 1 GS; the value is in x0. */
-  readBase(cpu, index) {
-    if ((word(cpu, WORD.cr4) & CR4.FSGSBASE) === 0) return raise(cpu, VECTOR.UD);
-    const at = WORD.segmentBase + 2 * (index === 0 ? FS : GS);
-    setWords(cpu, x, word(cpu, at), word(cpu, at + 1));
-    return 0;
-  },
-  writeBase(cpu, index) {
-    if ((word(cpu, WORD.cr4) & CR4.FSGSBASE) === 0) return raise(cpu, VECTOR.UD);
-    if (!isCanonical(signedField(cpu, x))) return gp(cpu);
-    setWords(cpu, WORD.segmentBase + 2 * (index === 0 ? FS : GS), word(cpu, x), word(cpu, x + 1));
-    return 0;
-  },
   /** 64 random bits to x0. */
   random(cpu) {
     setWords(cpu, x, cpu.random(), cpu.random());

@@ -16,12 +16,12 @@ export interface Bench {
   readonly cpu: X86Context;
   readonly ram: DataView;
   /** What the CPU asked of its ports. */
-  readonly log: { flushes: number; tlb: number; portWrites: [number, number, number][]; apic: Map<number, { low: number; high: number }>; priority: number; nowNs: number };
+  readonly log: { flushes: number; portWrites: [number, number, number][]; apic: Map<number, { low: number; high: number }>; priority: number; nowNs: number };
 }
 
 export function makeBench(config: X86Config = {}): Bench {
   const buffer = new ArrayBuffer(RAM_OFFSET + RAM_BYTES);
-  const log: Bench['log'] = { flushes: 0, tlb: -1, portWrites: [], apic: new Map(), priority: 0, nowNs: 1000 };
+  const log: Bench['log'] = { flushes: 0, portWrites: [], apic: new Map(), priority: 0, nowNs: 1000 };
   const interrupts: InterruptPort = {
     isPending: () => false,
     acknowledge: () => -1,
@@ -40,9 +40,6 @@ export function makeBench(config: X86Config = {}): Bench {
     writePhysical: () => {},
     readPort: (port) => port & 0xff,
     writePort: (port, byteCount, value) => log.portWrites.push([port, byteCount, value]),
-    selectTlb: (index) => {
-      log.tlb = index;
-    },
     flushTlb: () => {
       log.flushes++;
     },
@@ -60,6 +57,7 @@ export function makeBench(config: X86Config = {}): Bench {
     interrupts,
   };
   const cpu = createContext(ports, config);
+  for (const tlbClass of [0, 1, 2]) setWord(cpu, WORD.tlbs + tlbClass, tlbClass);
   resetState(cpu);
   return { cpu, ram: new DataView(buffer, RAM_OFFSET), log };
 }

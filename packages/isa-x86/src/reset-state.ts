@@ -19,9 +19,7 @@ const MISC_ENABLE_RESET = 1;
 /** State after RESET#. */
 export function resetState(cpu: X86Context): void {
   const from = (cpu.ports.state + X86State.offset.pc) >>> 2;
-  const { tlb } = cpu.view;
   cpu.words.fill(0, from, (cpu.ports.state + X86State.bytes) >>> 2);
-  cpu.view.tlb = tlb;
   setWords(cpu, WORD.cr0, CR0.CD | CR0.NW | CR0.ET, 0);
   setWords(cpu, WORD.flags, 2, 0);
   for (const segment of [ES, SS, DS, FS, GS]) setSegment(cpu, segment, 0, 0, 0xffff, 0x93);

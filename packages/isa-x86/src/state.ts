@@ -1,5 +1,5 @@
 // The x86 vCPU: one struct for generated code, helpers, snapshots and the debugger. SDM Vol. 1 chapter 3, Vol. 3A chapter 2.
-// Invariants: `flags` never holds the arithmetic flags (they are lazy: ccOp/ccDst/ccSrc/ccAux, see flags.ts); `mode` in the header is always
+// Invariants: `flags` never holds the arithmetic flags (they are lazy: ccOp and what it speaks of, see flags.ts); `mode` in the header is always
 // modeOf(state) (see mode.ts); segment `attributes` are descriptor bits 40..55 shifted down (type, S, DPL, P, AVL, L, D/B, G).
 
 import { struct } from '@anillo/base/struct';
@@ -14,6 +14,7 @@ export const X86State = struct({
   ccSrc: 'u64',
   ccAux: 'u64',
   ccOp: 'u64',
+  ccPatch: 'u64',
   /** EFLAGS without CF PF AF ZF SF OF: TF IF DF IOPL NT RF VM AC VIF VIP ID and the fixed bit 1. */
   flags: 'u64',
   /** Segment registers ES CS SS DS FS GS LDTR TR: base, then limit in bytes (inclusive), attributes, selector. CS base is also in `codeBase`. */
@@ -126,6 +127,7 @@ export const CC_OP = slot('ccOp', 'i64', at.ccOp);
 export const CC_DST = slot('ccDst', 'i64', at.ccDst);
 export const CC_SRC = slot('ccSrc', 'i64', at.ccSrc);
 export const CC_AUX = slot('ccAux', 'i64', at.ccAux);
+export const CC_PATCH = slot('ccPatch', 'i64', at.ccPatch);
 export const INTERRUPT_SHADOW = slot('interruptShadow', 'i64', at.interruptShadow, true);
 export const STACK_SHADOW = slot('stackShadow', 'i64', at.stackShadow, true);
 export const FLAGS = slot('flags', 'i64', at.flags);

@@ -10,13 +10,14 @@ import { highWord, isCanonical, setSignedField, setWord, setWords, signedField, 
 import { DR6_BS } from './single-step.ts';
 import { cutPc } from './trap.ts';
 
-const CODE64 = 0xa09b;
-const CODE32 = 0xc09b;
-const DATA = 0xc093;
-const DPL3 = 0x60;
+/** Attributes of the segments that these instructions load without looking at their descriptors. */
+export const CODE64 = 0xa09b;
+export const CODE32 = 0xc09b;
+export const DATA = 0xc093;
+export const DPL3 = 0x60;
 const WHOLE = 0xffff_ffff;
 const R11 = 11;
-const RFLAGS_FROM_R11 = 0x003c_7fd7;
+export const RFLAGS_FROM_R11 = 0x003c_7fd7;
 
 const setFlat = (cpu: X86Context, segment: number, selector: number, attributes: number): void => setSegment(cpu, segment, selector, 0, WHOLE, attributes);
 

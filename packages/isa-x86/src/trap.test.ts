@@ -180,7 +180,7 @@ test('64-bit: level 3 to 0, interrupt stack table, null SS', () => {
   putLongGate(bench, 2, SELECTOR.code64, 0xa000n, 0x8e, 1);
   assert.equal(deliverInterrupt(bench.cpu, 0x20), true);
   assert.deepEqual([cplOf(bench.cpu), register(bench, RSP), bench.cpu.view.segmentSelector[SS]], [0, 0x7fd8n, 0]);
-  assert.equal(bench.log.tlb, 0);
+  assert.equal(bench.cpu.view.tlb, 0);
   assert.equal(deliverNmi(bench.cpu), true);
   assert.equal(register(bench, RSP), 0x8fd8n);
   assert.equal(bench.cpu.view.nmiBlocked, 1);
@@ -188,7 +188,7 @@ test('64-bit: level 3 to 0, interrupt stack table, null SS', () => {
   assert.deepEqual([bench.cpu.view.nmiBlocked, register(bench, RSP)], [0, 0x7fd8n]);
   assert.equal(iret(bench, 64), 0);
   assert.deepEqual([cplOf(bench.cpu), bench.cpu.view.segmentSelector[SS], register(bench, RSP)], [3, SELECTOR.data3, 0x7000n]);
-  assert.equal(bench.log.tlb, 1);
+  assert.equal(bench.cpu.view.tlb, 1);
 });
 
 test('64-bit: iret to compatibility mode and its faults', () => {

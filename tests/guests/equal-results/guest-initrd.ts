@@ -1,22 +1,9 @@
 // The initial RAM disk of the guest: the unpacked packages, the workload's scripts and an /init that runs the workload into the second serial port.
 
-import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { join } from 'node:path';
 import { cpio, type CpioEntry } from '@anillo/cli/default-guest/cpio';
+import { folderEntries } from '@anillo/cli/default-guest/folder-entries';
 
 const FOLDERS = ['dev', 'proc', 'sys', 'tmp', 'workload'];
-
-function entriesBelow(root: string, folder: string): CpioEntry[] {
-  return readdirSync(join(root, folder)).flatMap((name): CpioEntry[] => {
-    const path = folder === '' ? name : `${folder}/${name}`;
-    const host = join(root, path);
-    const status = lstatSync(host);
-    const mode = status.mode & 0o7777;
-    if (status.isSymbolicLink()) return [{ kind: 'symlink', path, target: readlinkSync(host) }];
-    if (status.isDirectory()) return [{ kind: 'directory', path, mode }, ...entriesBelow(root, path)];
-    return status.isFile() ? [{ kind: 'file', path, mode, content: readFileSync(host) }] : [];
-  });
-}
 
 /** `environment`: lines of shell that set the workload's variables. The guest powers itself off. */
 const initScript = (environment: string): string => `#!/bin/busybox sh
@@ -34,7 +21,7 @@ export function guestInitrd(tree: string, scripts: Readonly<Record<string, strin
   return cpio([
     ...FOLDERS.map((path): CpioEntry => ({ kind: 'directory', path, mode: 0o755 })),
     { kind: 'character-device', path: 'dev/console', mode: 0o600, major: 5, minor: 1 },
-    ...entriesBelow(tree, ''),
+    ...folderEntries(tree),
     ...Object.entries(scripts).map(([name, content]): CpioEntry => ({ kind: 'file', path: `workload/${name}`, mode: 0o755, content })),
     { kind: 'file', path: 'init', mode: 0o755, content: initScript(environment) },
   ]);

@@ -130,4 +130,14 @@ export class PrivateApt {
     const reason = /^E: (.*)$/m.exec(result.stderr)?.[1] ?? `apt-get ended with status ${result.status}`;
     throw new AnilloError('NETWORK', `Debian's package ${name} could not be fetched (${reason}); try again, or pass --kernel.`);
   }
+
+  /** Paths of the .deb files of these packages and of all that they depend on, down to the C library; nothing counts as installed. */
+  async downloadWithDependencies(names: readonly string[]): Promise<readonly string[]> {
+    const result = await this.#run('apt-get', ['install', '--download-only', '--yes', '--no-install-recommends', ...names]);
+    const folder = join(this.#folder, 'cache/archives');
+    const files = readdirSync(folder).filter((entry) => entry.endsWith('.deb'));
+    if (result.status === 0 && files.length > 0) return files.map((file) => join(folder, file));
+    const reason = /^E: (.*)$/m.exec(result.stderr)?.[1] ?? `apt-get ended with status ${result.status}`;
+    throw new AnilloError('NETWORK', `Debian's packages ${names.join(', ')} could not be fetched (${reason}); try again.`);
+  }
 }

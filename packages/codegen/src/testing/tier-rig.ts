@@ -5,9 +5,11 @@ import type { Routine } from '@anillo/ir/callee';
 import { type EvaluatorWorld, readBits, writeBits } from '@anillo/ir/evaluate';
 import { slot, type Slot } from '@anillo/ir/slot';
 import type { Type } from '@anillo/ir/ops';
-import { VCPU_BYTES, VcpuHeader } from '@anillo/ir/vcpu-header';
+import { JUMP_CACHE_OFFSET, VCPU_BYTES, VcpuHeader } from '@anillo/ir/vcpu-header';
 import { blockBucket, BlockRecord } from '../block-record.ts';
 import { BlockEncoder } from '../bytecode.ts';
+import { MAX_DEPTH } from '../interpreter.ts';
+import { JUMP_CACHE_BYTES } from '../jump-cache.ts';
 import { compileRegions, type Region } from '../region-compiler.ts';
 import { buildRuntime } from '../runtime-module.ts';
 import { ACCESS_KIND, MISS_RESULT } from '../slow-access.ts';
@@ -28,8 +30,8 @@ declare const WebAssembly: {
 
 const PAGE = 4096;
 const CPU = 0x10000;
-const TLB = 0x20000;
-const BUCKETS = 0x30000;
+const TLB = 0x30000;
+const BUCKETS = 0x40000;
 const ARENA = 0x80000;
 const ARENA_END = 0x180000;
 const RAM = 0x200000;
@@ -193,9 +195,14 @@ export class TierRig {
   reset(): void {
     this.bytes.fill(0xff, TLB, TLB + TLB_BYTES);
     this.bytes.fill(0, BUCKETS, ARENA);
+    this.#forgetJumps();
     this.fillTlb(BigInt(CODE_BASE_LINEAR), TierRig.codeHost, { read: false, write: false, exec: true });
     this.#arena = ARENA;
     this.faultAddress = undefined;
+  }
+
+  #forgetJumps(): void {
+    this.bytes.fill(0, CPU + JUMP_CACHE_OFFSET, CPU + JUMP_CACHE_OFFSET + JUMP_CACHE_BYTES);
   }
 
   /** Puts the state in: slots and RAM from images, header fields to defaults, pc at `pc`. */
@@ -247,12 +254,13 @@ export class TierRig {
     entries: readonly Int32Array[];
     byteCount: number;
   } {
+    this.#forgetJumps();
     const { bytes, entries } = compileRegions(regions, this.#shared);
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.#imports);
     regions.forEach((_, i) => {
       if (i < 63) this.#table.set(i + 1, exports[`f${i}`]);
     });
-    return { call: (region, block) => exports[`f${region}`](CPU, entries[region][block]), entries, byteCount: bytes.length };
+    return { call: (region, block) => exports[`f${region}`](CPU, entries[region][block], MAX_DEPTH), entries, byteCount: bytes.length };
   }
 
   /** The oracle's view of the same machine. `calls` serves callees. */

@@ -39,6 +39,12 @@ export class BackwardPass {
     let to = insts.length;
     for (let i = insts.length - 1; i >= 0; i--) {
       if (!this.#keeps(insts[i])) continue;
+      const { op } = insts[i];
+      if ((op === 'if' || op === 'else') && insts[to].op === 'end') {
+        // Nothing is left between: an empty else goes alone, an empty if with its end.
+        if (op === 'if') to += 1;
+        continue;
+      }
       for (const arg of insts[i].args) this.#needed[arg.id] = 1;
       insts[--to] = insts[i];
     }
@@ -85,6 +91,7 @@ export class BackwardPass {
       case 'stateStore':
         return true;
       case 'call':
+        if (inst.callee?.pure && this.#needed[inst.id] === 0) return false;
         this.#visitCall(inst);
         return true;
       case 'control':

@@ -44,6 +44,49 @@ const COMMUTES: ReadonlySet<OpName> = new Set<OpName>([
   'i64.ne',
 ]);
 
+/** Integer comparisons by their opposite. */
+const INVERSE: Readonly<Record<string, OpName>> = Object.fromEntries(
+  (['i32', 'i64'] as const).flatMap((type) =>
+    (
+      [
+        ['eq', 'ne'],
+        ['lt_s', 'ge_s'],
+        ['lt_u', 'ge_u'],
+        ['gt_s', 'le_s'],
+        ['gt_u', 'le_u'],
+      ] as const
+    ).flatMap(([x, y]) => [[`${type}.${x}`, `${type}.${y}`] as const, [`${type}.${y}`, `${type}.${x}`] as const]),
+  ),
+);
+/** The value is 0 or 1. */
+const isTruth = (v: Inst): boolean => v.op === 'i32.eqz' || v.op === 'i64.eqz' || INVERSE[v.op] !== undefined;
+
+/** Bits of an i32 that may be 1. */
+function possibleBits(v: Inst): number {
+  switch (v.op) {
+    case 'i32.const':
+      return v.imm;
+    case 'i32.load8_u':
+    case 'i8x16.extract_lane_u':
+      return 0xff;
+    case 'i32.load16_u':
+    case 'i16x8.extract_lane_u':
+      return 0xffff;
+    case 'i32.and':
+      return v.args[1].op === 'i32.const' ? v.args[1].imm : -1;
+    default:
+      return isTruth(v) ? 1 : -1;
+  }
+}
+
+/** Are both the same computation on the same values? Asked to a small depth only. */
+function isSame(a: Inst, b: Inst, depth = 3): boolean {
+  if (a === b) return true;
+  if (depth === 0 || a.op !== b.op || a.spec.effect !== 'pure' || a.imm !== b.imm || a.immHigh !== b.immHigh || a.bytes !== b.bytes)
+    return false;
+  return a.args.every((arg, i) => isSame(arg, b.args[i], depth - 1));
+}
+
 export const isConstant = (v: Inst): boolean => v.op === 'i32.const' || v.op === 'i64.const';
 const isValue = (v: Inst, low: number, high: number): boolean => v.imm === low && (v.op === 'i32.const' || v.immHigh === high);
 const isZero = (v: Inst): boolean => isConstant(v) && isValue(v, 0, 0);
@@ -113,10 +156,22 @@ function foldUnary(inst: Inst, a: Inst): Inst | undefined {
         return constant32(inst.at, Number(a.imm === 0));
       case 'i64.eqz':
         return constant32(inst.at, Number(a.imm === 0 && a.immHigh === 0));
+      case 'i32.extend8_s':
+        return constant32(inst.at, (a.imm << 24) >> 24);
+      case 'i32.extend16_s':
+        return constant32(inst.at, (a.imm << 16) >> 16);
       default:
         return undefined;
     }
   }
+  if (inst.op === 'i32.extend8_s' || inst.op === 'i32.extend16_s') {
+    const mask = inst.op === 'i32.extend8_s' ? 0xff : 0xffff;
+    const isCut = a.op === 'i32.and' && a.args[1].op === 'i32.const' && (a.args[1].imm & mask) === mask;
+    return isCut ? new Inst(inst.op, 'i32', [a.args[0]], inst.at, -1) : undefined;
+  }
+  const inverse = inst.op === 'i32.eqz' ? INVERSE[a.op] : undefined;
+  if (inverse !== undefined) return new Inst(inverse, 'i32', a.args, inst.at, -1);
+  if (inst.op === 'i32.eqz' && a.op === 'i32.eqz' && isTruth(a.args[0])) return a.args[0];
   if (inst.op === 'i32.wrap_i64' && (a.op === 'i64.extend_i32_u' || a.op === 'i64.extend_i32_s')) return a.args[0];
   return undefined;
 }
@@ -138,14 +193,30 @@ function identity(inst: Inst, a: Inst, b: Inst): Inst | undefined {
     case 'and':
       if (isOnes(b)) return a;
       if (isZero(b)) return b;
+      if (inst.op === 'i32.and' && (possibleBits(a) & ~b.imm) === 0) return a;
       return inst.op === 'i64.and' && isValue(b, -1, 0) && a.op === 'i64.extend_i32_u' ? a : undefined;
     default:
       return undefined;
   }
 }
 
+/** x op x, for integers. */
+function identityOfSame(inst: Inst, a: Inst, b: Inst): Inst | undefined {
+  if ((a.type !== 'i32' && a.type !== 'i64') || !isSame(a, b)) return undefined;
+  switch (inst.op.slice(4)) {
+    case 'and':
+    case 'or':
+      return a;
+    case 'sub':
+    case 'xor':
+      return inst.type === 'i64' ? constant64(inst.at, 0, 0) : constant32(inst.at, 0);
+    default:
+      return undefined;
+  }
+}
+
 /**
- * Simplifies an op whose arguments are final: returns the value that replaces it, or undefined. A value with id -1 is a new constant. Constants
+ * Simplifies an op whose arguments are final: returns the value that replaces it, or undefined. A value with id -1 is new. Constants
  * move to the right of ops that commute.
  */
 export function fold(inst: Inst): Inst | undefined {
@@ -154,7 +225,7 @@ export function fold(inst: Inst): Inst | undefined {
   if (args.length !== 2) return undefined;
   if (isConstant(args[0]) && !isConstant(args[1]) && COMMUTES.has(inst.op)) inst.args = [args[1], args[0]];
   const [a, b] = inst.args;
-  if (!isConstant(b)) return undefined;
+  if (!isConstant(b)) return identityOfSame(inst, a, b);
   if (!isConstant(a)) return identity(inst, a, b);
   const f = FOLD32[inst.op];
   return f ? constant32(inst.at, f(a.imm, b.imm)) : fold64(inst, a, b);
@@ -174,6 +245,10 @@ export function foldAddress(inst: Inst): void {
 /** What a condition tests: (x != 0) is x. */
 export function foldCondition(cond: Inst): Inst {
   let c = cond;
-  while (c.op === 'i32.ne' && isZero(c.args[1])) c = c.args[0];
+  for (;;) {
+    if (c.op === 'i32.ne' && isZero(c.args[1])) c = c.args[0];
+    else if (c.op === 'i32.eqz' && c.args[0].op === 'i32.eqz') c = c.args[0].args[0];
+    else break;
+  }
   return c;
 }

@@ -5,7 +5,7 @@ import type { Slot } from '../slot.ts';
 import { fold, foldCondition } from './fold.ts';
 import { SlotNumbers } from './slot-numbers.ts';
 
-/** Ids of constants that folding makes: not yet in the list, and in it. */
+/** Ids of values that folding makes: not yet in the list, and in it. */
 const NEW = -1;
 const PLACED = -2;
 
@@ -113,6 +113,7 @@ export class ForwardPass {
   }
 
   #visitCall(inst: Inst): void {
+    if (inst.callee?.pure) return;
     this.#forgetPinned();
     const writes = inst.callee?.writes ?? 'all';
     if (writes === 'none') return;

@@ -76,6 +76,7 @@ const aesRoutine = (name: string, params: 1 | 2, compute: (b: Builder, x: V) => 
     reads: 'none',
     writes: 'none',
     traps: false,
+    pure: true,
     build: (b, [x, key]) => {
       const state = compute(b, x as V);
       return key ? b.op('v128.xor', [state, key as V]) : state;

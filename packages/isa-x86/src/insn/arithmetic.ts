@@ -15,8 +15,8 @@ function binary(c: Lift, name: BinaryName): void {
   const source = c.cut(c.read(1), bits);
   switch (name) {
     case 'add': {
-      c.modify(0, (x) => b.add(x, source), { op: 'add', operand: source });
-      c.setFlags(CC.ADD, bits, c.modifiedValue, source);
+      const old = c.modify(0, (x) => b.add(x, source), { op: 'add', operand: source });
+      c.setFlags(CC.ADD, bits, c.modifiedValue, source, { first: old });
       return;
     }
     case 'sub': {
@@ -31,11 +31,11 @@ function binary(c: Lift, name: BinaryName): void {
     }
     case 'adc':
     case 'sbb': {
-      const carry = c.carry();
+      const carry = c.flags.carry();
       const wide = bits === 64 ? b.extendU(carry) : (carry as Int);
       const apply = (x: Int): Int => (name === 'adc' ? b.add(b.add(x, source), wide) : b.sub(b.sub(x, source), wide));
-      c.modify(0, apply);
-      c.setFlags(name === 'adc' ? CC.ADC : CC.SBB, bits, c.modifiedValue, source, { aux: carry });
+      const old = c.modify(0, apply);
+      c.setFlags(name === 'adc' ? CC.ADC : CC.SBB, bits, c.modifiedValue, source, { aux: carry, first: old });
       return;
     }
     default: {
@@ -71,10 +71,9 @@ const classic = NAMES.flatMap((name, i): Row[] => {
 function step(c: Lift, delta: 1 | -1): void {
   const { b } = c;
   const bits = c.bits(0);
-  const carry = c.carry();
   const one = bits === 64 ? b.i64(delta) : b.i32(delta);
-  c.modify(0, (x) => b.add(x, one), { op: 'add', operand: one });
-  c.setFlags(delta === 1 ? CC.INC : CC.DEC, bits, c.modifiedValue, carry);
+  const old = c.modify(0, (x) => b.add(x, one), { op: 'add', operand: one });
+  c.flags.step(delta === 1, bits, c.modifiedValue, old);
 }
 
 function test(c: Lift): void {
@@ -224,7 +223,7 @@ function xadd(c: Lift): void {
   const sum = c.b.add(old, source);
   c.write(1, old);
   if (!c.isMemory) c.write(0, sum);
-  c.setFlags(CC.ADD, bits, sum, source);
+  c.setFlags(CC.ADD, bits, sum, source, { first: old });
 }
 
 function cmpxchg(c: Lift): void {
@@ -276,7 +275,7 @@ function cmpxchgWide(c: Lift): void {
   const a = c.memory(half / 4, true);
   if (half === 64) b.raiseIf(b.and(b.wrap(c.sum(a)), b.i32(15)), TRAP.GP0);
   else c.checkAlignment(a, 8);
-  const flags = c.flagBits();
+  const flags = c.flags.bits();
   const upper = c.offset(a, half / 8);
   c.probeWrite(a, half);
   c.probeWrite(upper, half);
@@ -296,21 +295,22 @@ function cmpxchgWide(c: Lift): void {
 function addWithFlag(c: Lift, bit: 0 | 11): void {
   const { b } = c;
   const bits = c.bits(0);
-  const flags = c.flagBits();
-  const carry = b.and(b.shrU(flags, b.i32(bit)), b.i32(1));
+  const carry = c.flags.carry();
+  const overflow = c.flags.condition(0);
+  const into = bit === 0 ? carry : overflow;
   const x = c.read(0);
   const y = c.read(1);
   const partial = b.add(x, y);
-  const sum = b.add(partial, bits === 64 ? b.extendU(carry) : (carry as Int));
+  const sum = b.add(partial, bits === 64 ? b.extendU(into) : (into as Int));
   const out = b.or(b.ltU(partial, x), b.ltU(sum, partial));
   c.write(0, sum);
-  c.setFlagBits(b.or(b.and(flags, b.i32(~(1 << bit))), b.shl(out, b.i32(bit))));
+  c.flags.setCarryOverflow(bit === 0 ? out : carry, bit === 0 ? overflow : out);
 }
 
 /** DAA and DAS. */
 function decimal(c: Lift, add: boolean): void {
   const { b } = c;
-  const flags = c.flagBits();
+  const flags = c.flags.bits();
   const al = c.to32(c.reg(RAX, 8));
   const low = b.or(b.gtU(b.and(al, b.i32(15)), b.i32(9)), b.op('i32.ne', [b.and(flags, b.i32(EFLAG.AF)), b.i32(0)]));
   const high = b.or(b.gtU(al, b.i32(0x99)), b.and(flags, b.i32(1)));
@@ -324,13 +324,13 @@ function decimal(c: Lift, add: boolean): void {
 function setDecimalFlags(c: Lift, result: Value<'i32'>, carries: Value<'i32'>): void {
   const { b } = c;
   c.setFlags(CC.LOGIC, 8, result);
-  const f = c.flagBits();
+  const f = c.flags.bits();
   c.setFlagBits(b.or(f, carries));
 }
 /** AAA and AAS. */
 function ascii(c: Lift, add: boolean): void {
   const { b } = c;
-  const flags = c.flagBits();
+  const flags = c.flags.bits();
   const ax = c.to32(c.reg(RAX, 16));
   const fix = b.or(b.gtU(b.and(ax, b.i32(15)), b.i32(9)), b.op('i32.ne', [b.and(flags, b.i32(EFLAG.AF)), b.i32(0)]));
   const change = b.mul(fix, b.i32(0x106));

@@ -4,7 +4,7 @@ import type { Value } from '@anillo/ir/block';
 import { CC } from '../flags.ts';
 import type { Int, Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
-import { EFLAG, RDX } from '../state.ts';
+import { RDX } from '../state.ts';
 
 type BitOp = 'bt' | 'bts' | 'btr' | 'btc';
 
@@ -15,7 +15,6 @@ const isZero = (c: Lift, v: Int): Value<'i32'> => c.b.eqz(v);
 function bitTest(c: Lift, op: BitOp): void {
   const { b } = c;
   const bits = c.bits(0);
-  const flags = c.flagBits();
   const isImmediate = c.operand(1).kind === 'I';
   const offset = isImmediate ? constant(c, c.reg(0, bits), c.imm() & (bits - 1)) : c.read(1);
   const index = isImmediate ? offset : b.and(offset, constant(c, offset, bits - 1));
@@ -40,7 +39,7 @@ function bitTest(c: Lift, op: BitOp): void {
     old = c.modify(0, apply, { op: op === 'bts' ? 'or' : op === 'btc' ? 'xor' : 'and', operand });
   }
   const bit = b.and(c.to32(b.shrU(old, index)), b.i32(1));
-  c.setFlagBits(b.or(b.and(flags, b.i32(~EFLAG.CF)), bit));
+  c.flags.setCarry(bit);
 }
 
 /** BSF and BSR: ZF says that the source was 0, and then the destination stays as it was. */

@@ -68,7 +68,7 @@ const count = (c: Lift): Int => c.reg(RCX, c.d.addressSize);
 function loop(c: Lift, cc: number | undefined): void {
   const { b } = c;
   const bits = c.d.addressSize;
-  const cond = cc === undefined ? undefined : c.condition(cc);
+  const cond = cc === undefined ? undefined : c.flags.condition(cc);
   const n = c.cut(b.sub(count(c), bits === 64 ? b.i64(1) : b.i32(1)), bits);
   c.setReg(RCX, bits, n);
   const more = b.eqz(b.eqz(n));
@@ -80,8 +80,8 @@ const hex = (n: number): string => n.toString(16).toUpperCase().padStart(2, '0')
 
 export const BRANCH_ROWS: readonly Row[] = [
   ...CC_NAMES.flatMap((cc, i) => [
-    insn(`f64 ${hex(0x70 + i)}`, `j${cc} Jb`, undefined, (c) => branch(c, c.condition(i))),
-    insn(`f64 0F ${hex(0x80 + i)}`, `j${cc} Jz`, undefined, (c) => branch(c, c.condition(i))),
+    insn(`f64 ${hex(0x70 + i)}`, `j${cc} Jb`, undefined, (c) => branch(c, c.flags.condition(i))),
+    insn(`f64 0F ${hex(0x80 + i)}`, `j${cc} Jz`, undefined, (c) => branch(c, c.flags.condition(i))),
   ]),
   insn('f64 E0', 'loopne Jb', undefined, (c) => loop(c, 5)),
   insn('f64 E1', 'loope Jb', undefined, (c) => loop(c, 4)),

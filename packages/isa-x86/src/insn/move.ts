@@ -4,7 +4,7 @@ import type { Slot } from '@anillo/ir/slot';
 import type { IntBits } from '../flags.ts';
 import type { Int, Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
-import { ARITHMETIC_FLAGS, EFLAG, FLAGS, GPR, RAX, RBP, RDX, RSP } from '../state.ts';
+import { EFLAG, FLAGS, GPR, RAX, RBP, RDX, RSP } from '../state.ts';
 
 const mov = (c: Lift): void => c.write(0, c.read(1));
 
@@ -35,7 +35,7 @@ function xchg(c: Lift): void {
 function cmov(c: Lift, cc: number): void {
   const bits = c.bits(0);
   const source = c.read(1);
-  c.write(0, c.b.select(c.condition(cc), source, c.reg(c.d.reg, bits)));
+  c.write(0, c.b.select(c.flags.condition(cc), source, c.reg(c.d.reg, bits)));
 }
 
 function bswap(c: Lift): void {
@@ -135,7 +135,7 @@ function signIntoD(c: Lift): void {
 
 function lahf(c: Lift): void {
   const { b } = c;
-  c.b.set(GPR[RAX] as Slot<'i64'>, b.op('i64.insert8h', [b.get(GPR[RAX] as Slot<'i64'>), b.extendU(b.or(c.flagBits(), b.i32(2)))]));
+  c.b.set(GPR[RAX] as Slot<'i64'>, b.op('i64.insert8h', [b.get(GPR[RAX] as Slot<'i64'>), b.extendU(b.or(c.flags.bits(), b.i32(2)))]));
 }
 function sahf(c: Lift): void {
   const { b } = c;
@@ -189,7 +189,7 @@ export const MOVE_ROWS: readonly Row[] = [
   ...['NFx 90', 'F2 90'].map((encoding) => insn(encoding, 'nop', undefined, (c) => (c.d.rex & 1 ? xchgR8(c) : undefined))),
   ...CC_NAMES.flatMap((cc, i) => [
     insn(`0F ${hex(0x40 + i)}`, `cmov${cc} Gv,Ev`, 'cmov', (c) => cmov(c, i)),
-    insn(`0F ${hex(0x90 + i)}`, `set${cc} Eb`, undefined, (c) => c.write(0, c.condition(i))),
+    insn(`0F ${hex(0x90 + i)}`, `set${cc} Eb`, undefined, (c) => c.write(0, c.flags.condition(i))),
   ]),
   insn('0F C8+r', 'bswap Zv', undefined, bswap),
   insn('d64 50+r', 'push Zv', undefined, push),
@@ -206,13 +206,13 @@ export const MOVE_ROWS: readonly Row[] = [
   insn('99', 'cwd', undefined, signIntoD),
   insn('9E', 'sahf', undefined, sahf),
   insn('9F', 'lahf', undefined, lahf),
-  insn('F5', 'cmc', undefined, (c) => c.setFlagBits(c.b.xor(c.b.and(c.flagBits(), c.b.i32(ARITHMETIC_FLAGS)), c.b.i32(1)))),
-  insn('F8', 'clc', undefined, (c) => c.changeFlags(1, c.b.i32(0))),
-  insn('F9', 'stc', undefined, (c) => c.changeFlags(1, c.b.i32(1))),
+  insn('F5', 'cmc', undefined, (c) => c.flags.setCarry(c.b.eqz(c.flags.carry()))),
+  insn('F8', 'clc', undefined, (c) => c.flags.setCarry(c.b.i32(0))),
+  insn('F9', 'stc', undefined, (c) => c.flags.setCarry(c.b.i32(1))),
   insn('FC', 'cld', undefined, (c) => directionFlag(c, false)),
   insn('FD', 'std', undefined, (c) => directionFlag(c, true)),
   insn('D7', 'xlat', undefined, xlat),
-  insn('!64 D6', 'salc', undefined, (c) => c.setReg(RAX, 8, c.b.sub(c.b.i32(0), c.carry()))),
+  insn('!64 D6', 'salc', undefined, (c) => c.setReg(RAX, 8, c.b.sub(c.b.i32(0), c.flags.carry()))),
   insn('0F 1F', 'nop Ev', undefined, nop),
   ...[0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e].map((op) => insn(`0F ${hex(op)}`, 'nop Ev', undefined, nop)),
   insn('0F 18', 'prefetch Ev', undefined, nop),

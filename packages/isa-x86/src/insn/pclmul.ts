@@ -48,6 +48,7 @@ const CARRYLESS: Routine = routine({
   reads: 'none',
   writes: 'none',
   traps: false,
+  pure: true,
   build: (b, [x, y]) => {
     const low = multiplyLow(b, x as W, y as W);
     const high = b.shrU(reverseBits(b, multiplyLow(b, reverseBits(b, x as W), reverseBits(b, y as W))), b.i64(1));

@@ -27,6 +27,7 @@ const shaRoutine = (name: string, operands: 2 | 3, compute: (b: Builder, x: V, y
     reads: 'none',
     writes: 'none',
     traps: false,
+    pure: true,
     build: (b, [x, y, z]) => compute(b, x as V, y as V, z as V),
   });
 

@@ -2,10 +2,9 @@
 // The count is masked to 5 bits (6 for 64-bit operands); a masked count of 0 changes no flag and no register.
 
 import type { Value } from '@anillo/ir/block';
-import { CC, ccOp, type CcKind, type IntBits } from '../flags.ts';
+import { CC, type IntBits } from '../flags.ts';
 import type { Int, Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
-import { CC_DST, CC_OP, CC_SRC, EFLAG } from '../state.ts';
 
 type ShiftName = 'rol' | 'ror' | 'rcl' | 'rcr' | 'shl' | 'shr' | 'sar';
 
@@ -26,20 +25,6 @@ function shifted(c: Lift, name: 'shl' | 'shr' | 'sar', v: Int, count: Int, bits:
   return b.shrS(c.signedValue(v, bits), count);
 }
 
-function setShiftFlags(c: Lift, kind: CcKind, bits: IntBits, dst: Int, src: Int, count: number | Value<'i32'>): void {
-  if (typeof count === 'number') {
-    c.setFlags(kind, bits, dst, src);
-    return;
-  }
-  const { b } = c;
-  const keep = b.eqz(count);
-  const choose = (slot: typeof CC_OP, v: Value<'i64'>): void => b.set(slot, b.select(keep, b.get(slot), v));
-  choose(CC_OP, b.i64(ccOp(kind, bits)));
-  choose(CC_DST, c.to64(dst));
-  choose(CC_SRC, c.to64(src));
-  c.flagsUnknown();
-}
-
 function shift(c: Lift, name: 'shl' | 'shr' | 'sar'): void {
   const { b } = c;
   const bits = c.bits(0);
@@ -52,10 +37,10 @@ function shift(c: Lift, name: 'shl' | 'shr' | 'sar'): void {
   const wide: Int = typeof count === 'number' ? (bits === 64 ? b.i64(count) : b.i32(count)) : bits === 64 ? b.extendU(count) : count;
   const one: Int = bits === 64 ? b.i64(1) : b.i32(1);
   const old = c.modify(0, (x) => shifted(c, name, x, wide, bits));
-  // The last bit out: what a shift by one less leaves at the edge. Count 0 is handled by setShiftFlags.
+  // The last bit out: what a shift by one less leaves at the edge. A count of 0 does not get there.
   const before = shifted(c, name, old, b.sub(wide, one), bits);
   const result = c.modifiedValue;
-  setShiftFlags(c, name === 'shl' ? CC.SHL : CC.SHR, bits, result, name === 'sar' ? sarEdge(c, before, bits) : before, count);
+  whereNotZero(c, count, () => c.setFlags(name === 'shl' ? CC.SHL : CC.SHR, bits, result, name === 'sar' ? sarEdge(c, before, bits) : before));
 }
 /** OF of SAR is 0: its edge value keeps the sign of the result, which `before` does in its own width. */
 const sarEdge = (c: Lift, before: Int, bits: IntBits): Int => (bits === 8 || bits === 16 ? c.cut(before, bits) : before);
@@ -69,7 +54,6 @@ function rotate(c: Lift, left: boolean): void {
     c.modify(0, (x) => x);
     return;
   }
-  const flags = c.flagBits();
   const spread = (v: Int): Int => {
     const amount: Int = typeof count === 'number' ? b.i32(count % bits) : b.and(count, b.i32(bits - 1));
     if (bits === 64) return left ? b.rotl(v, b.extendU(amount as Value<'i32'>)) : b.op('i64.rotr', [v as Value<'i64'>, b.extendU(amount as Value<'i32'>)]);
@@ -79,22 +63,19 @@ function rotate(c: Lift, left: boolean): void {
     return c.cut(left ? b.or(b.shl(x, amount as Value<'i32'>), b.shrU(x, back)) : b.or(b.shrU(x, amount as Value<'i32'>), b.shl(x, back)), bits);
   };
   c.modify(0, spread);
-  const result = c.cut(c.modifiedValue, bits);
-  const top = topBit(c, result, bits);
-  const carry = left ? lowBit(c, result) : top;
-  const overflow = left ? b.xor(carry, top) : b.xor(top, bitAt(c, result, bits - 2));
-  mergeRotateFlags(c, flags, carry, overflow, count);
+  whereNotZero(c, count, () => c.flags.rotate(left, bits, c.modifiedValue));
 }
 
 const bitAt = (c: Lift, v: Int, n: number): Value<'i32'> =>
   v.type === 'i64' ? c.b.and(c.b.wrap(c.b.shrU(v as Value<'i64'>, c.b.i64(n))), c.b.i32(1)) : c.b.and(c.b.shrU(v as Value<'i32'>, c.b.i32(n)), c.b.i32(1));
-const topBit = (c: Lift, v: Int, bits: IntBits): Value<'i32'> => bitAt(c, v, bits - 1);
-const lowBit = (c: Lift, v: Int): Value<'i32'> => c.b.and(c.to32(v), c.b.i32(1));
-
-function mergeRotateFlags(c: Lift, flags: Value<'i32'>, carry: Value<'i32'>, overflow: Value<'i32'>, count: number | Value<'i32'>): void {
-  const { b } = c;
-  const merged = b.or(b.and(flags, b.i32(~(EFLAG.CF | EFLAG.OF))), b.or(carry, b.shl(overflow, b.i32(11))));
-  c.setFlagBits(typeof count === 'number' ? merged : b.select(b.eqz(count), flags, merged));
+/** A count that is 0 at run time leaves all flags. */
+function whereNotZero(c: Lift, count: number | Value<'i32'>, setFlags: () => void): void {
+  if (typeof count === 'number') {
+    setFlags();
+    return;
+  }
+  c.b.if(count, setFlags);
+  c.flags.forget();
 }
 
 /** RCL and RCR: rotation through CF, bits + 1 wide, one bit at a time (counts are small). */
@@ -106,14 +87,14 @@ function rotateThroughCarry(c: Lift, left: boolean): void {
     c.modify(0, (x) => x);
     return;
   }
-  const flags = c.flagBits();
+  const carryIn = c.flags.carry();
   const masked: Value<'i32'> = typeof count === 'number' ? b.i32(count) : count;
   const turns = bits === 8 || bits === 16 ? b.op('i32.rem_u', [masked, b.i32(bits + 1)]) : masked;
   const carry = b.temp('i32');
   const value = b.temp('i64');
   const rotateBy = (x: Int): Int => {
     const left1 = b.temp('i32', turns);
-    b.set(carry, b.and(flags, b.i32(1)));
+    b.set(carry, carryIn);
     b.set(value, c.to64(x));
     b.if(turns, () =>
       b.loopWhile(() => {
@@ -139,7 +120,7 @@ function rotateThroughCarry(c: Lift, left: boolean): void {
   const out = b.get(carry);
   const top = bitAt(c, result, bits - 1);
   const overflow = left ? b.xor(out, top) : b.xor(top, bitAt(c, result, bits - 2));
-  mergeRotateFlags(c, flags, out, overflow, count);
+  whereNotZero(c, count, () => c.flags.setCarryOverflow(out, overflow));
 }
 
 /** SHLD and SHRD. For 16-bit operands and counts above 16 the result is undefined; as on hardware the pair rotates. */
@@ -174,7 +155,7 @@ function doubleShift(c: Lift, left: boolean): void {
   const old = c.modify(0, (x) => by(x, n));
   const result = c.modifiedValue;
   const before = by(old, b.sub(n, b.i32(1)));
-  setShiftFlags(c, left ? CC.SHL : CC.SHR, bits, result, before, count);
+  whereNotZero(c, count, () => c.setFlags(left ? CC.SHL : CC.SHR, bits, result, before));
 }
 
 /** SARX, SHLX, SHRX: no flags, count in a register. */

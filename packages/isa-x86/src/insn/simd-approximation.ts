@@ -14,6 +14,7 @@ const approximation = (name: string, compute: (b: Builder, l: FloatLanes, x: V) 
     reads: 'none',
     writes: 'none',
     traps: false,
+    pure: true,
     build: (b, [operand]) => {
       const l = new FloatLanes(b, 'ps');
       const x = operand as V;

@@ -11,7 +11,7 @@ import { MODE } from '../mode.ts';
 import type { Row } from '../row.ts';
 import { checkUsable } from '../usable.ts';
 import { CHECK_SEGMENT } from '../lift.ts';
-import { COMPUTE_FLAGS } from '../flags.ts';
+import { COMPUTE_FLAGS } from '../compute-flags.ts';
 import { SIMD_HELPERS, SIMD_HELPER_MAP, SIMD_ROUTINES, SIMD_ROWS } from './simd.ts';
 
 const model: CpuModel = { name: 'all', features: new Set(FEATURES) };

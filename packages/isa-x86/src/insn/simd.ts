@@ -6,6 +6,7 @@ import type { Row } from '../row.ts';
 import { AES_ROUTINES, AES_ROWS } from './aes.ts';
 import { AVX_ROWS } from './avx.ts';
 import { AVX2_ROWS } from './avx2.ts';
+import { CRC32C } from './crc32c.ts';
 import { F16C_ROWS } from './f16c.ts';
 import { FMA_ROUTINES, FMA_ROWS } from './fma.ts';
 import { MASKED_LOAD, MASKED_PROBE, MASKED_STORE } from './masked-store.ts';
@@ -22,7 +23,7 @@ import { SSE3_ROWS } from './sse3.ts';
 import { SSE41_ROWS } from './sse41.ts';
 import { SSE42_ROWS } from './sse42.ts';
 import { SSSE3_ROWS } from './ssse3.ts';
-import { CRC32C, STRING_COMPARE, STRING_HELPERS } from './string-compare.ts';
+import { STRING_COMPARE_ROUTINES } from './string-compare.ts';
 
 export const SIMD_ROWS: readonly Row[] = [
   ...MMX_ROWS,
@@ -50,10 +51,12 @@ export const SIMD_ROUTINES: readonly Routine[] = [
   ...AES_ROUTINES,
   ...PCLMUL_ROUTINES,
   ...SHA_ROUTINES,
+  ...STRING_COMPARE_ROUTINES.values(),
+  CRC32C,
   ...Object.values(MASKED_PROBE),
   ...Object.values(MASKED_STORE),
   ...Object.values(MASKED_LOAD),
 ];
 
-export const SIMD_HELPERS: readonly Helper[] = [SIMD_FLOAT, STRING_COMPARE, CRC32C];
-export const SIMD_HELPER_MAP: HelperMap = { ...SIMD_FLOAT_HELPERS, ...STRING_HELPERS };
+export const SIMD_HELPERS: readonly Helper[] = [SIMD_FLOAT];
+export const SIMD_HELPER_MAP: HelperMap = SIMD_FLOAT_HELPERS;

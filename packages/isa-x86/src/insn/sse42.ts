@@ -4,10 +4,11 @@ import type { Value } from '@anillo/ir/block';
 import type { Slot } from '@anillo/ir/slot';
 import type { Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
-import { RAX, RCX, RDX, SIMD_X, XMM, YMM_HIGH } from '../state.ts';
-import { imm8, readVector, vectorZero } from './simd-operands.ts';
+import { RAX, RCX, RDX, XMM, YMM_HIGH } from '../state.ts';
+import { CRC32C } from './crc32c.ts';
+import { imm8, readVector, vectorZero, type V } from './simd-operands.ts';
 import { integerRows, op2 } from './simd-rows.ts';
-import { CRC32C, STRING_COMPARE } from './string-compare.ts';
+import { compareStrings, implicitLength, indexOfBits, maskOfBits, StringControl } from './string-compare.ts';
 
 /** Magnitude of a length register, at most the number of elements. */
 function lengthOf(c: Lift, register: number, count: number): Value<'i32'> {
@@ -26,20 +27,19 @@ const stringRow =
   (explicit: boolean, toIndex: boolean) =>
   (c: Lift): void => {
     const { b } = c;
-    const control = imm8(c);
-    const count = control & 1 ? 8 : 16;
+    const control = new StringControl(imm8(c));
     // Memory operands need no alignment.
-    const y = readVector(c, 1, false)[0] as Value<'v128'>;
-    b.set(SIMD_X[0] as Slot<'v128'>, readVector(c, 0)[0] as Value<'v128'>);
-    b.set(SIMD_X[2] as Slot<'v128'>, y);
-    const lengths = explicit ? [lengthOf(c, RAX, count), lengthOf(c, RDX, count)] : [b.i32(-1), b.i32(-1)];
-    const result = b.call(STRING_COMPARE, [b.i32(control), ...lengths]) as Value<'i32'>;
-    if (toIndex) c.setReg(RCX, 32, b.and(result, b.i32(0xff)));
+    const y = readVector(c, 1, false)[0] as V;
+    const x = readVector(c, 0)[0] as V;
+    const length1 = explicit ? lengthOf(c, RAX, control.count) : implicitLength(b, control, x);
+    const length2 = explicit ? lengthOf(c, RDX, control.count) : implicitLength(b, control, y);
+    const { bits, flags } = compareStrings(b, control, x, y, length1, length2);
+    if (toIndex) c.setReg(RCX, 32, indexOfBits(b, control, bits));
     else {
-      b.set(XMM[0] as Slot<'v128'>, b.get(SIMD_X[0] as Slot<'v128'>));
+      b.set(XMM[0] as Slot<'v128'>, maskOfBits(b, control, bits));
       if (c.d.row.vex) b.set(YMM_HIGH[0] as Slot<'v128'>, vectorZero(b));
     }
-    c.setFlagBits(b.shrU(result, b.i32(8)));
+    c.setFlagBits(flags);
   };
 
 function stringRows(opcode: string, name: string, explicit: boolean, toIndex: boolean): Row[] {
@@ -54,11 +54,18 @@ const crc32 = (c: Lift): void => {
   const { b } = c;
   const bits = c.bits(1);
   const data = c.read(1);
-  let crc = c.reg(c.d.reg, 32) as Value<'i32'>;
+  const old = c.reg(c.d.reg, 32) as Value<'i32'>;
+  const through = (crc: Value<'i32'>, word: Value<'i32'>): Value<'i32'> => b.call(CRC32C, [b.xor(crc, word)]) as Value<'i32'>;
+  let crc: Value<'i32'>;
   if (bits === 64) {
-    crc = b.call(CRC32C, [crc, b.wrap(data as Value<'i64'>), b.i32(4)]) as Value<'i32'>;
-    crc = b.call(CRC32C, [crc, b.wrap(b.shrU(data as Value<'i64'>, b.i64(32))), b.i32(4)]) as Value<'i32'>;
-  } else crc = b.call(CRC32C, [crc, data as Value<'i32'>, b.i32(bits / 8)]) as Value<'i32'>;
+    const wide = data as Value<'i64'>;
+    crc = through(through(old, b.wrap(wide)), b.wrap(b.shrU(wide, b.i64(32))));
+  } else if (bits === 32) crc = through(old, data as Value<'i32'>);
+  else {
+    // Zeros before the data leave a register of zero as it is.
+    const rest = b.i32(32 - bits);
+    crc = b.xor(through(b.shl(old, rest), b.shl(data as Value<'i32'>, rest)), b.shrU(old, b.i32(bits)));
+  }
   // The upper half of a 64-bit destination becomes 0.
   c.setReg(c.d.reg, 32, crc);
 };

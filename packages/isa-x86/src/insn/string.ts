@@ -152,7 +152,7 @@ function string(c: Lift, bits: IntBits, element: Element, bulkRoutine?: Routine)
     const more = b.eqz(b.eqz(rest));
     b.set(again, equal === undefined ? more : b.and(more, c.d.rep === 0xf3 ? equal : b.eqz(equal)));
   });
-  c.flagsUnknown();
+  c.flags.forget();
   c.terminal = { kind: 'branch', cond: b.get(again), taken: c.at, fall: c.next };
 }
 

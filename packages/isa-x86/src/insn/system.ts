@@ -2,19 +2,27 @@
 // Most hand their operands to a helper (x0, x1) and end the block, since what follows may be translated in another mode.
 
 import type { Value } from '@anillo/ir/block';
-import { helper, type Helper } from '@anillo/ir/callee';
+import { helper, type Helper, type Routine } from '@anillo/ir/callee';
 import { EXIT } from '@anillo/ir/frontend';
 import { slot, type Slot } from '@anillo/ir/slot';
 import { PC, X64 } from '@anillo/ir/vcpu-header';
 import type { IntBits } from '../flags.ts';
 import type { Int, Lift } from '../lift.ts';
-import { MODE } from '../mode.ts';
+import { CHANGE_AC } from '../change-ac.ts';
+import { IRET32, IRET64 } from '../interrupt-return-routines.ts';
+import { CR4, EFER, MODE } from '../mode.ts';
 import { insn, type Row } from '../row.ts';
-import { CS, DS, EFLAG, ES, FLAGS, FS, GS, LDTR, RAX, RDX, SEGMENT_ATTRIBUTES_OFFSET, SS, STACK_SHADOW, TR, TRAP, X86State } from '../state.ts';
+import { CS, DS, EFLAG, ES, FLAGS, FS, GS, LDTR, RAX, RDX, SEGMENT_BASE, SS, STACK_SHADOW, TR, TRAP, X86State } from '../state.ts';
+import { StateBuilder } from '../state-builder.ts';
+import { modeAtLevel0, modeAtLevel3, SYSCALL64, SYSENTER32, SYSEXIT32, SYSRET64 } from '../system-call-routines.ts';
 
 const X0 = X64[0] as Slot<'i64'>;
 const X1 = X64[1] as Slot<'i64'>;
-const CR0_SLOT = slot('cr0', 'i64', X86State.offset.cr0, true);
+const field = (name: 'cr0' | 'cr2' | 'cr3' | 'cr4' | 'tscAux' | 'kernelGsBase'): Slot<'i64'> => slot(name, 'i64', X86State.offset[name], true);
+const CR0_SLOT = field('cr0');
+/** Control registers that are read as they are. */
+const CONTROL_SLOTS: readonly (Slot<'i64'> | undefined)[] = [CR0_SLOT, undefined, field('cr2'), field('cr3'), field('cr4')];
+const KERNEL_GS_BASE = field('kernelGsBase');
 const SELECTOR_OFFSET = X86State.offset.segmentSelector;
 
 const traps = (name: string, argCount: number): Helper => helper(name, argCount, { traps: true });
@@ -24,11 +32,11 @@ const H = {
   syscall: traps('syscall', 1), sysret: traps('sysret', 1), sysenter: traps('sysenter', 0), sysexit: traps('sysexit', 1),
   readControl: traps('readControl', 1), writeControl: traps('writeControl', 1), readDebug: traps('readDebug', 1), writeDebug: traps('writeDebug', 1),
   clts: traps('clts', 0), lmsw: traps('lmsw', 0), xsetbv: traps('xsetbv', 0), xgetbv: traps('xgetbv', 0), invlpg: traps('invlpg', 0), invpcid: traps('invpcid', 0),
-  requireCpl0: traps('requireCpl0', 0), hlt: traps('hlt', 0), portIn: traps('portIn', 2), portOut: traps('portOut', 3), portString: traps('portString', 7),
-  changeInterruptFlag: traps('changeInterruptFlag', 1), pushfImage: traps('pushfImage', 1), popf: traps('popf', 1), changeAc: traps('changeAc', 1),
+  hlt: traps('hlt', 0), portIn: traps('portIn', 2), portOut: traps('portOut', 3), portString: traps('portString', 7),
+  changeInterruptFlag: traps('changeInterruptFlag', 1), pushfImage: traps('pushfImage', 1), popf: traps('popf', 1),
   rdtsc: traps('rdtsc', 0), rdtscp: traps('rdtscp', 0), rdpmc: traps('rdpmc', 0), umip: traps('umip', 0), loadGdt: traps('loadGdt', 0), loadIdt: traps('loadIdt', 0),
   storeTable: traps('storeTable', 1), lldt: traps('lldt', 1), ltr: traps('ltr', 1), storeSelector: traps('storeSelector', 1), loadSegment: traps('loadSegment', 2),
-  lar: traps('lar', 0), lsl: traps('lsl', 0), verify: traps('verify', 1), swapgs: traps('swapgs', 0), readBase: traps('readBase', 1), writeBase: traps('writeBase', 1),
+  lar: traps('lar', 0), lsl: traps('lsl', 0), verify: traps('verify', 1),
   random: helper('random', 0), hypercall: helper('hypercall', 0), rdpkru: traps('rdpkru', 0), wrpkru: traps('wrpkru', 0), cpuid: helper('cpuid', 0), rdmsr: traps('rdmsr', 0), wrmsr: traps('wrmsr', 0),
 } as const;
 
@@ -41,16 +49,38 @@ const isProtected = (c: Lift): boolean => (c.mode & MODE.PROTECTED) !== 0;
 /** Size of a register operand that is 64 bits in 64-bit code and else 32. */
 const wide = (c: Lift): IntBits => (c.is64 ? 64 : 32);
 
+/** Ends in `trapCode` outside level 0. The mode tells level 3 and virtual-8086 mode, where this answers false; levels 1 and 2 are told at run time. */
+function requireLevel0(c: Lift, trapCode: number = TRAP.GP0): boolean {
+  if ((c.mode & (MODE.CPL3 | MODE.V86)) !== 0) {
+    c.trap(trapCode);
+    return false;
+  }
+  if (isProtected(c)) c.b.raiseIf(c.b.eqz(new StateBuilder(c.b).isLevel0()), trapCode);
+  return true;
+}
+
+/** Calls a routine that does the frequent case, and where it has not, the helper that does all. */
+function callEither(c: Lift, r: Routine, routineArgs: readonly Value[], h: Helper, ...helperArgs: number[]): void {
+  c.b.if(c.b.eqz(c.b.call(r, routineArgs) as Value<'i32'>), () => call(c, h, ...helperArgs));
+}
+/** Is this 32-bit code outside long mode, with flat segments and stack? */
+const isFlat32 = (c: Lift): boolean => {
+  const flat32 = 1 | MODE.STACK32 | MODE.FLAT | MODE.PROTECTED;
+  return (c.mode & (MODE.CODE_SIZE | MODE.STACK32 | MODE.FLAT | MODE.PROTECTED | MODE.LONG)) === flat32;
+};
+const isStepping = (c: Lift): boolean => (c.mode & MODE.STEP) !== 0;
+const isLevel3 = (c: Lift): boolean => (c.mode & MODE.CPL3) !== 0;
+
 /** Goes on after this instruction by looking the next block up: the mode may have changed. */
 function leave(c: Lift): void {
   const { b } = c;
-  c.flagsUnknown();
+  c.flags.forget();
   b.set(PC, c.to64(c.cut(b.add(b.get(PC), b.i64(c.next)), c.pcBits)));
   c.dispatch();
 }
 /** After a helper that has set pc. */
 function transferred(c: Lift): void {
-  c.flagsUnknown();
+  c.flags.forget();
   c.dispatch();
 }
 
@@ -127,14 +157,57 @@ function farReturn(c: Lift, popBytes: number): void {
   transferred(c);
 }
 function into(c: Lift): void {
-  c.b.if(c.condition(0), () => call(c, H.breakpointTrap, 4, c.d.byteCount));
+  c.b.if(c.flags.condition(0), () => call(c, H.breakpointTrap, 4, c.d.byteCount));
+}
+
+function iret(c: Lift): void {
+  const bits = c.is64 ? 64 : 32;
+  if (isStepping(c) || isLevel3(c) || c.d.operandSize !== bits || !(c.is64 || isFlat32(c))) call(c, H.iret, c.d.operandSize, c.next);
+  else callEither(c, c.is64 ? IRET64 : IRET32, [c.b.i32(modeAtLevel0(c.mode))], H.iret, bits, c.next);
+  transferred(c);
+}
+
+// ---- system calls
+
+/** All of EFLAGS. */
+const eflags = (c: Lift): Value<'i32'> => c.b.or(c.b.or(c.b.wrap(c.b.get(FLAGS)), c.flags.bits()), c.b.i32(2));
+
+function syscall(c: Lift): void {
+  const { b } = c;
+  if (!c.is64 || isStepping(c)) call(c, H.syscall, c.next);
+  else {
+    const s = new StateBuilder(b);
+    b.raiseIf(s.matches(s.word(X86State.offset.efer), EFER.SCE, 0), TRAP.UD);
+    b.call(SYSCALL64, [b.add(b.get(PC), b.i64(c.next)), eflags(c), b.i32(modeAtLevel0(c.mode))]);
+  }
+  transferred(c);
+}
+function sysret(c: Lift): void {
+  const bits = c.d.operandSize === 64 ? 64 : 32;
+  if (!c.is64 || bits !== 64 || isStepping(c) || isLevel3(c)) call(c, H.sysret, bits);
+  else callEither(c, SYSRET64, [c.b.i32(modeAtLevel3(c.mode))], H.sysret, bits);
+  transferred(c);
+}
+function sysenter(c: Lift): void {
+  if (!isFlat32(c)) call(c, H.sysenter);
+  else callEither(c, SYSENTER32, [eflags(c), c.b.i32(modeAtLevel0(c.mode))], H.sysenter);
+  transferred(c);
+}
+function sysexit(c: Lift): void {
+  const bits = c.d.operandSize === 64 ? 64 : 32;
+  if (!isFlat32(c) || isLevel3(c)) call(c, H.sysexit, bits);
+  else callEither(c, SYSEXIT32, [c.b.i32(modeAtLevel3(c.mode))], H.sysexit, bits);
+  transferred(c);
 }
 
 // ---- control and debug registers
 
 function movFromControl(c: Lift): void {
-  call(c, H.readControl, c.d.reg);
-  c.setReg(c.d.rm, wide(c), wide(c) === 64 ? c.b.get(X0) : c.b.wrap(c.b.get(X0)));
+  const bits = wide(c);
+  const register = CONTROL_SLOTS[c.d.reg];
+  if (register === undefined) call(c, H.readControl, c.d.reg);
+  else if (!requireLevel0(c)) return;
+  c.setReg(c.d.rm, bits, c.cut(c.b.get(register ?? X0), bits));
 }
 function movToControl(c: Lift): void {
   c.b.set(X0, c.to64(c.reg(c.d.rm, wide(c))));
@@ -161,7 +234,7 @@ function smsw(c: Lift): void {
 
 function loadTable(c: Lift, h: Helper): void {
   const { b } = c;
-  call(c, H.requireCpl0);
+  if (!requireLevel0(c)) return;
   const a = c.memory(c.is64 ? 10 : 6);
   const limit = c.load(a, 16);
   const base = c.load(c.offset(a, 2), wide(c));
@@ -186,7 +259,7 @@ function storeSelector(c: Lift, segment: number): void {
 const selectorOperand = (c: Lift): Int => (c.isMemory ? c.load(c.memory(2), 16) : c.reg(c.d.rm, 16));
 function loadSystemSelector(c: Lift, h: Helper): void {
   if (!isProtected(c)) return c.trap(TRAP.UD);
-  call(c, H.requireCpl0);
+  if (!requireLevel0(c)) return;
   call(c, h, c.to32(selectorOperand(c)));
 }
 function inspect(c: Lift, h: Helper): void {
@@ -246,7 +319,7 @@ function interruptFlag(c: Lift, set: boolean): void {
   else {
     const flags = b.get(FLAGS);
     if (isProtected(c)) {
-      const cpl = b.and(b.shrU(b.op('state.load32', [b.i32(0)], SEGMENT_ATTRIBUTES_OFFSET + 4 * SS), b.i32(5)), b.i32(3));
+      const cpl = b.and(b.shrU(new StateBuilder(b).attributes(SS), b.i32(5)), b.i32(3));
       b.raiseIf(b.gtU(cpl, b.and(b.shrU(b.wrap(flags), b.i32(12)), b.i32(3))), TRAP.GP0);
     }
     b.set(FLAGS, set ? b.or(flags, b.i64(EFLAG.IF)) : b.and(flags, b.i64(~EFLAG.IF)));
@@ -262,7 +335,7 @@ function pushf(c: Lift): void {
     return;
   }
   const others = b.and(b.wrap(b.get(FLAGS)), b.i32(~(EFLAG.VM | EFLAG.RF)));
-  const image = b.or(b.or(others, c.flagBits()), b.i32(2));
+  const image = b.or(b.or(others, c.flags.bits()), b.i32(2));
   c.push(bits === 64 ? b.extendU(image) : c.cut(image, bits), bits);
 }
 function popf(c: Lift): void {
@@ -273,7 +346,7 @@ function popf(c: Lift): void {
   leave(c);
 }
 function changeAc(c: Lift, set: number): void {
-  call(c, H.changeAc, set);
+  if (requireLevel0(c, TRAP.UD)) c.b.call(CHANGE_AC, [c.b.i32(set)]);
 }
 
 // ---- others
@@ -294,7 +367,7 @@ function invlpg(c: Lift): void {
   c.endBlock();
 }
 function invpcid(c: Lift): void {
-  call(c, H.requireCpl0);
+  if (!requireLevel0(c)) return;
   c.b.set(X0, c.to64(c.reg(c.d.reg, wide(c))));
   c.b.set(X1, c.sum(c.memory(16)));
   call(c, H.invpcid);
@@ -305,16 +378,31 @@ function random(c: Lift): void {
   c.setReg(c.d.rm, c.d.operandSize, c.cut(c.b.get(X0), c.d.operandSize));
   c.setFlagBits(c.b.i32(EFLAG.CF));
 }
-function readBase(c: Lift, index: number): void {
-  call(c, H.readBase, index);
+function requireFsGsBase(c: Lift): void {
+  const s = new StateBuilder(c.b);
+  c.b.raiseIf(s.matches(s.word(X86State.offset.cr4), CR4.FSGSBASE, 0), TRAP.UD);
+}
+const segmentBase = (segment: number): Slot<'i64'> => SEGMENT_BASE[segment] as Slot<'i64'>;
+function readBase(c: Lift, segment: number): void {
+  requireFsGsBase(c);
   const bits = c.d.operandSize === 64 ? 64 : 32;
-  c.setReg(c.d.rm, bits, c.cut(c.b.get(X0), bits));
+  c.setReg(c.d.rm, bits, c.cut(c.b.get(segmentBase(segment)), bits));
 }
-function writeBase(c: Lift, index: number): void {
-  c.b.set(X0, c.to64(c.reg(c.d.rm, c.d.operandSize === 64 ? 64 : 32)));
-  call(c, H.writeBase, index);
+function writeBase(c: Lift, segment: number): void {
+  requireFsGsBase(c);
+  const { b } = c;
+  const base = c.to64(c.reg(c.d.rm, c.d.operandSize === 64 ? 64 : 32));
+  b.raiseIf(b.eqz(new StateBuilder(b).isCanonical(base)), TRAP.GP0);
+  b.set(segmentBase(segment), base);
 }
-const TSC_AUX_SLOT = slot('tscAux', 'i64', X86State.offset.tscAux, true);
+function swapgs(c: Lift): void {
+  if (!requireLevel0(c)) return;
+  const { b } = c;
+  const base = b.get(segmentBase(GS));
+  b.set(segmentBase(GS), b.get(KERNEL_GS_BASE));
+  b.set(KERNEL_GS_BASE, base);
+}
+const TSC_AUX_SLOT = field('tscAux');
 function rdpid(c: Lift): void {
   c.setReg(c.d.rm, 64, c.b.get(TSC_AUX_SLOT));
 }
@@ -349,15 +437,15 @@ export const SYSTEM_ROWS: readonly Row[] = [
   insn('FF /3 mem', 'call', undefined, (c) => (farMemoryOperand(c), farCall(c))),
   insn('CA', 'retf Iw', undefined, (c) => farReturn(c, c.imm() & 0xffff)),
   insn('CB', 'retf', undefined, (c) => farReturn(c, 0)),
-  insn('CF', 'iret', undefined, (c) => (call(c, H.iret, c.d.operandSize, c.next), transferred(c))),
+  insn('CF', 'iret', undefined, iret),
   insn('CD', 'int Ib', undefined, (c) => (call(c, H.intN, c.imm() & 0xff, c.d.byteCount, c.next), transferred(c))),
   insn('CC', 'int3', undefined, (c) => (call(c, H.breakpointTrap, 3, c.d.byteCount), transferred(c))),
   insn('!64 CE', 'into', undefined, into),
   insn('F1', 'int1', undefined, (c) => (call(c, H.int1, c.d.byteCount), transferred(c))),
-  insn('0F 05', 'syscall', 'syscall', (c) => (call(c, H.syscall, c.next), transferred(c))),
-  insn('0F 07', 'sysret', 'syscall', (c) => (call(c, H.sysret, c.d.operandSize === 64 ? 64 : 32), transferred(c))),
-  insn('0F 34', 'sysenter', 'sep', (c) => (call(c, H.sysenter), transferred(c))),
-  insn('0F 35', 'sysexit', 'sep', (c) => (call(c, H.sysexit, c.d.operandSize === 64 ? 64 : 32), transferred(c))),
+  insn('0F 05', 'syscall', 'syscall', syscall),
+  insn('0F 07', 'sysret', 'syscall', sysret),
+  insn('0F 34', 'sysenter', 'sep', sysenter),
+  insn('0F 35', 'sysexit', 'sep', sysexit),
 
   insn('0F 20 any', 'mov', undefined, movFromControl),
   insn('0F 22 any', 'mov', undefined, movToControl),
@@ -365,13 +453,13 @@ export const SYSTEM_ROWS: readonly Row[] = [
   insn('0F 23 any', 'mov', undefined, movToDebug),
   insn('0F 06', 'clts', undefined, (c) => (call(c, H.clts), leave(c))),
   insn('0F 01 /4', 'smsw', undefined, smsw),
-  insn('0F 01 /6', 'lmsw', undefined, (c) => (call(c, H.requireCpl0), c.b.set(X0, c.to64(selectorOperand(c))), call(c, H.lmsw), leave(c))),
+  insn('0F 01 /6', 'lmsw', undefined, (c) => requireLevel0(c) && (c.b.set(X0, c.to64(selectorOperand(c))), call(c, H.lmsw), leave(c))),
   insn('NP 0F 01 =D0', 'xgetbv', 'xsave', (c) => call(c, H.xgetbv)),
   insn('NP 0F 01 =D1', 'xsetbv', 'xsave', (c) => (call(c, H.xsetbv), leave(c))),
   insn('0F 01 /7 mem', 'invlpg', undefined, invlpg),
   insn('66 0F38 82 mem', 'invpcid', 'invpcid', invpcid),
-  insn('0F 08', 'invd', undefined, (c) => call(c, H.requireCpl0)),
-  insn('0F 09', 'wbinvd', undefined, (c) => call(c, H.requireCpl0)),
+  insn('0F 08', 'invd', undefined, (c) => void requireLevel0(c)),
+  insn('0F 09', 'wbinvd', undefined, (c) => void requireLevel0(c)),
 
   insn('0F 01 /2 mem', 'lgdt', undefined, (c) => loadTable(c, H.loadGdt)),
   insn('0F 01 /3 mem', 'lidt', undefined, (c) => loadTable(c, H.loadIdt)),
@@ -413,11 +501,11 @@ export const SYSTEM_ROWS: readonly Row[] = [
   insn('0F A2', 'cpuid', undefined, (c) => void c.b.call(H.cpuid)),
   insn('0F 32', 'rdmsr', 'msr', (c) => call(c, H.rdmsr)),
   insn('0F 30', 'wrmsr', 'msr', wrmsr),
-  insn('64 0F 01 =F8', 'swapgs', undefined, (c) => call(c, H.swapgs)),
-  insn('64 F3 0F AE /0 reg', 'rdfsbase', 'fsgsbase', (c) => readBase(c, 0)),
-  insn('64 F3 0F AE /1 reg', 'rdgsbase', 'fsgsbase', (c) => readBase(c, 1)),
-  insn('64 F3 0F AE /2 reg', 'wrfsbase', 'fsgsbase', (c) => writeBase(c, 0)),
-  insn('64 F3 0F AE /3 reg', 'wrgsbase', 'fsgsbase', (c) => writeBase(c, 1)),
+  insn('64 0F 01 =F8', 'swapgs', undefined, swapgs),
+  insn('64 F3 0F AE /0 reg', 'rdfsbase', 'fsgsbase', (c) => readBase(c, FS)),
+  insn('64 F3 0F AE /1 reg', 'rdgsbase', 'fsgsbase', (c) => readBase(c, GS)),
+  insn('64 F3 0F AE /2 reg', 'wrfsbase', 'fsgsbase', (c) => writeBase(c, FS)),
+  insn('64 F3 0F AE /3 reg', 'wrgsbase', 'fsgsbase', (c) => writeBase(c, GS)),
   insn('NFx 0F C7 /6 reg', 'rdrand', 'rdrand', random),
   insn('NFx 0F C7 /7 reg', 'rdseed', 'rdseed', random),
   insn('F3 0F C7 /7 reg', 'rdpid', 'rdpid', rdpid),

@@ -197,7 +197,7 @@ const free = (pop: 0 | 1): Meaning => (c) => call(c, 'x87Free', rm(c), pop);
 /** FCMOVcc: condition code of Jcc. */
 const conditionalMove = (encoding: string, text: string, cc: number): Row =>
   insn(encoding, text, 'cmov', (c) => {
-    if (requireX87(c)) call(c, 'x87ConditionalMove', rm(c), c.condition(cc));
+    if (requireX87(c)) call(c, 'x87ConditionalMove', rm(c), c.flags.condition(cc));
   });
 
 const registers = [

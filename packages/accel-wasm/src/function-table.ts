@@ -1,0 +1,109 @@
+// The compiled functions of a machine: their slots in the function table, the records that enter them, and the pages whose change ends them.
+
+import { BLOCK_FLAGS } from '@anillo/codegen/block-record';
+import type { TranslationCache } from './translation-cache.ts';
+
+interface CompiledFunction {
+  readonly slot: number;
+  readonly pages: readonly number[];
+  /** Records that enter it. */
+  readonly records: Set<number>;
+}
+
+/** Slots of dead functions that are kept until the jump caches, which may still name them, are cleared at once. */
+const QUARANTINE = 256;
+const GROWTH = 1024;
+
+export interface FunctionTableParts {
+  readonly table: WebAssembly.Table;
+  /** What stands in the slot of a dead function. */
+  readonly absent: unknown;
+  readonly cache: TranslationCache;
+  clearJumpCaches(): void;
+}
+
+export class FunctionTable {
+  readonly #p: FunctionTableParts;
+  readonly #byPage = new Map<number, Set<CompiledFunction>>();
+  readonly #bySlot = new Map<number, CompiledFunction>();
+  readonly #free: number[] = [];
+  #dead: number[] = [];
+  #nextSlot = 1;
+
+  constructor(parts: FunctionTableParts) {
+    this.#p = parts;
+    parts.cache.onDrop = (hostPage) => this.#drop(hostPage);
+  }
+
+  /** Live functions. */
+  get size(): number {
+    return this.#bySlot.size;
+  }
+
+  /** Makes a function known, which `entries` (record, functionEntry) enter from now on; `pageList` as in BlockRecord.pages. */
+  add(code: unknown, pages: readonly number[], pageList: number, entries: readonly (readonly [record: number, entry: number])[]): void {
+    const slot = this.#takeSlot();
+    const { table, cache } = this.#p;
+    table.set(slot, code);
+    const made: CompiledFunction = { slot, pages, records: new Set() };
+    this.#bySlot.set(slot, made);
+    for (const page of pages) {
+      const list = this.#byPage.get(page);
+      if (list) list.add(made);
+      else this.#byPage.set(page, new Set([made]));
+    }
+    for (const [record, entry] of entries) {
+      if (cache.word(record, 'flags') & BLOCK_FLAGS.COMPILED) this.#leave(record);
+      made.records.add(record);
+      cache.setWord(record, 'functionIndex', slot);
+      cache.setWord(record, 'functionEntry', entry);
+      cache.setWord(record, 'pages', pageList);
+      cache.setWord(record, 'flags', cache.word(record, 'flags') | BLOCK_FLAGS.COMPILED);
+    }
+  }
+
+  /** A record gets another function; its old one dies with its last record. */
+  #leave(record: number): void {
+    const old = this.#bySlot.get(this.#p.cache.word(record, 'functionIndex'));
+    if (!old?.records.delete(record) || old.records.size > 0) return;
+    this.#kill(old);
+  }
+
+  #kill(dead: CompiledFunction): void {
+    this.#p.table.set(dead.slot, this.#p.absent);
+    this.#dead.push(dead.slot);
+    this.#bySlot.delete(dead.slot);
+    for (const page of dead.pages) {
+      const list = this.#byPage.get(page);
+      list?.delete(dead);
+      if (list?.size === 0) this.#byPage.delete(page);
+    }
+  }
+
+  #takeSlot(): number {
+    if (this.#free.length === 0 && this.#dead.length >= QUARANTINE) {
+      this.#p.clearJumpCaches();
+      this.#free.push(...this.#dead);
+      this.#dead = [];
+    }
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    const slot = this.#nextSlot++;
+    if (slot >= this.#p.table.length) this.#p.table.grow(GROWTH);
+    return slot;
+  }
+
+  /** Ends the functions with code in a page; 0: all, with all records. */
+  #drop(hostPage: number): void {
+    const { cache } = this.#p;
+    const dying = hostPage === 0 ? [...this.#bySlot.values()] : [...(this.#byPage.get(hostPage) ?? [])];
+    for (const dead of dying) {
+      this.#kill(dead);
+      if (hostPage === 0) continue;
+      for (const record of dead.records) {
+        cache.setWord(record, 'flags', cache.word(record, 'flags') & ~BLOCK_FLAGS.COMPILED);
+        cache.setWord(record, 'count', 0);
+      }
+    }
+  }
+}
