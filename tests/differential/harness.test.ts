@@ -42,6 +42,7 @@ const HAND_CHECKED = [
   `64 | 488b03 | non-canonical address | rbx=8000000000000000 -> vec=d err=0 rip=${at(CODE_BASE)}`,
   `64 | ffe0 | jump to a page that is not executable | rax=${at(DATA_BASE)} -> vec=e err=15 cr2=${at(DATA_BASE)} rip=${at(DATA_BASE)}`,
   `64 | f3a4 | rep movsb stops at the guard page | rcx=8 rsi=${at(DATA_BASE)} rdi=${at(READ_ONLY_BASE - 2)} mem+0=0102 -> rcx=6 rsi=${at(DATA_BASE + 2)} rdi=${at(READ_ONLY_BASE)} mem+1ffe=0102 vec=e err=7 cr2=${at(READ_ONLY_BASE)} rip=${at(CODE_BASE)}`,
+  '64 | 488b0500000000 | mov rax,[rip]: UD2 and zeros behind the code | -> rax=b0f',
   '64 | 50 | push rax | rax=1122334455667788 -> rsp=200017f8 mem+17f8=8877665544332211',
   '64 | 0f58c1 | addps 1+2 | xmm0=3f8000003f8000003f8000003f800000 xmm1=40000000400000004000000040000000 -> xmm0=40400000404000004040000040400000',
   '64 | 0f5ec1 | divps 1/0 flags ZE and, for 0/0, IE | xmm0=3f800000 -> xmm0=ffc00000ffc00000ffc000007f800000 mxcsr=1f85',
