@@ -6,6 +6,7 @@ import { CONTROL_HELPERS } from './control.ts';
 import { CPUID_HELPERS } from './cpuid.ts';
 import { FAR_TRANSFER_HELPERS } from './far-transfer.ts';
 import { COMPUTE_FLAGS } from './compute-flags.ts';
+import { CURRENT_FLAGS } from './current-flags.ts';
 import type { HelperMap } from './helper-map.ts';
 import { HYPERCALL_HELPERS } from './hypercall.ts';
 import { ARITHMETIC_ROWS } from './insn/arithmetic.ts';
@@ -38,7 +39,7 @@ export const ROWS: readonly Row[] = [
 ];
 
 export const ROUTINES: readonly Routine[] = [
-  COMPUTE_FLAGS, CHECK_SEGMENT, CHANGE_AC, ...SYSTEM_CALL_ROUTINES, ...INTERRUPT_RETURN_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES,
+  COMPUTE_FLAGS, CURRENT_FLAGS, CHECK_SEGMENT, CHANGE_AC, ...SYSTEM_CALL_ROUTINES, ...INTERRUPT_RETURN_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES,
 ];
 
 export const HELPERS: readonly Helper[] = [...SYSTEM_HELPERS, ...STATE_SAVE_HELPERS, ...Object.values(X87_CALLEES), ...SIMD_HELPERS, CHECK_BREAKPOINT];
