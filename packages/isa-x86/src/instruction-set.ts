@@ -23,6 +23,7 @@ import { INTERRUPT_RETURN_HELPERS } from './interrupt-return.ts';
 import { INTERRUPT_RETURN_ROUTINES } from './interrupt-return-routines.ts';
 import { CHECK_SEGMENT } from './lift.ts';
 import { MSR_HELPERS } from './msr.ts';
+import { PAGE_WALK_ROUTINES } from './page-walk.ts';
 import { PORT_STRING_HELPERS } from './port-string.ts';
 import { PRIVILEGED_HELPERS } from './privileged.ts';
 import { PROTECTION_KEY_HELPERS } from './protection-keys.ts';
@@ -39,7 +40,7 @@ export const ROWS: readonly Row[] = [
 ];
 
 export const ROUTINES: readonly Routine[] = [
-  COMPUTE_FLAGS, CURRENT_FLAGS, CHECK_SEGMENT, CHANGE_AC, ...SYSTEM_CALL_ROUTINES, ...INTERRUPT_RETURN_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES,
+  COMPUTE_FLAGS, CURRENT_FLAGS, CHECK_SEGMENT, CHANGE_AC, ...PAGE_WALK_ROUTINES, ...SYSTEM_CALL_ROUTINES, ...INTERRUPT_RETURN_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES,
 ];
 
 export const HELPERS: readonly Helper[] = [...SYSTEM_HELPERS, ...STATE_SAVE_HELPERS, ...Object.values(X87_CALLEES), ...SIMD_HELPERS, CHECK_BREAKPOINT];
