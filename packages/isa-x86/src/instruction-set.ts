@@ -9,7 +9,7 @@ import { COMPUTE_FLAGS } from './compute-flags.ts';
 import { CURRENT_FLAGS } from './current-flags.ts';
 import type { HelperMap } from './helper-map.ts';
 import { HYPERCALL_HELPERS } from './hypercall.ts';
-import { ARITHMETIC_ROWS } from './insn/arithmetic.ts';
+import { ARITHMETIC_ROWS, DIVIDE_WIDE, DIVIDE_WIDE_SIGNED } from './insn/arithmetic.ts';
 import { BIT_ROWS } from './insn/bits.ts';
 import { BRANCH_ROWS } from './insn/branch.ts';
 import { MOVE_ROWS } from './insn/move.ts';
@@ -40,7 +40,7 @@ export const ROWS: readonly Row[] = [
 ];
 
 export const ROUTINES: readonly Routine[] = [
-  COMPUTE_FLAGS, CURRENT_FLAGS, CHECK_SEGMENT, CHANGE_AC, ...PAGE_WALK_ROUTINES, ...SYSTEM_CALL_ROUTINES, ...INTERRUPT_RETURN_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES,
+  COMPUTE_FLAGS, DIVIDE_WIDE, DIVIDE_WIDE_SIGNED, CURRENT_FLAGS, CHECK_SEGMENT, CHANGE_AC, ...PAGE_WALK_ROUTINES, ...SYSTEM_CALL_ROUTINES, ...INTERRUPT_RETURN_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES,
 ];
 
 export const HELPERS: readonly Helper[] = [...SYSTEM_HELPERS, ...STATE_SAVE_HELPERS, ...Object.values(X87_CALLEES), ...SIMD_HELPERS, CHECK_BREAKPOINT];
