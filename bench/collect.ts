@@ -4,6 +4,7 @@ import { ANILLO } from './anillo.ts';
 import type { Contender, Job } from './contender.ts';
 import { type GuestRun, runGuest } from './guest-run.ts';
 import type { JobName } from './jobs.ts';
+import { MissingMark } from './marks.ts';
 import type { Clock, Measure } from './measures.ts';
 import type { Samples } from './report.ts';
 
@@ -73,7 +74,8 @@ class Collector {
       });
       if (value !== undefined && !Number.isNaN(value)) this.#values.get(contender)?.get(measure)?.push(value);
     } catch (error) {
-      this.#fail(`${what}: ${(error as Error).message}`);
+      // Of a run that was cut off, what is missing is no news.
+      if (run.failure === undefined || !(error instanceof MissingMark)) this.#fail(`${what}: ${(error as Error).message}`);
     }
   }
 
@@ -96,21 +98,13 @@ class Collector {
     const job = this.#plan.jobs.get(name);
     const command = job === undefined ? undefined : contender.command(job);
     if (job === undefined || command === undefined) return;
-    try {
-      const run = await runGuest(command, job.status);
-      const seconds = (run.endedAtMs - run.startedAtMs) / 1000;
-      this.resources.set(`${name} ${contender.name}`, {
-        job: name,
-        contender: contender.name,
-        seconds,
-        peakMib: run.peakMib,
-        stats: run.stats,
-      });
-      for (const measure of measures) this.#read(measure, run, contender.name);
-      this.#sayLatest(contender.name, measures);
-    } catch (error) {
-      this.#fail(`${contender.name}, ${name}: ${(error as Error).message}`);
-    }
+    const run = await runGuest(command, job.status);
+    const seconds = (run.endedAtMs - run.startedAtMs) / 1000;
+    const { peakMib, stats } = run;
+    this.resources.set(`${name} ${contender.name}`, { job: name, contender: contender.name, seconds, peakMib, stats });
+    if (run.failure !== undefined) this.#fail(`${contender.name}, ${name}: ${run.failure}`);
+    for (const measure of measures) this.#read(measure, run, contender.name);
+    this.#sayLatest(contender.name, measures);
   }
 }
 

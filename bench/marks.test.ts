@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ConsoleLine, markedWork } from './marks.ts';
+import { type ConsoleLine, markedWork, MissingMark } from './marks.ts';
 
 const console = (...lines: readonly [number, string][]): readonly ConsoleLine[] =>
   lines.map(([atMs, text]) => ({ atMs, cpuSeconds: atMs / 4000, text }));
@@ -39,4 +39,5 @@ test('a proof that takes its time is not part of the work', () => {
 test('a missing mark shows the end of the console', () => {
   const lines = console([1, 'ANILLO-BENCH sha256 begin'], [2, 'Kernel panic']);
   assert.throws(() => markedWork(lines, 'sha256'), /mark for "sha256"[\s\S]*Kernel panic/);
+  assert.throws(() => markedWork(lines, 'sha256'), MissingMark);
 });

@@ -27,6 +27,9 @@ export interface MarkedWork {
   readonly endedAtCpuSeconds: number;
 }
 
+/** The guest did not come so far. */
+export class MissingMark extends AnilloError {}
+
 /** A line reaches the host some milliseconds after the guest wrote it. */
 const TOLERANCE_SECONDS = 0.05;
 const TOLERANCE_SHARE = 0.05;
@@ -41,7 +44,7 @@ function judged(began: ConsoleLine | undefined, ended: ConsoleLine, guestSeconds
   return { seconds, hostSeconds, clocksAgree, cpuSeconds, endedAtMs: ended.atMs, endedAtCpuSeconds: ended.cpuSeconds };
 }
 
-/** AnilloError STATE where a mark is missing. */
+/** MissingMark where a mark is missing. */
 export function markedWork(lines: readonly ConsoleLine[], name: string): MarkedWork {
   const pattern = new RegExp(`ANILLO-BENCH ${name} (begin|check|-|\\d+\\.\\d+)(?: (\\S+))?`);
   let began: ConsoleLine | undefined;
@@ -55,7 +58,7 @@ export function markedWork(lines: readonly ConsoleLine[], name: string): MarkedW
     if (done !== undefined && (what === 'check' || proof !== undefined)) return { ...done, check: proof ?? '' };
   }
   const tail = lines.slice(-8).map((line) => `  ${line.text}`);
-  throw new AnilloError(
+  throw new MissingMark(
     'STATE',
     `The guest ended without its mark for "${name}"; the last lines of its console tell why:\n${tail.join('\n')}`,
   );

@@ -23,14 +23,14 @@ const STYLE = `
   .note, .tick { font-size: 11px; fill: #59636e }
   .faster { fill: #1a7f5a }
   .slower { fill: #bc4c00 }
-  .cold { fill: none; stroke: #57606a; stroke-width: 1.5 }
+  .cold { fill: #ffffff; stroke: #57606a; stroke-width: 1.5 }
   .grid { stroke: #8c959f; stroke-opacity: .35 }
   .peer { stroke: #57606a; stroke-width: 1.5 }
   .end { text-anchor: end }
   .middle { text-anchor: middle }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 } .note, .tick { fill: #9198a1 } .faster { fill: #3fb985 } .slower { fill: #f0883e }
-    .cold { stroke: #c9d1d9 } .peer { stroke: #c9d1d9 }
+    .cold { fill: #0d1117; stroke: #c9d1d9 } .peer { stroke: #c9d1d9 }
   }`;
 
 const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');

@@ -14,27 +14,27 @@ const GCM = '-aes-128-gcm -secretkey 000102030405060708090a0b0c0d0e0f -secretkey
 
 export const DEBIAN_WORKLOADS = {
   'openssl-sha256': {
-    title: 'OpenSSL SHA-256 of 24 MiB',
+    title: 'SHA-256 of 24 MiB',
     group: 'crypto',
     prepare: ZEROS(24),
     shell: 'check=$(openssl dgst -sha256 -r zeros)',
     expected: '95aeaae03b56c171cf88753c821630a3c24f1fcf406cec3e17d56781aa3f8369',
   },
   'openssl-sha512': {
-    title: 'OpenSSL SHA-512 of 24 MiB',
+    title: 'SHA-512 of 24 MiB',
     group: 'crypto',
     prepare: ZEROS(24),
     shell: 'check=$(openssl dgst -sha512 -r zeros)',
   },
   'aes-cbc': {
-    title: 'OpenSSL AES-128-CBC of 24 MiB',
+    title: 'AES-128-CBC of 24 MiB',
     group: 'crypto',
     prepare: ZEROS(24),
     shell: `openssl enc -aes-128-cbc ${KEY} -in zeros -out secret`,
     verify: 'check=$(md5sum secret); rm secret',
   },
   'aes-gcm': {
-    title: 'OpenSSL AES-128-GCM of 8 MiB, there and back',
+    title: 'AES-128-GCM of 8 MiB, to and fro',
     group: 'crypto',
     prepare: ZEROS(8),
     shell: `openssl cms -encrypt -binary ${GCM} -in zeros -outform DER -out secret && openssl cms -decrypt -binary ${GCM} -in secret -inform DER -out plain`,
@@ -42,21 +42,21 @@ export const DEBIAN_WORKLOADS = {
     expected: '96995b58d4cbf6aaa9041b4f00c7f6ae',
   },
   chacha20: {
-    title: 'OpenSSL ChaCha20 of 24 MiB',
+    title: 'ChaCha20 of 24 MiB',
     group: 'crypto',
     prepare: ZEROS(24),
     shell: `openssl enc -chacha20 ${KEY_256} -in zeros -out secret`,
     verify: 'check=$(md5sum secret); rm secret',
   },
   'rsa-sign': {
-    title: `OpenSSL RSA-2048, ${SIGNERS} signatures`,
+    title: `RSA-2048, ${SIGNERS} signatures`,
     group: 'crypto',
     prepare: `signers=; while [ \${#signers} -lt ${SIGNERS * ` -signer ${SIGNED}`.length} ]; do signers="$signers -signer ${SIGNED}"; done`,
     shell: 'openssl cms -sign -noattr -nocerts -binary -outform DER $signers -in /bench/rsa.pem -out signed',
     verify: 'check=$(md5sum signed)',
   },
   'rsa-verify': {
-    title: `OpenSSL RSA-2048, ${CERTIFICATES} certificates verified`,
+    title: `RSA-2048, ${CERTIFICATES} certificates verified`,
     group: 'crypto',
     prepare: `certificates=$(yes ${SIGNED} | head -n ${CERTIFICATES})`,
     shell: `check=$(openssl verify -no_check_time -CAfile ${SIGNED} $certificates | grep -c ': OK$')`,

@@ -9,7 +9,7 @@ export const GROUPS = {
   mem: 'memory',
   system: 'system',
   smp: 'two threads',
-  crypto: 'crypto',
+  crypto: 'crypto (OpenSSL)',
   compression: 'compression',
   language: 'languages and compilers',
 } as const;

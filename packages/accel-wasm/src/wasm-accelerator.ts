@@ -126,6 +126,7 @@ class WasmVm implements AcceleratedVm {
     const helper = { ...cpu.helpers };
     const module = new WebAssembly.Module(this.#runtime.bytes);
     const runtime = new WebAssembly.Instance(module, { env, host, helper }).exports;
+    cpu.bindRoutines?.(runtime);
     const isJit = this.#config.tier === 'jit';
     const jumps = (state + JUMP_CACHE_OFFSET) >>> 2;
     const words = new Uint32Array(buffer);

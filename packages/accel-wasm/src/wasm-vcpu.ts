@@ -62,7 +62,7 @@ export class WasmVcpu implements Vcpu {
   #unused = 0;
   readonly #into: Translation = { gpa: 0, grants: 0, isLarge: false, isGlobal: false };
   readonly #breakpoints = new Set<bigint>();
-  readonly #exits: Record<string, number> = {};
+  readonly #exits = new Map<string, number>();
   readonly #trace: Trace | undefined;
   readonly #pcAt: number;
   readonly #codeBaseAt: number;
@@ -201,7 +201,7 @@ export class WasmVcpu implements Vcpu {
   }
 
   #count(reason: string): void {
-    this.#exits[reason] = (this.#exits[reason] ?? 0) + 1;
+    this.#exits.set(reason, (this.#exits.get(reason) ?? 0) + 1);
     if (this.#trace?.exits === true)
       this.#trace.line(`exit ${reason} at ${hex(this.#linearPc() + (reason === 'trap' ? BigInt(this.#view.trapAt) : 0n))}`);
   }
@@ -444,7 +444,7 @@ export class WasmVcpu implements Vcpu {
       compilations: compiler?.compilations ?? 0,
       compileMs: compiler?.compileMs ?? 0,
       tlbMisses: tlb.fills + this.#view.tlbFills,
-      exits: { ...this.#exits, device: miss.deviceAccesses, slowAccess: miss.misses },
+      exits: { ...Object.fromEntries(this.#exits), device: miss.deviceAccesses, slowAccess: miss.misses },
     };
   }
 }

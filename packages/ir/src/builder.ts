@@ -111,14 +111,18 @@ export class Builder {
     this.#push('raise_if', undefined, [cond as Inst]).imm = trapCode;
   }
 
-  if(cond: Value<'i32'>, then: () => void, otherwise?: () => void): void {
-    this.#push('if', undefined, [cond as Inst]);
+  if(cond: Value<'i32'>, then: () => void, otherwise?: () => void, rarely = false): void {
+    this.#push('if', undefined, [cond as Inst]).imm = rarely ? 1 : 0;
     then();
     if (otherwise) {
       this.#push('else', undefined, []);
       otherwise();
     }
     this.#push('end', undefined, []);
+  }
+  /** An `if` whose condition hardly ever holds: code after it is not burdened with what a call in it needs. */
+  ifRarely(cond: Value<'i32'>, then: () => void, otherwise?: () => void): void {
+    this.if(cond, then, otherwise, true);
   }
   /** Runs body, then again while the value that it returns is not 0. */
   loopWhile(body: () => Value<'i32'>): void {

@@ -123,6 +123,8 @@ export const EXIT = {
 export interface GuestCpu {
   /** Host functions that generated code calls, by helper name. */
   readonly helpers: Readonly<Record<string, (...args: number[]) => number>>;
+  /** The front end's routines as the accelerator has compiled them, by name: `(address of the vCPU struct, ...parameters) -> result`. */
+  bindRoutines?(compiled: Readonly<Record<string, unknown>>): void;
   /** Power-on state. */
   reset(): void;
   /**

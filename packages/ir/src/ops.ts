@@ -211,6 +211,7 @@ export const OPS = {
   'call': spec([], undefined, 'call', 'callee'),
 
   // Structured control inside a block; values defined inside are not used outside (use a temp slot).
+  // The immediate of `if` is a hint: 1 where the condition hardly ever holds.
   'if': spec([i32], undefined, 'control'), 'else': spec([], undefined, 'control'), 'end': spec([], undefined, 'control'),
   'loop': spec([], undefined, 'control'), // body runs at least once
   'loop_while': spec([i32], undefined, 'control'), // closes 'loop': again when the argument is not 0

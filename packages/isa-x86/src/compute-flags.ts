@@ -41,6 +41,15 @@ function sumFlags(b: Builder, kind: I32, dst: I64, src: I64, aux: I64, shift: I6
   return b.or(b.or(carry, overflow), adjust);
 }
 
+/** Does the signed product not fit? Factors moved up to bit 63. */
+function productIsCut(b: Builder, x: I64, y: I64, shift: I64): I32 {
+  const [p, q] = [b.shrS(x, shift), b.shrS(y, shift)];
+  const low = b.mul(p, q);
+  const high = b.op('i64.mulhi_s', [p, q]);
+  const fits = b.and(b.eq(high, b.shrS(low, b.i64(63))), b.eq(b.shrS(b.shl(low, shift), shift), low));
+  return b.eqz(fits);
+}
+
 function baseFlags(b: Builder, op: I32, ccDst: I64, ccSrc: I64, ccAux: I64): Slot<'i32'> {
   const kind = b.shrU(op, b.i32(2));
   const is = (k: CcKind): I32 => b.eq(kind, b.i32(k));
@@ -66,6 +75,7 @@ function baseFlags(b: Builder, op: I32, ccDst: I64, ccSrc: I64, ccAux: I64): Slo
           );
           b.if(is(CC.MUL), () => also(b.mul(b.ne(ccSrc, b.i64(0)), b.i32(EFLAG.CF | EFLAG.OF))));
           b.if(is(CC.BITS), () => also(low));
+          b.if(is(CC.IMUL), () => also(b.mul(productIsCut(b, src, b.shl(ccAux, shift), shift), b.i32(EFLAG.CF | EFLAG.OF))));
         },
       );
     },

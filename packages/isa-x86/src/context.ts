@@ -37,6 +37,7 @@ export function createContext(ports: VcpuPorts, config: X86Config): X86Context {
     bytes: new Uint8Array(buffer),
     data: new DataView(buffer),
     walkCache: new WalkCache(),
+    routines: {},
     id: config.id ?? 0,
     // Not for secrets: an embedder that has a cryptographic source gives it.
     random: config.random ?? (() => Math.floor(Math.random() * 0x1_0000_0000)),

@@ -11,6 +11,7 @@
 //   SHR      value >> (count - 1) (SAR)               its bit 0             top bit changed
 //   MUL      not 0: product did not fit               ccSrc != 0            ccSrc != 0
 //   BITS     CF                                       bit 0                 0            (AF 0; ZF, SF, PF from ccDst)
+//   IMUL     factor                      factor       product does not fit  the same
 //
 // An instruction that sets only some flags patches those of the one before: bits 8 and up of ccOp say how, with the size in bits 7..6, ccPatch with what.
 //
@@ -25,7 +26,7 @@ import type { Value } from '@anillo/ir/block';
 import { EFLAG, ARITHMETIC_FLAGS, X86State, type X86View } from './state.ts';
 
 // The order is used: odd kinds below LOGIC take a carry in; LOGIC is a SUB of 0.
-export const CC = { EFLAGS: 0, ADC: 1, ADD: 2, SBB: 3, SUB: 4, LOGIC: 5, INC: 6, DEC: 7, SHL: 8, SHR: 9, MUL: 10, BITS: 11 } as const;
+export const CC = { EFLAGS: 0, ADC: 1, ADD: 2, SBB: 3, SUB: 4, LOGIC: 5, INC: 6, DEC: 7, SHL: 8, SHR: 9, MUL: 10, BITS: 11, IMUL: 12 } as const;
 export type CcKind = (typeof CC)[keyof typeof CC];
 export type IntBits = 8 | 16 | 32 | 64;
 
@@ -96,6 +97,12 @@ function baseFlags(view: X86View, op: number): number {
     case CC.BITS:
       put((src & 1n) === 1n, 0, false);
       break;
+    case CC.IMUL: {
+      const product = BigInt.asIntN(bits, src) * BigInt.asIntN(bits, view.ccAux);
+      const lost = product !== BigInt.asIntN(bits, product);
+      put(lost, lost ? 1 : 0, false);
+      break;
+    }
   }
   return flags;
 }

@@ -3,6 +3,7 @@
 import type { VcpuPorts } from '@anillo/ir/frontend';
 import type { CpuModel } from './cpu-model.ts';
 import type { X86View } from './state.ts';
+import { setWord, WORD } from './state-words.ts';
 import type { WalkCache } from './walk-cache.ts';
 
 /** What helpers work on: one per vCPU. */
@@ -18,6 +19,8 @@ export interface X86Context {
   readonly data: DataView;
   /** Emptied together with the TLB (mmu.ts). */
   readonly walkCache: WalkCache;
+  /** The front end's routines as the accelerator has compiled them, by name: (address of the vCPU struct, ...) -> result. Empty where there is none. */
+  readonly routines: { readonly currentFlags?: (state: number) => number };
   /** APIC ID. */
   readonly id: number;
   /** 32 random bits, for RDRAND and RDSEED. */
@@ -32,10 +35,10 @@ export type HelperMap = Readonly<Record<string, HelperFunction>>;
 
 /** Records a fault for delivery. Returns 1, for `return raise(...)`. `error` -1: the exception has no error code. */
 export function raise(cpu: X86Context, vector: number, error = -1): 1 {
-  cpu.view.faultVector = vector;
-  cpu.view.faultError = error;
-  cpu.view.faultSoftware = 0;
-  cpu.view.trapCode = 0;
-  cpu.view.trapped = 1;
+  setWord(cpu, WORD.faultVector, vector);
+  setWord(cpu, WORD.faultError, error);
+  setWord(cpu, WORD.faultSoftware, 0);
+  setWord(cpu, WORD.trapCode, 0);
+  setWord(cpu, WORD.trapped, 1);
   return 1;
 }

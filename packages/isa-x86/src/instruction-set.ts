@@ -6,9 +6,10 @@ import { CONTROL_HELPERS } from './control.ts';
 import { CPUID_HELPERS } from './cpuid.ts';
 import { FAR_TRANSFER_HELPERS } from './far-transfer.ts';
 import { COMPUTE_FLAGS } from './compute-flags.ts';
+import { CURRENT_FLAGS } from './current-flags.ts';
 import type { HelperMap } from './helper-map.ts';
 import { HYPERCALL_HELPERS } from './hypercall.ts';
-import { ARITHMETIC_ROWS } from './insn/arithmetic.ts';
+import { ARITHMETIC_ROWS, DIVIDE_WIDE, DIVIDE_WIDE_SIGNED } from './insn/arithmetic.ts';
 import { BIT_ROWS } from './insn/bits.ts';
 import { BRANCH_ROWS } from './insn/branch.ts';
 import { MOVE_ROWS } from './insn/move.ts';
@@ -22,6 +23,7 @@ import { INTERRUPT_RETURN_HELPERS } from './interrupt-return.ts';
 import { INTERRUPT_RETURN_ROUTINES } from './interrupt-return-routines.ts';
 import { CHECK_SEGMENT } from './lift.ts';
 import { MSR_HELPERS } from './msr.ts';
+import { PAGE_WALK_ROUTINES } from './page-walk.ts';
 import { PORT_STRING_HELPERS } from './port-string.ts';
 import { PRIVILEGED_HELPERS } from './privileged.ts';
 import { PROTECTION_KEY_HELPERS } from './protection-keys.ts';
@@ -38,7 +40,7 @@ export const ROWS: readonly Row[] = [
 ];
 
 export const ROUTINES: readonly Routine[] = [
-  COMPUTE_FLAGS, CHECK_SEGMENT, CHANGE_AC, ...SYSTEM_CALL_ROUTINES, ...INTERRUPT_RETURN_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES,
+  COMPUTE_FLAGS, DIVIDE_WIDE, DIVIDE_WIDE_SIGNED, CURRENT_FLAGS, CHECK_SEGMENT, CHANGE_AC, ...PAGE_WALK_ROUTINES, ...SYSTEM_CALL_ROUTINES, ...INTERRUPT_RETURN_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES,
 ];
 
 export const HELPERS: readonly Helper[] = [...SYSTEM_HELPERS, ...STATE_SAVE_HELPERS, ...Object.values(X87_CALLEES), ...SIMD_HELPERS, CHECK_BREAKPOINT];

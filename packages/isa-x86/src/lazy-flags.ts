@@ -166,7 +166,7 @@ export class LazyFlags {
   #materialise([from, to]: readonly [PatchKind, PatchKind]): void {
     const b = this.#b;
     const op = b.sub(b.get(CC_OP), b.i64(from << PATCH_SHIFT));
-    b.if(b.ltU(op, b.i64((to - from + 1) << PATCH_SHIFT)), () => {
+    b.ifRarely(b.ltU(op, b.i64((to - from + 1) << PATCH_SHIFT)), () => {
       b.set(CC_SRC, b.extendU(this.#compute(b.get(CC_OP))));
       b.set(CC_OP, b.i64(ccOp(CC.EFLAGS, 8)));
     });
@@ -285,6 +285,7 @@ export class LazyFlags {
       case CC.SBB: return k.first === undefined ? this.#fromBits(0) : this.#belowWith(k.first, y, k.aux);
       case CC.SHL: return this.#bitOf(src, k.bits - 1);
       case CC.MUL: return b.ne(src, b.int(src.type, 0));
+      case CC.IMUL: return this.#isCut(k);
       default: return this.#bitOf(src, 0);
     }
   }
@@ -292,6 +293,16 @@ export class LazyFlags {
   #belowWith(x: Int, y: Int, carryIn: Int | undefined): I32 {
     const b = this.#b;
     return b.or(b.ltU(x, y), b.and(b.eq(x, y), this.#c.to32(carryIn as Int)));
+  }
+
+  /** Did a product of src and aux not fit? */
+  #isCut(k: Base): I32 {
+    const b = this.#b;
+    const c = this.#c;
+    const [x, y] = [k.src as Int, k.aux as Int];
+    if (k.bits === 64) return b.ne(b.op('i64.mulhi_s', [c.to64(x), c.to64(y)]), b.shrS(c.to64(k.dst), b.i64(63)));
+    const product = b.mul(c.signExtend(x, k.bits, 64) as I64, c.signExtend(y, k.bits, 64) as I64);
+    return b.ne(product, c.signExtend(c.cut(product, k.bits), k.bits, 64) as I64);
   }
 
   #overflow(): I32 {
@@ -315,6 +326,7 @@ export class LazyFlags {
     if (k.src === undefined) return this.#fromBits(11);
     switch (k.kind) {
       case CC.MUL: return b.ne(k.src, b.int(k.src.type, 0));
+      case CC.IMUL: return this.#isCut(k);
       case CC.SHL: case CC.SHR: return b.xor(top(k.src), top(k.dst));
     }
     if (k.kind === CC.EFLAGS || k.first === undefined) return this.#fromBits(11);
@@ -349,10 +361,10 @@ export class LazyFlags {
     const first = ccOp(isResult ? CC.ADC : CC.SUB, 8);
     const count = ccOp(CC.LOGIC, 64) - first + 1;
     const out: Slot<'i32'> = b.temp('i32');
-    b.if(
-      b.ltU(b.sub(op, b.i64(first)), b.i64(isResult ? CC_BASE_MASK + 1 - first : count)),
-      () => b.set(out, this.#usual(pair, b.wrap(op))),
+    b.ifRarely(
+      b.geU(b.sub(op, b.i64(first)), b.i64(isResult ? CC_BASE_MASK + 1 - first : count)),
       () => b.set(out, this.#pick(this.#compute(op), pair)),
+      () => b.set(out, this.#usual(pair, b.wrap(op))),
     );
     return b.get(out);
   }

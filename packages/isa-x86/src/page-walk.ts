@@ -1,5 +1,5 @@
-// The 4-level page walk in IR, for TLB misses that end well: mapped RAM, access granted. Everything else (faults, device memory, other paging modes,
-// data breakpoints, protection keys) answers 0, and mmu.ts decides. SDM Vol. 3A 4.5 to 4.8. Both must agree: mmu.ts is the complete one.
+// The page walk in IR, for TLB misses that end well: mapped RAM, access granted; also without paging. Everything else (faults, device memory, data
+// breakpoints, protection keys) answers 0, and mmu.ts decides. SDM Vol. 3A 4.3 to 4.8. Both must agree: mmu.ts is the complete one.
 
 import type { Builder } from '@anillo/ir/builder';
 import type { Value } from '@anillo/ir/block';
@@ -8,6 +8,9 @@ import { ACCESS, WALK } from '@anillo/ir/frontend';
 import type { Slot } from '@anillo/ir/slot';
 import { CR0, CR4, EFER, MODE } from './mode.ts';
 import { EFLAG, X86State } from './state.ts';
+
+type I32 = Value<'i32'>;
+type I64 = Value<'i64'>;
 
 const at = X86State.offset;
 const PRESENT = 1;
@@ -18,163 +21,270 @@ const DIRTY = 0x40;
 const LARGE = 0x80;
 const GLOBAL = 0x100;
 const GRANT = { READ: 1 << ACCESS.READ, WRITE: 1 << ACCESS.WRITE, EXECUTE: 1 << ACCESS.EXECUTE };
-/** Sizes of what an entry of each level maps: 2^30, 2^21, 2^12. */
+const GRANT_ALL = GRANT.READ | GRANT.WRITE | GRANT.EXECUTE;
+/** Size of what an entry of each level maps, as a power of 2, with 8-byte entries; and of a directory entry with 4-byte ones. */
 const SHIFTS = [39, 30, 21, 12] as const;
+const SHORT_DIRECTORY_SHIFT = 22;
+const PAGE = 4096;
+/** High words of 8-byte entries: bits that must be 0 (address bits 51..40; with PAE paging bits 62..52 too), and bit 63 without EFER.NXE. */
+const RESERVED = { LONG: 0x000f_ff00, PAE: 0x7fff_ff00, NO_EXECUTE: 0x8000_0000 | 0 } as const;
 
-class WalkBuilder {
-  readonly #b: Builder;
-  readonly #linear: Slot<'i64'>;
-  readonly #access: Slot<'i32'>;
-  readonly #result: Slot<'i32'>;
-  /** AND of the entries' low words, OR of their high words. */
-  readonly #rights: Slot<'i32'>;
-  readonly #upper: Slot<'i32'>;
+/** What both routines compute with: the access, and what the entries say together. */
+class Walk {
+  readonly b: Builder;
+  readonly linear: Slot<'i64'>;
+  readonly access: Slot<'i32'>;
+  readonly result: Slot<'i32'>;
 
-  constructor(b: Builder, linear: Value<'i64'>, access: Value<'i32'>) {
-    this.#b = b;
-    this.#linear = b.temp('i64', linear);
-    this.#access = b.temp('i32', access);
-    this.#result = b.temp('i32', b.i32(0));
-    this.#rights = b.temp('i32', b.i32(WRITABLE | USER));
-    this.#upper = b.temp('i32', b.i32(0));
+  constructor(b: Builder, linear: I64, access: I32) {
+    this.b = b;
+    this.linear = b.temp('i64', linear);
+    this.access = b.temp('i32', access);
+    this.result = b.temp('i32', b.i32(0));
   }
 
-  #state(offset: number): Value<'i32'> {
-    return this.#b.op('state.load32', [this.#b.i32(0)], offset);
+  state(offset: number): I32 {
+    return this.b.op('state.load32', [this.b.i32(0)], offset);
   }
-  #bit(value: Value<'i32'>, mask: number): Value<'i32'> {
-    const b = this.#b;
-    return b.op('i32.ne', [b.and(value, b.i32(mask)), b.i32(0)]);
+  bit(value: I32, mask: number): I32 {
+    const { b } = this;
+    return b.ne(b.and(value, b.i32(mask)), b.i32(0));
   }
-
   /** Distance of a guest-physical address from the start of RAM; far beyond its end for addresses below. */
-  #intoRam(physical: Value<'i64'>): Value<'i64'> {
-    return this.#b.sub(physical, this.#b.extendU(this.#state(at.ramStart)));
+  intoRam(physical: I64): I64 {
+    return this.b.sub(physical, this.b.extendU(this.state(at.ramStart)));
   }
-
-  build(): Value<'i32'> {
-    const b = this.#b;
-    const linear = b.get(this.#linear);
-    const isLong = b.and(this.#bit(this.#state(at.cr0), CR0.PG), this.#bit(this.#state(at.efer), EFER.LMA));
-    const canonical = b.eq(b.shrS(b.shl(linear, b.i64(16)), b.i64(16)), linear);
-    const noBreakpoints = b.eqz(b.and(this.#state(at.dr + 56), b.i32(0xff)));
-    b.if(b.and(b.and(isLong, canonical), noBreakpoints), () => {
-      const table = b.temp('i64', b.and(b.op('state.load64', [b.i32(0)], at.cr3), b.i64Words(~0xfff, 0xff)));
-      this.#level(0, table);
-    });
-    return b.get(this.#result);
-  }
-
-  /** Reads the entry of one level and goes on, from the table at a guest-physical address. */
-  #level(level: number, table: Slot<'i64'>): void {
-    const b = this.#b;
-    const index = b.and(b.shrU(b.get(this.#linear), b.i64(SHIFTS[level] as number)), b.i64(511));
-    const physical = b.temp('i64', b.add(b.get(table), b.shl(index, b.i64(3))));
-    const into = b.temp('i64', this.#intoRam(b.get(physical)));
-    b.if(b.ltU(b.get(into), b.extendU(this.#state(at.ramBytes))), () => {
-      const host = b.temp('i32', b.add(b.wrap(b.get(into)), this.#state(at.ramOffset)));
-      const entry = b.temp('i64', b.op('i64.ram_load', [b.get(host)]));
-      const low = b.temp('i32', b.wrap(b.get(entry)));
-      const high = b.temp('i32', b.wrap(b.shrU(b.get(entry), b.i64(32))));
-      // Reserved: address bits 51..40, and bit 63 without EFER.NXE.
-      const reserved = b.select(this.#bit(this.#state(at.efer), EFER.NXE), b.i32(0x000f_ff00), b.i32(0x800f_ff00 | 0));
-      const usable = b.and(b.and(b.get(low), b.i32(PRESENT)), b.eqz(b.and(b.get(high), reserved)));
-      b.if(usable, () => {
-        b.set(this.#rights, b.and(b.get(this.#rights), b.get(low)));
-        b.set(this.#upper, b.or(b.get(this.#upper), b.get(high)));
-        this.#entry(level, host, entry, low);
-      });
-    });
-  }
-
-  #entry(level: number, host: Slot<'i32'>, entry: Slot<'i64'>, low: Slot<'i32'>): void {
-    const b = this.#b;
-    const next = b.temp('i64', b.and(b.get(entry), b.i64Words(~0xfff, 0xff)));
-    if (level === 3) {
-      this.#leaf(level, host, entry, low, next);
-      return;
-    }
-    const descend = (): void => {
-      this.#level(level + 1, next);
-      const isNew = b.eqz(b.and(b.get(low), b.i32(ACCESSED)));
-      b.if(b.select(isNew, b.get(this.#result), b.i32(0)), () => b.op('i64.ram_store', [b.get(host), b.or(b.get(entry), b.i64(ACCESSED))]));
-    };
-    // 1 GiB pages depend on the CPU model, which only mmu.ts knows.
-    if (level < 2) b.if(b.eqz(b.and(b.get(low), b.i32(LARGE))), descend);
-    else b.if(b.and(b.get(low), b.i32(LARGE)), () => this.#leaf(level, host, entry, low, next), descend);
-  }
-
-  /** The page has been found: rights, accessed and dirty bits, result. `frame`: the address bits of the entry. */
-  #leaf(level: number, host: Slot<'i32'>, entry: Slot<'i64'>, low: Slot<'i32'>, frame: Slot<'i64'>): void {
-    const b = this.#b;
-    const within = b.i64(2 ** (SHIFTS[level] as number) - 4096);
-    const page = b.temp('i64', b.get(frame));
-    const valid = b.temp('i32', b.i32(1));
-    if (level < 3) {
-      // Bits 12..20 (or 29) of a large page's entry: bit 12 is PAT, the others are reserved.
-      const reserved = b.i64(2 ** (SHIFTS[level] as number) - 8192);
-      b.set(valid, b.eqz(b.and(b.get(frame), reserved)));
-      b.set(page, b.or(b.and(b.get(frame), b.xor(within, b.i64(-1))), b.and(b.get(this.#linear), within)));
-    }
-    b.set(valid, b.and(b.get(valid), this.#isKeyless()));
-    const grants = b.temp('i32', this.#grants());
-    const granted = b.and(b.shrU(b.get(grants), b.get(this.#access)), b.i32(1));
-    const into = b.temp('i64', this.#intoRam(b.get(page)));
-    const inRam = b.leU(b.add(b.get(into), b.i64(4096)), b.extendU(this.#state(at.ramBytes)));
-    b.if(b.and(b.and(granted, inRam), b.get(valid)), () => {
-      const isWrite = b.eq(b.get(this.#access), b.i32(ACCESS.WRITE));
-      const bits = b.or(b.i32(ACCESSED), b.mul(isWrite, b.i32(DIRTY)));
-      const marked = b.temp('i32', b.or(b.get(low), bits));
-      b.if(b.ne(b.get(marked), b.get(low)), () => b.op('i64.ram_store', [b.get(host), b.or(b.get(entry), b.extendU(bits))]));
-      const clean = b.eqz(b.and(b.get(marked), b.i32(DIRTY)));
-      const kept = b.and(b.get(grants), b.select(clean, b.i32(~GRANT.WRITE), b.i32(-1)));
-      const isGlobal = b.and(this.#bit(b.get(low), GLOBAL), this.#bit(this.#state(at.cr4), CR4.PGE));
-      const where = b.add(b.wrap(b.get(into)), this.#state(at.ramOffset));
-      b.set(this.#result, b.or(b.or(where, kept), b.or(b.mul(isGlobal, b.i32(WALK.GLOBAL)), b.i32(level < 3 ? WALK.LARGE : 0))));
-    });
-  }
-
-  /** No protection key denies anything: they are off, or the page's is 0 (as far as this walk cares to know) and that one is free. */
-  #isKeyless(): Value<'i32'> {
-    const b = this.#b;
-    const key = b.and(b.get(this.#upper), b.i32(0x7800_0000));
-    const rightsOfKey0 = b.and(b.or(this.#state(at.pkru), this.#state(at.pkrs)), b.i32(3));
-    const keysOff = b.eqz(b.and(this.#state(at.cr4), b.i32(CR4.PKE | CR4.PKS)));
-    return b.or(keysOff, b.eqz(b.or(key, rightsOfKey0)));
-  }
-
-  /** Access rights as mmu.ts computes them: user and supervisor, WP, SMEP, SMAP with EFLAGS.AC, NX. */
-  #grants(): Value<'i32'> {
-    const b = this.#b;
-    const grants = b.temp('i32', b.i32(GRANT.READ | GRANT.WRITE | GRANT.EXECUTE));
-    const limit = (cond: Value<'i32'>, kept: number): void => b.set(grants, b.and(b.get(grants), b.select(cond, b.i32(kept), b.i32(-1))));
-    limit(b.ltS(b.get(this.#upper), b.i32(0)), ~GRANT.EXECUTE);
-    const isUser = this.#bit(b.get(this.#rights), USER);
-    const readOnly = b.eqz(b.and(b.get(this.#rights), b.i32(WRITABLE)));
-    b.if(
-      b.and(this.#state(at.mode), b.i32(MODE.CPL3)),
-      () => {
-        limit(b.eqz(isUser), 0);
-        limit(readOnly, ~GRANT.WRITE);
-      },
-      () => {
-        limit(b.and(readOnly, this.#bit(this.#state(at.cr0), CR0.WP)), ~GRANT.WRITE);
-        const cr4 = this.#state(at.cr4);
-        limit(b.and(isUser, this.#bit(cr4, CR4.SMEP)), ~GRANT.EXECUTE);
-        const guarded = b.and(this.#bit(cr4, CR4.SMAP), b.eqz(b.and(this.#state(at.flags), b.i32(EFLAG.AC))));
-        limit(b.and(isUser, guarded), GRANT.EXECUTE);
-      },
+  /** Visits the entry at a guest-physical address if it lies in RAM: `host` is its byte offset in the machine's memory. */
+  atEntry(physical: I64, visit: (host: Slot<'i32'>) => void): void {
+    const { b } = this;
+    const into = b.temp('i64', this.intoRam(physical));
+    b.if(b.ltU(b.get(into), b.extendU(this.state(at.ramBytes))), () =>
+      visit(b.temp('i32', b.add(b.wrap(b.get(into)), this.state(at.ramOffset)))),
     );
-    return b.get(grants);
+  }
+  /** After the levels below have been walked: they count as used only if that went well. */
+  markAccessed(host: Slot<'i32'>, low: Slot<'i32'>): void {
+    const { b } = this;
+    const isNew = b.eqz(b.and(b.get(low), b.i32(ACCESSED)));
+    b.if(b.select(isNew, b.get(this.result), b.i32(0)), () => b.op('i32.ram_store', [b.get(host), b.or(b.get(low), b.i32(ACCESSED))]));
+  }
+  /** The bits of an address that are within what an entry of `shift` maps, but not within its page. */
+  within(shift: number): I64 {
+    return this.b.i64(2 ** shift - PAGE);
   }
 }
 
-export const PAGE_WALK: Routine = routine({
-  name: 'pageWalk',
-  params: ['i64', 'i32'],
+/**
+ * The page has been found: (access, guest-physical page, byte offset of its entry, that entry's low word, AND of the entries' low words, OR of their high words, WALK.LARGE or 0)
+ * -> result of the walk.
+ */
+const PAGE_FOUND: Routine = routine({
+  name: 'pageFound',
+  params: ['i32', 'i64', 'i32', 'i32', 'i32', 'i32', 'i32'],
   result: 'i32',
   reads: 'none',
   writes: 'none',
   traps: false,
-  build: (b, [linear, access]) => new WalkBuilder(b, linear as Value<'i64'>, access as Value<'i32'>).build(),
+  build: (b, [access, page, host, low, rights, upper, large]) => {
+    const w = new Walk(b, page as I64, access as I32);
+    const grants = b.temp('i32', grantsOf(w, rights as I32, upper as I32));
+    const granted = b.and(b.shrU(b.get(grants), b.get(w.access)), b.i32(1));
+    const into = b.temp('i64', w.intoRam(page as I64));
+    const inRam = b.leU(b.add(b.get(into), b.i64(PAGE)), b.extendU(w.state(at.ramBytes)));
+    b.if(b.and(b.and(granted, inRam), isKeyless(w, upper as I32)), () => {
+      const isWrite = b.eq(b.get(w.access), b.i32(ACCESS.WRITE));
+      const bits = b.or(b.i32(ACCESSED), b.mul(isWrite, b.i32(DIRTY)));
+      const marked = b.temp('i32', b.or(low as I32, bits));
+      b.if(b.ne(b.get(marked), low as I32), () => b.op('i32.ram_store', [host as I32, b.get(marked)]));
+      const clean = b.eqz(b.and(b.get(marked), b.i32(DIRTY)));
+      const kept = b.and(b.get(grants), b.select(clean, b.i32(~GRANT.WRITE), b.i32(-1)));
+      const isGlobal = b.and(w.bit(low as I32, GLOBAL), w.bit(w.state(at.cr4), CR4.PGE));
+      const where = b.add(b.wrap(b.get(into)), w.state(at.ramOffset));
+      b.set(w.result, b.or(b.or(where, kept), b.or(b.mul(isGlobal, b.i32(WALK.GLOBAL)), large as I32)));
+    });
+    return b.get(w.result);
+  },
 });
+
+/** No protection key denies anything: they are off, or the page's is 0 (as far as this walk cares to know) and that one is free. */
+function isKeyless(w: Walk, upper: I32): I32 {
+  const { b } = w;
+  const key = b.and(upper, b.i32(0x7800_0000));
+  const rightsOfKey0 = b.and(b.or(w.state(at.pkru), w.state(at.pkrs)), b.i32(3));
+  const keysOff = b.eqz(b.and(w.state(at.cr4), b.i32(CR4.PKE | CR4.PKS)));
+  return b.or(keysOff, b.eqz(b.or(key, rightsOfKey0)));
+}
+
+/** Access rights as mmu.ts computes them: user and supervisor, WP, SMEP, SMAP with EFLAGS.AC, NX. */
+function grantsOf(w: Walk, rights: I32, upper: I32): I32 {
+  const { b } = w;
+  const grants = b.temp('i32', b.i32(GRANT_ALL));
+  const limit = (cond: I32, kept: number): void => b.set(grants, b.and(b.get(grants), b.select(cond, b.i32(kept), b.i32(-1))));
+  limit(b.ltS(upper, b.i32(0)), ~GRANT.EXECUTE);
+  const isUser = w.bit(rights, USER);
+  const readOnly = b.eqz(b.and(rights, b.i32(WRITABLE)));
+  b.if(
+    b.and(w.state(at.mode), b.i32(MODE.CPL3)),
+    () => {
+      limit(b.eqz(isUser), 0);
+      limit(readOnly, ~GRANT.WRITE);
+    },
+    () => {
+      limit(b.and(readOnly, w.bit(w.state(at.cr0), CR0.WP)), ~GRANT.WRITE);
+      const cr4 = w.state(at.cr4);
+      limit(b.and(isUser, w.bit(cr4, CR4.SMEP)), ~GRANT.EXECUTE);
+      const guarded = b.and(w.bit(cr4, CR4.SMAP), b.eqz(b.and(w.state(at.flags), b.i32(EFLAG.AC))));
+      limit(b.and(isUser, guarded), GRANT.EXECUTE);
+    },
+  );
+  return b.get(grants);
+}
+
+/** 8-byte entries, from one table down. Rights of the levels above come in and are narrowed. */
+class EntryWalk extends Walk {
+  readonly #rights: Slot<'i32'>;
+  readonly #upper: Slot<'i32'>;
+  readonly #reserved: Slot<'i32'>;
+
+  constructor(b: Builder, linear: I64, access: I32, reserved: I32) {
+    super(b, linear, access);
+    this.#rights = b.temp('i32', b.i32(WRITABLE | USER));
+    this.#upper = b.temp('i32', b.i32(0));
+    this.#reserved = b.temp('i32', reserved);
+  }
+
+  /** Reads the entry of one level and goes on, from the table at a guest-physical address. */
+  level(level: number, table: I64): void {
+    const { b } = this;
+    const index = b.and(b.shrU(b.get(this.linear), b.i64(SHIFTS[level] as number)), b.i64(511));
+    this.atEntry(b.add(table, b.shl(index, b.i64(3))), (host) => {
+      const entry = b.temp('i64', b.op('i64.ram_load', [b.get(host)]));
+      const low = b.temp('i32', b.wrap(b.get(entry)));
+      const high = b.temp('i32', b.wrap(b.shrU(b.get(entry), b.i64(32))));
+      const usable = b.and(b.and(b.get(low), b.i32(PRESENT)), b.eqz(b.and(b.get(high), b.get(this.#reserved))));
+      b.if(usable, () => {
+        b.set(this.#rights, b.and(b.get(this.#rights), b.get(low)));
+        b.set(this.#upper, b.or(b.get(this.#upper), b.get(high)));
+        this.#entry(level, host, low, b.and(b.get(entry), b.i64Words(-PAGE, 0xff)));
+      });
+    });
+  }
+
+  /** `frame`: the address bits of the entry. */
+  #entry(level: number, host: Slot<'i32'>, low: Slot<'i32'>, frame: I64): void {
+    const { b } = this;
+    const next = b.temp('i64', frame);
+    if (level === 3) {
+      this.#leaf(host, low, b.get(next), 0);
+      return;
+    }
+    const descend = (): void => {
+      this.level(level + 1, b.get(next));
+      this.markAccessed(host, low);
+    };
+    // 1 GiB pages depend on the CPU model, which only mmu.ts knows.
+    if (level < 2) b.if(b.eqz(b.and(b.get(low), b.i32(LARGE))), descend);
+    else b.if(b.and(b.get(low), b.i32(LARGE)), () => this.#largePage(host, low, next), descend);
+  }
+
+  /** Bit 12 of a large page's entry is PAT; the other bits below its address are reserved. */
+  #largePage(host: Slot<'i32'>, low: Slot<'i32'>, frame: Slot<'i64'>): void {
+    const { b } = this;
+    const shift = SHIFTS[2];
+    b.if(b.eqz(b.and(b.get(frame), b.i64(2 ** shift - 2 * PAGE))), () => {
+      const within = this.within(shift);
+      this.#leaf(host, low, b.or(b.and(b.get(frame), b.xor(within, b.i64(-1))), b.and(b.get(this.linear), within)), WALK.LARGE);
+    });
+  }
+
+  #leaf(host: Slot<'i32'>, low: Slot<'i32'>, page: I64, large: number): void {
+    const { b } = this;
+    b.set(this.result, b.call(PAGE_FOUND, [b.get(this.access), page, b.get(host), b.get(low), b.get(this.#rights), b.get(this.#upper), b.i32(large)]) as I32);
+  }
+}
+
+/** Page directory and page table with 4-byte entries. Large pages with address bits above 31 (PSE-36) are left to mmu.ts. */
+function walkShort(w: Walk): void {
+  const { b } = w;
+  const addressOf = (low: I32): I64 => b.extendU(b.and(low, b.i32(-PAGE)));
+  const read = (table: I64, shift: number, visit: (host: Slot<'i32'>, low: Slot<'i32'>) => void): void => {
+    const index = b.and(b.shrU(b.get(w.linear), b.i64(shift)), b.i64(1023));
+    w.atEntry(b.add(table, b.shl(index, b.i64(2))), (host) => {
+      const low = b.temp('i32', b.op('i32.ram_load', [b.get(host)]));
+      b.if(b.and(b.get(low), b.i32(PRESENT)), () => visit(host, low));
+    });
+  };
+  const leaf = (host: Slot<'i32'>, low: Slot<'i32'>, page: I64, rights: I32, large: number): void =>
+    b.set(w.result, b.call(PAGE_FOUND, [b.get(w.access), page, b.get(host), b.get(low), rights, b.i32(0), b.i32(large)]) as I32);
+  read(addressOf(w.state(at.cr3)), SHORT_DIRECTORY_SHIFT, (host, low) => {
+    const isLarge = b.and(w.bit(b.get(low), LARGE), w.bit(w.state(at.cr4), CR4.PSE));
+    b.if(
+      isLarge,
+      () => {
+        const within = w.within(SHORT_DIRECTORY_SHIFT);
+        const page = b.or(addressOf(b.and(b.get(low), b.i32(-(2 ** SHORT_DIRECTORY_SHIFT)))), b.and(b.get(w.linear), within));
+        b.if(b.eqz(b.and(b.get(low), b.i32(0x003f_e000))), () => leaf(host, low, page, b.get(low), WALK.LARGE));
+      },
+      () => {
+        read(addressOf(b.get(low)), SHIFTS[3], (host2, low2) => leaf(host2, low2, addressOf(b.get(low2)), b.and(b.get(low), b.get(low2)), 0));
+        w.markAccessed(host, low);
+      },
+    );
+  });
+}
+
+/** Linear addresses are physical ones. */
+function walkUnpaged(w: Walk): void {
+  const { b } = w;
+  const page = b.and(b.get(w.linear), b.i64(-PAGE));
+  w.atEntry(b.add(page, b.i64(PAGE - 1)), (last) => {
+    b.if(b.geU(page, b.extendU(w.state(at.ramStart))), () => b.set(w.result, b.or(b.sub(b.get(last), b.i32(PAGE - 1)), b.i32(GRANT_ALL))));
+  });
+}
+
+const reservedBits = (w: Walk, bits: number): I32 => w.b.select(w.bit(w.state(at.efer), EFER.NXE), w.b.i32(bits), w.b.i32(bits | RESERVED.NO_EXECUTE));
+
+/** (linear, access) -> result. Each kind of paging is a routine of its own, for few machines use more than one. */
+const walkOf = (name: string, build: (b: Builder, linear: I64, access: I32) => I32): Routine =>
+  routine({ name, params: ['i64', 'i32'], result: 'i32', reads: 'none', writes: 'none', traps: false, build: (b, [linear, access]) => build(b, linear as I64, access as I32) });
+
+const WALK_LONG = walkOf('walkLong', (b, linear, access) => {
+  const w = new EntryWalk(b, linear, access, reservedBits(new Walk(b, linear, access), RESERVED.LONG));
+  const canonical = b.eq(b.shrS(b.shl(linear, b.i64(16)), b.i64(16)), linear);
+  b.if(canonical, () => w.level(0, b.and(b.op('state.load64', [b.i32(0)], at.cr3), b.i64Words(-PAGE, 0xff))));
+  return b.get(w.result);
+});
+
+const WALK_PAE = walkOf('walkPae', (b, linear, access) => {
+  const w = new EntryWalk(b, linear, access, reservedBits(new Walk(b, linear, access), RESERVED.PAE));
+  const pointer = b.temp('i64', b.op('state.load64', [b.shl(b.shrU(b.wrap(linear), b.i32(30)), b.i32(3))], at.pdpte));
+  b.if(b.and(b.wrap(b.get(pointer)), b.i32(PRESENT)), () => w.level(2, b.and(b.get(pointer), b.i64Words(-PAGE, 0xff))));
+  return b.get(w.result);
+});
+
+const WALK_SHORT = walkOf('walkShort', (b, linear, access) => {
+  const w = new Walk(b, linear, access);
+  walkShort(w);
+  return b.get(w.result);
+});
+
+const WALK_UNPAGED = walkOf('walkUnpaged', (b, linear, access) => {
+  const w = new Walk(b, linear, access);
+  walkUnpaged(w);
+  return b.get(w.result);
+});
+
+export const PAGE_WALK: Routine = walkOf('pageWalk', (b, linear, access) => {
+  const w = new Walk(b, linear, access);
+  const go = (r: Routine) => (): void => b.set(w.result, b.call(r, [b.get(w.linear), b.get(w.access)]) as I32);
+  const isPaged = w.bit(w.state(at.cr0), CR0.PG);
+  const isLegacy = (): void => {
+    const isLow = b.ltU(b.get(w.linear), b.i64(2 ** 32));
+    b.if(isLow, () => b.if(isPaged, () => b.if(w.bit(w.state(at.cr4), CR4.PAE), go(WALK_PAE), go(WALK_SHORT)), go(WALK_UNPAGED)));
+  };
+  b.if(b.eqz(b.and(w.state(at.dr + 56), b.i32(0xff))), () => b.if(w.bit(w.state(at.efer), EFER.LMA), go(WALK_LONG), isLegacy));
+  return b.get(w.result);
+});
+
+/** What PAGE_WALK calls. */
+export const PAGE_WALK_ROUTINES: readonly Routine[] = [PAGE_FOUND, WALK_LONG, WALK_PAE, WALK_SHORT, WALK_UNPAGED];

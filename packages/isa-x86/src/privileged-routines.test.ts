@@ -173,4 +173,3 @@ for (const c of CASES) {
     assert.ok(done > 40 && (c.routine.result === undefined || left > 5), `${done} done, ${left} left to the helper`);
   });
 }
-

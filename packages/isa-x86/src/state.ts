@@ -17,6 +17,9 @@ export const X86State = struct({
   ccPatch: 'u64',
   /** EFLAGS without CF PF AF ZF SF OF: TF IF DF IOPL NT RF VM AC VIF VIP ID and the fixed bit 1. */
   flags: 'u64',
+  mxcsr: 'u32',
+  /** A slot is written as 8 bytes. */
+  mxcsrRest: 'u32',
   /** Segment registers ES CS SS DS FS GS LDTR TR: base, then limit in bytes (inclusive), attributes, selector. CS base is also in `codeBase`. */
   segmentBase: ['u64', 8],
   segmentLimit: ['u32', 8],
@@ -75,7 +78,6 @@ export const X86State = struct({
   halted: 'u32',
   /** Pending x87 exception for CR0.NE = 0 (FERR#). */
   ferr: 'u32',
-  mxcsr: 'u32',
   /** x87: control word, status word (TOP in bits 11..13), tag bits (1: in use) by physical register. */
   fpuControl: 'u32',
   fpuStatus: 'u32',
@@ -131,6 +133,7 @@ export const CC_PATCH = slot('ccPatch', 'i64', at.ccPatch);
 export const INTERRUPT_SHADOW = slot('interruptShadow', 'i64', at.interruptShadow, true);
 export const STACK_SHADOW = slot('stackShadow', 'i64', at.stackShadow, true);
 export const FLAGS = slot('flags', 'i64', at.flags);
+export const MXCSR = slot('mxcsr', 'i32', at.mxcsr);
 
 export const ES = 0;
 export const CS = 1;

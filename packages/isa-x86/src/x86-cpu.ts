@@ -33,6 +33,10 @@ export class X86Cpu implements GuestCpu {
     this.reset();
   }
 
+  bindRoutines(compiled: Readonly<Record<string, unknown>>): void {
+    Object.assign(this.context.routines, compiled);
+  }
+
   reset(): void {
     resetState(this.context);
   }

@@ -1,11 +1,13 @@
 // Integer arithmetic and logic: ADD..CMP, INC/DEC, NEG/NOT, TEST, MUL/DIV, XADD, CMPXCHG, ADCX/ADOX, decimal adjust. SDM Vol. 2.
 
 import type { Value } from '@anillo/ir/block';
+import { routine, type Routine } from '@anillo/ir/callee';
 import { CC } from '../flags.ts';
 import type { Int, Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
 import { EFLAG, RAX, RBX, RCX, RDX, TRAP } from '../state.ts';
 
+type I64 = Value<'i64'>;
 type BinaryName = 'add' | 'or' | 'adc' | 'sbb' | 'and' | 'sub' | 'xor' | 'cmp';
 
 /** Meaning of the eight classic operations: destination operand 0, source operand 1. */
@@ -111,19 +113,10 @@ function wideMultiply(c: Lift, signed: boolean): void {
 
 /** Two- and three-operand IMUL. */
 function multiply(c: Lift, x: Int, y: Int): void {
-  const { b } = c;
   const bits = c.bits(0);
-  if (bits === 64) {
-    const [p, q] = [c.to64(x), c.to64(y)];
-    const low = b.mul(p, q);
-    const high = b.op('i64.mulhi_s', [p, q]);
-    c.write(0, low);
-    c.setFlags(CC.MUL, 64, low, b.xor(high, b.shrS(low, b.i64(63))));
-    return;
-  }
-  const product = b.mul(c.signExtend(x, bits, 64) as Value<'i64'>, c.signExtend(y, bits, 64) as Value<'i64'>);
-  c.write(0, b.wrap(product));
-  c.setFlags(CC.MUL, bits, product, b.xor(product, c.signExtend(c.cut(product, bits), bits, 64) as Value<'i64'>));
+  const product = c.b.mul(x, y);
+  c.write(0, product);
+  c.setFlags(CC.IMUL, bits, product, x, { aux: y });
 }
 
 /** DIV and IDIV of up to 32 bits, in 64-bit arithmetic. */
@@ -150,57 +143,75 @@ function divideSmall(c: Lift, bits: 8 | 16 | 32, signed: boolean): void {
   c.setReg(RDX, bits, remainder);
 }
 
-/** DIV and IDIV of 128 by 64 bits: on magnitudes, by the hardware's 64-bit division when the high half is 0, else bit by bit. */
+/** (high, low, divisor) -> quotient of 128 by 64 bits, bit by bit; #DE where it does not fit. The divisor is not 0. */
+export const DIVIDE_WIDE: Routine = routine({
+  name: 'divideWide',
+  params: ['i64', 'i64', 'i64'],
+  result: 'i64',
+  reads: 'none',
+  writes: 'none',
+  traps: true,
+  build: (b, params) => {
+    const [dividend, rest, by] = params as readonly Value[] as [I64, I64, I64];
+    b.raiseIf(b.geU(dividend, by), TRAP.DE);
+    const high = b.temp('i64', dividend);
+    const low = b.temp('i64', rest);
+    const quotient = b.temp('i64', b.i64(0));
+    const count = b.temp('i32', b.i32(64));
+    b.loopWhile(() => {
+      const carry = b.ltS(b.get(high), b.i64(0));
+      const shifted = b.or(b.shl(b.get(high), b.i64(1)), b.shrU(b.get(low), b.i64(63)));
+      const take = b.or(carry, b.geU(shifted, by));
+      b.set(high, b.sub(shifted, b.select(take, by, b.i64(0))));
+      b.set(low, b.shl(b.get(low), b.i64(1)));
+      b.set(quotient, b.or(b.shl(b.get(quotient), b.i64(1)), b.extendU(take)));
+      b.set(count, b.sub(b.get(count), b.i32(1)));
+      return b.get(count);
+    });
+    return b.get(quotient);
+  },
+});
+
+/** The same with signs: on magnitudes. */
+export const DIVIDE_WIDE_SIGNED: Routine = routine({
+  name: 'divideWideSigned',
+  params: ['i64', 'i64', 'i64'],
+  result: 'i64',
+  reads: 'none',
+  writes: 'none',
+  traps: true,
+  build: (b, params) => {
+    const [dividend, rest, divisor] = params as readonly Value[] as [I64, I64, I64];
+    const sign = b.shrS(dividend, b.i64(63));
+    const divisorSign = b.shrS(divisor, b.i64(63));
+    const magnitude = (v: I64, s: I64): I64 => b.sub(b.xor(v, s), s);
+    // The upper word takes a carry only where the lower one is 0.
+    const high = b.add(b.xor(dividend, sign), b.and(b.extendU(b.eqz(rest)), sign));
+    const quotient = b.call(DIVIDE_WIDE, [high, magnitude(rest, sign), magnitude(divisor, divisorSign)]) as I64;
+    const quotientSign = b.xor(sign, divisorSign);
+    // A quotient of 2^63 in magnitude fits only when negative.
+    b.raiseIf(b.gtU(quotient, b.sub(b.i64Words(-1, 0x7fff_ffff), quotientSign)), TRAP.DE);
+    return magnitude(quotient, quotientSign);
+  },
+});
+
+/** DIV and IDIV of 128 by 64 bits: the dividend is hardly ever more than a zero- or sign-extended word. */
 function divide64(c: Lift, signed: boolean): void {
   const { b } = c;
   const divisor = c.to64(c.read(0));
   b.raiseIf(b.eqz(divisor), TRAP.DE);
-  const minus = (v: Value<'i64'>): Value<'i32'> => b.ltS(v, b.i64(0));
-  const low = b.temp('i64', c.to64(c.reg(RAX, 64)));
-  const high = b.temp('i64', c.to64(c.reg(RDX, 64)));
-  const by = b.temp('i64', divisor);
-  const negative = b.temp('i32', b.i32(0));
-  const negativeQuotient = b.temp('i32', b.i32(0));
-  if (signed) {
-    b.set(negative, minus(b.get(high)));
-    b.set(negativeQuotient, b.xor(b.get(negative), minus(divisor)));
-    b.if(b.get(negative), () => {
-      b.set(high, b.sub(b.sub(b.i64(0), b.get(high)), b.extendU(b.op('i64.ne', [b.get(low), b.i64(0)]))));
-      b.set(low, b.sub(b.i64(0), b.get(low)));
-    });
-    b.if(minus(divisor), () => b.set(by, b.sub(b.i64(0), divisor)));
-  }
-  b.raiseIf(b.geU(b.get(high), b.get(by)), TRAP.DE);
-  const quotient = b.temp('i64', b.i64(0));
-  b.if(
-    b.eqz(b.get(high)),
-    () => {
-      b.set(quotient, b.op('i64.div_u', [b.get(low), b.get(by)]));
-      b.set(high, b.op('i64.rem_u', [b.get(low), b.get(by)]));
-    },
-    () => {
-      const count = b.temp('i32', b.i32(64));
-      b.loopWhile(() => {
-        const carry = minus(b.get(high));
-        const shifted = b.or(b.shl(b.get(high), b.i64(1)), b.shrU(b.get(low), b.i64(63)));
-        const take = b.or(carry, b.geU(shifted, b.get(by)));
-        b.set(high, b.sub(shifted, b.select(take, b.get(by), b.i64(0))));
-        b.set(low, b.shl(b.get(low), b.i64(1)));
-        b.set(quotient, b.or(b.shl(b.get(quotient), b.i64(1)), b.extendU(take)));
-        b.set(count, b.sub(b.get(count), b.i32(1)));
-        return b.get(count);
-      });
-    },
+  const low = c.to64(c.reg(RAX, 64));
+  const high = c.to64(c.reg(RDX, 64));
+  const quotient = b.temp('i64');
+  // The least number divided by -1 overflows: the routine says so.
+  const isWide = signed ? b.or(b.ne(high, b.shrS(low, b.i64(63))), b.eq(divisor, b.i64(-1))) : b.ne(high, b.i64(0));
+  b.ifRarely(
+    isWide,
+    () => b.set(quotient, b.call(signed ? DIVIDE_WIDE_SIGNED : DIVIDE_WIDE, [high, low, divisor]) as I64),
+    () => b.set(quotient, b.op(signed ? 'i64.div_s' : 'i64.div_u', [low, divisor])),
   );
-  if (signed) {
-    // |quotient| may be 2^63 only when it is to be negative.
-    const edge = b.i64Words(0, 0x8000_0000);
-    b.raiseIf(b.gtU(b.get(quotient), b.select(b.get(negativeQuotient), edge, b.i64Words(-1, 0x7fff_ffff))), TRAP.DE);
-    b.if(b.get(negativeQuotient), () => b.set(quotient, b.sub(b.i64(0), b.get(quotient))));
-    b.if(b.get(negative), () => b.set(high, b.sub(b.i64(0), b.get(high))));
-  }
   c.setReg(RAX, 64, b.get(quotient));
-  c.setReg(RDX, 64, b.get(high));
+  c.setReg(RDX, 64, b.sub(low, b.mul(b.get(quotient), divisor)));
 }
 
 function divide(c: Lift, signed: boolean): void {

@@ -78,13 +78,36 @@ function whereNotZero(c: Lift, count: number | Value<'i32'>, setFlags: () => voi
   c.flags.forget();
 }
 
-/** RCL and RCR: rotation through CF, bits + 1 wide, one bit at a time (counts are small). */
+/** RCL and RCR by a constant from 1 to the operand's size: what goes out at one end, through CF, comes in at the other. */
+function rotateOnceThroughCarry(c: Lift, left: boolean, bits: IntBits, count: number): void {
+  const { b } = c;
+  const carryIn = b.extendU(c.flags.carry());
+  const shift = (v: Value<'i64'>, by: number): Value<'i64'> => (by >= 0 ? b.shl(v, b.i64(by)) : b.shrU(v, b.i64(-by)));
+  const back = bits + 1 - count;
+  const rotated = (x: Int): Int => {
+    const v = c.to64(x);
+    const moved = b.or(shift(v, left ? count : -count), shift(carryIn, left ? count - 1 : bits - count));
+    const whole = back === 64 ? moved : b.or(moved, shift(v, left ? -back : back));
+    return c.cut(whole, bits);
+  };
+  const old = c.modify(0, rotated);
+  const result = c.modifiedValue;
+  const out = bitAt(c, old, left ? bits - count : count - 1);
+  const top = bitAt(c, result, bits - 1);
+  c.flags.setCarryOverflow(out, left ? b.xor(out, top) : b.xor(top, bitAt(c, result, bits - 2)));
+}
+
+/** RCL and RCR: rotation through CF, bits + 1 wide, one bit at a time where the count is not known. */
 function rotateThroughCarry(c: Lift, left: boolean): void {
   const { b } = c;
   const bits = c.bits(0);
   const count = countOf(c, 1, bits);
   if (count === 0) {
     c.modify(0, (x) => x);
+    return;
+  }
+  if (typeof count === 'number' && count <= bits) {
+    rotateOnceThroughCarry(c, left, bits, count);
     return;
   }
   const carryIn = c.flags.carry();

@@ -6,7 +6,8 @@ import type { Value } from '@anillo/ir/block';
 import type { Routine } from '@anillo/ir/callee';
 import { dynamicOp, FloatLanes } from './simd-float-lanes.ts';
 import { floatCode } from './simd-float-helper.ts';
-import { guarded, mxcsrFast } from './simd-float-routines.ts';
+import { areOrdinary, mxcsrFast, unlessSlow } from './simd-float-fast.ts';
+import { guarded } from './simd-float-routines.ts';
 import { vector32, type V } from './simd-operands.ts';
 import { laneBytes } from './simd-integer.ts';
 
@@ -84,6 +85,36 @@ const narrowScalar = guarded({
     return { ok: l.all(narrowUsable(l, b.op('f64.promote_f32', [r]), x as Value, mxcsrFast(b))), results: [r] };
   },
 });
+
+// ---- the same, inline where that is quick
+
+/** Signed integer to scalar. */
+export function callFromInteger(b: Builder, x: Value<'i32' | 'i64'>, to: 'f32' | 'f64'): Value {
+  const native = dynamicOp(b, `${to}.convert_${x.type}_s`, x);
+  // A double holds every 32-bit integer.
+  if (to === 'f64' && x.type === 'i32') return native;
+  return unlessSlow(b, mxcsrFast(b), [native], () => [b.call(convertRoutine(`cvt${x.type}to${to}`), [x])])[0] as Value;
+}
+
+/** Scalar to signed integer: quick within the range of `to`. */
+export function callToInteger(b: Builder, x: Value<'f32' | 'f64'>, to: 'i32' | 'i64', truncate: boolean): Value<'i32' | 'i64'> {
+  const l = new FloatLanes(b, x.type === 'f64' ? 'sd' : 'ss');
+  // Rounding may take singles up to the next that 32 bits do not hold.
+  const limit = to === 'i64' ? 2 ** 63 : x.type === 'f64' ? 2 ** 31 - 1 : 2 ** 31 - 128;
+  const isInside = l.op('lt', l.op('abs', x), l.constant(limit)) as Value<'i32'>;
+  const native = dynamicOp(b, `${to}.trunc_sat_${x.type}_s`, truncate ? x : l.op('nearest', x));
+  const name = `cvt${truncate ? 't' : ''}${x.type}to${to}`;
+  return unlessSlow(b, b.and(mxcsrFast(b), isInside), [native], () => [b.call(convertRoutine(name), [x])])[0] as Value<'i32' | 'i64'>;
+}
+
+/** Single to double, double to single. */
+export function callConvert(b: Builder, x: Value<'f32' | 'f64'>): Value {
+  const isSingle = x.type === 'f32';
+  const single = new FloatLanes(b, 'ss');
+  const native = isSingle ? b.op('f64.promote_f32', [x as Value<'f32'>]) : b.op('f32.demote_f64', [x as Value<'f64'>]);
+  const isQuick = isSingle ? (single.isPlain(x) as Value<'i32'>) : b.and(mxcsrFast(b), areOrdinary(single, [], [native]));
+  return unlessSlow<Value>(b, isQuick, [native], () => [b.call(isSingle ? widenScalar : narrowScalar, [x])])[0] as Value;
+}
 
 // ---- vectors; 256 bits take or give two halves
 

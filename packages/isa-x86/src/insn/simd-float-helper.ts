@@ -2,6 +2,7 @@
 // Operands and result are in the state's simdX (see state.ts). Generated code takes it when its own arithmetic might differ.
 
 import { helper, type Helper } from '@anillo/ir/callee';
+import type { Slot } from '@anillo/ir/slot';
 import { CR4 } from '../mode.ts';
 import { raise, type HelperFunction, type HelperMap, type X86Context } from '../helper-map.ts';
 import { add, divide, multiply, multiplyAdd, squareRoot, subtract } from '../softfloat/arithmetic.ts';
@@ -11,7 +12,7 @@ import { FloatEnv, ROUND, type Rounding } from '../softfloat/float-env.ts';
 import { F16, F32, F64, type Format } from '../softfloat/format.ts';
 import { KIND, Unpacked } from '../softfloat/unpacked.ts';
 import { setWord, word, WORD } from '../state-words.ts';
-import { SIMD_X, VECTOR, X86State } from '../state.ts';
+import { MXCSR, SIMD_X, VECTOR, X86State } from '../state.ts';
 
 const env = new FloatEnv();
 const first = new Unpacked();
@@ -158,8 +159,10 @@ const NAMES = Object.keys(OPERATIONS);
 export const floatCode = (operation: FloatOperation, double: boolean, lanes: number): number =>
   (NAMES.indexOf(operation) << 8) | (double ? 0x80 : 0) | lanes;
 
+/** State that the helper, and so each routine that may call it, reads and writes. */
+export const FLOAT_STATE: readonly Slot[] = [...SIMD_X, MXCSR];
 /** (code, extra): what `extra` is depends on the operation. */
-export const SIMD_FLOAT: Helper = helper('simdFloat', 2, { reads: SIMD_X, writes: SIMD_X, traps: true });
+export const SIMD_FLOAT: Helper = helper('simdFloat', 2, { reads: FLOAT_STATE, writes: FLOAT_STATE, traps: true });
 
 const readLane = (data: DataView, at: number, width: number): bigint =>
   width === 8 ? data.getBigUint64(at, true) : BigInt(width === 4 ? data.getUint32(at, true) : data.getUint16(at, true));

@@ -7,22 +7,18 @@ import type { Value } from '@anillo/ir/block';
 import { routine, type Routine } from '@anillo/ir/callee';
 import type { Type } from '@anillo/ir/ops';
 import type { Slot } from '@anillo/ir/slot';
-import { SIMD_X, SIMD_X64, X86State } from '../state.ts';
+import { MXCSR, SIMD_X, SIMD_X64 } from '../state.ts';
 import { CARRIER, FloatLanes, isDouble, type FloatKind } from './simd-float-lanes.ts';
-import { floatCode, PREDICATE_TRUTH, SIMD_FLOAT, type FloatOperation } from './simd-float-helper.ts';
+import { FLOAT_STATE, floatCode, PREDICATE_TRUTH, SIMD_FLOAT, type FloatOperation } from './simd-float-helper.ts';
+import { areOrdinary, mxcsrFast, unlessSlow } from './simd-float-fast.ts';
 import type { V } from './simd-operands.ts';
 
-/** MXCSR under a mask: RC and masks as above; with PE in FAST; without DAZ in ROUND. */
+/** MXCSR under a mask: RC and masks as above; without DAZ in ROUND. */
 const MXCSR_PLAIN = { mask: 0x7f80, value: 0x1f80 } as const;
-const MXCSR_FAST = { mask: 0x7fa0, value: 0x1fa0 } as const;
 const MXCSR_ROUND = { mask: 0x7fe0, value: 0x1fa0 } as const;
 const MXCSR_PE = 0x20;
 const MXCSR_DAZ = 0x40;
 const MXCSR_ROUNDING = 0x6000;
-
-/** 1 when native arithmetic rounds and reports as MXCSR asks. */
-export const mxcsrFast = (b: Builder): Value<'i32'> =>
-  b.eq(b.and(b.op('state.load32', [b.i32(0)], X86State.offset.mxcsr), b.i32(MXCSR_FAST.mask)), b.i32(MXCSR_FAST.value));
 
 /** Operand k as the helper wants it. */
 function setOperand(b: Builder, place: number, v: Value): void {
@@ -79,23 +75,23 @@ export function guarded(g: Guarded): Routine {
     name: g.name,
     params: g.params,
     result: g.result,
-    reads: SIMD_X,
-    writes: SIMD_X,
+    reads: FLOAT_STATE,
+    writes: FLOAT_STATE,
     traps: true,
     build: (b, params) => {
       const { ok, results } = g.fast(b, params);
       const out = b.temp(g.result, results[0] as Value) as Slot;
       const argument = (v: number | { readonly param: number }): Value<'i32'> =>
         typeof v === 'number' ? b.i32(v) : (params[v.param] as Value<'i32'>);
-      b.if(
-        ok,
-        () => {
-          if (results[1]) b.set(SIMD_X[1] as Slot<'v128'>, results[1] as V);
-        },
+      b.ifRarely(
+        b.eqz(ok),
         () => {
           for (const [i, place] of g.places.entries()) setOperand(b, place, params[i] as Value);
           b.call(SIMD_FLOAT, [argument(g.code), argument(g.extra ?? 0)]);
           b.set(out, getResult(b, g.result));
+        },
+        () => {
+          if (results[1]) b.set(SIMD_X[1] as Slot<'v128'>, results[1] as V);
         },
       );
       return b.get(out);
@@ -174,7 +170,7 @@ function checkRoutine(name: CheckName, shape: FloatShape): Routine {
           .reduce((p, q) => b.and(p, q));
       const { isExact } = check;
       if (isExact === undefined) return { ok: every(check.usable), results };
-      const mxcsr = b.op('state.load32', [b.i32(0)], X86State.offset.mxcsr);
+      const mxcsr = b.get(MXCSR);
       const usable = b.and(every(check.usable), b.eq(b.and(mxcsr, b.i32(MXCSR_PLAIN.mask)), b.i32(MXCSR_PLAIN.value)));
       const ok = b.temp('i32', usable);
       b.if(b.and(usable, b.eqz(b.and(mxcsr, b.i32(MXCSR_PE)))), () => b.set(ok, every(isExact)));
@@ -202,7 +198,13 @@ const NATIVE = {
 } as const satisfies Record<string, { readonly check: CheckName; readonly compute: (l: FloatLanes, x: Value, y: Value) => Value }>;
 export type NativeOperation = keyof typeof NATIVE;
 
-/** Emits `compute` on each half and the call of its check. `operands`: all halves of the first, then of the second. */
+/** Calls a routine; its upper half, where the shape has one, is in SIMD_X[1]. */
+function callWhole(b: Builder, name: string, shape: FloatShape, args: readonly Value[]): readonly Value[] {
+  const low = b.call(floatRoutine(name), args);
+  return halvesOf(shape) === 2 ? [low, b.get(SIMD_X[1] as Slot<'v128'>)] : [low];
+}
+
+/** Emits `compute` on each half, a quick test and the call of the check. `operands`: all halves of the first, then of the second. */
 function callChecked(
   b: Builder,
   check: CheckName,
@@ -211,7 +213,7 @@ function callChecked(
   operation: FloatOperation,
   extra: number,
   compute: (l: FloatLanes, x: Value, y: Value) => Value,
-): Value {
+): readonly Value[] {
   const kind = kindOf(shape);
   const halves = halvesOf(shape);
   const l = new FloatLanes(b, kind);
@@ -219,11 +221,13 @@ function callChecked(
     compute(l, operands[half] as Value, operands[operands.length - halves + half] as Value),
   );
   const code = floatCode(operation, isDouble(kind), lanesOf(shape));
-  return b.call(floatRoutine(`${check}${shape}`), [...operands, ...natives, b.i32(code), b.i32(extra)]);
+  const isQuick =
+    check === 'exact' ? l.all(operands.map((v) => l.isPlain(v)).reduce((p, q) => l.and(p, q))) : b.and(mxcsrFast(b), areOrdinary(l, operands, natives));
+  return unlessSlow(b, isQuick, natives, () => callWhole(b, `${check}${shape}`, shape, [...operands, ...natives, b.i32(code), b.i32(extra)]));
 }
 
-/** Result of an operation (its low half; the upper one is left in SIMD_X[1]). */
-export function callNative(b: Builder, name: NativeOperation, shape: FloatShape, operands: readonly Value[]): Value {
+/** Result of an operation, half after half. */
+export function callNative(b: Builder, name: NativeOperation, shape: FloatShape, operands: readonly Value[]): readonly Value[] {
   return callChecked(b, NATIVE[name].check, shape, operands, name, 0, NATIVE[name].compute);
 }
 
@@ -231,7 +235,7 @@ export function callNative(b: Builder, name: NativeOperation, shape: FloatShape,
 const TRUTH_OP = ['', 'lt', 'eq', 'le', 'gt', 'ne', 'ge', ''] as const;
 
 /** Masks of the lanes for which a predicate holds. */
-export function callCompare(b: Builder, shape: FloatShape, operands: readonly Value[], predicate: number): Value {
+export function callCompare(b: Builder, shape: FloatShape, operands: readonly Value[], predicate: number): readonly Value[] {
   const truth = (PREDICATE_TRUTH[predicate & 15] as number) & 7;
   return callChecked(b, 'exact', shape, operands, 'cmp', predicate, (l, x, y) => {
     const name = TRUTH_OP[truth] as string;
@@ -252,13 +256,19 @@ const comi = (kind: 'ss' | 'sd'): Routine =>
     places: [0, 2],
     code: floatCode('comi', kind === 'sd', 1),
     extra: { param: 2 },
-    fast: (b, [x, y]) => {
-      const l = new FloatLanes(b, kind);
-      const equal = l.op('eq', x as Value, y as Value) as Value<'i32'>;
-      const less = l.op('lt', x as Value, y as Value) as Value<'i32'>;
-      return { ok: l.all(plain2(l, x as Value, y as Value)), results: [b.or(b.shl(equal, b.i32(6)), less)] };
-    },
+    fast: (b, [x, y]) => compareNative(new FloatLanes(b, kind), x as Value, y as Value),
   });
+function compareNative(l: FloatLanes, x: Value, y: Value): { readonly ok: Value<'i32'>; readonly results: readonly Value<'i32'>[] } {
+  const { b } = l;
+  const equal = l.op('eq', x, y) as Value<'i32'>;
+  const less = l.op('lt', x, y) as Value<'i32'>;
+  return { ok: l.all(plain2(l, x, y)), results: [b.or(b.shl(equal, b.i32(6)), less)] };
+}
+/** EFLAGS of COMISx (`signals`: quiet NaNs are invalid too) and UCOMISx. */
+export function compareToFlags(b: Builder, kind: 'ss' | 'sd', x: Value, y: Value, signals: boolean): Value<'i32'> {
+  const { ok, results } = compareNative(new FloatLanes(b, kind), x, y);
+  return unlessSlow(b, ok, results, () => [b.call(floatRoutine(`comi${kind}`), [x, y, b.i32(signals ? 1 : 0)])])[0] as Value<'i32'>;
+}
 
 // ---- rounding to integral values
 
@@ -281,7 +291,7 @@ function roundRoutine(shape: FloatShape): Routine {
       const every = (test: (x: Value, r: Value) => Value): Value<'i32'> =>
         results.map((r, i) => l.all(test(params[i] as Value, r))).reduce((p, q) => b.and(p, q));
       const wanted = params[2 * halves + 1] as Value<'i32'>;
-      const mxcsr = b.op('state.load32', [b.i32(0)], X86State.offset.mxcsr);
+      const mxcsr = b.get(MXCSR);
       const allowed = b.eq(b.and(mxcsr, b.shrU(wanted, b.i32(16))), b.and(wanted, b.i32(0xffff)));
       return {
         ok: b.or(
@@ -298,13 +308,13 @@ function roundRoutine(shape: FloatShape): Routine {
 }
 
 /** ROUNDxx by its immediate: bit 3 does not report PE, bit 2 takes MXCSR's rounding, bits 1..0 say it otherwise. */
-export function callRound(b: Builder, shape: FloatShape, operands: readonly Value[], immediate: number): Value {
+export function callRound(b: Builder, shape: FloatShape, operands: readonly Value[], immediate: number): readonly Value[] {
   const l = new FloatLanes(b, kindOf(shape));
   const fromMxcsr = (immediate & 4) !== 0;
   const natives = operands.map((x) => l.op(fromMxcsr ? 'nearest' : (ROUND_OP[immediate & 3] as string), x));
   const mask = immediate & 8 ? (fromMxcsr ? MXCSR_ROUNDING | MXCSR_DAZ : MXCSR_DAZ) : MXCSR_ROUND.mask;
   const value = immediate & 8 ? 0 : MXCSR_ROUND.value;
-  return b.call(floatRoutine(`round${shape}`), [...operands, ...natives, b.i32(immediate), b.i32((mask << 16) | value)]);
+  return callWhole(b, `round${shape}`, shape, [...operands, ...natives, b.i32(immediate), b.i32((mask << 16) | value)]);
 }
 
 const CHECK_NAMES = Object.keys(CHECKS) as CheckName[];

@@ -43,17 +43,14 @@ export function callHalves(
 
 /** An operation on whole operands, `call` given the shape and the operands' halves in a row. */
 export function onHalves(
-  c: Lift,
   kind: PackedKind,
   operands: readonly Halves[],
-  call: (shape: FloatShape, operands: readonly Value[]) => Value,
+  call: (shape: FloatShape, operands: readonly Value[]) => readonly Value[],
 ): Halves {
-  const two = (operands[0] as Halves).length === 2;
-  const low = call(two ? `${kind}256` : kind, operands.flat()) as V;
-  return two ? [low, upperResult(c)] : [low];
+  return call((operands[0] as Halves).length === 2 ? `${kind}256` : kind, operands.flat()) as readonly Value[] as Halves;
 }
 export const callPacked = (c: Lift, name: NativeOperation, kind: PackedKind, operands: readonly Halves[]): Halves =>
-  onHalves(c, kind, operands, (shape, values) => callNative(c.b, name, shape, values));
+  onHalves(kind, operands, (shape, values) => callNative(c.b, name, shape, values));
 
 /** Index of the first source: VEX forms have it beside the destination. */
 export const firstSource = (c: Lift): number => (c.d.row.vex ? 1 : 0);
@@ -96,16 +93,16 @@ const scalarBinary =
     const first = firstSource(c);
     const y = readScalar(c, first + 1, kind);
     const merge = getXmm(c, vectorRegister(c, first));
-    const r = callNative(c.b, name, kind, [scalarOf(c, merge, kind), y]);
-    setVector(c, vectorRegister(c, 0), [mergeScalar(c, merge, r, kind)]);
+    const [r] = callNative(c.b, name, kind, [scalarOf(c, merge, kind), y]);
+    setVector(c, vectorRegister(c, 0), [mergeScalar(c, merge, r as Value, kind)]);
   };
 /** Result over lane 0 of the destination, in VEX forms of the first source. */
 const scalarUnary =
   (name: NativeOperation, kind: ScalarKind) =>
   (c: Lift): void => {
     const first = firstSource(c);
-    const r = callNative(c.b, name, kind, [readScalar(c, first + 1, kind)]);
-    setVector(c, vectorRegister(c, 0), [mergeScalar(c, getXmm(c, vectorRegister(c, first)), r, kind)]);
+    const [r] = callNative(c.b, name, kind, [readScalar(c, first + 1, kind)]);
+    setVector(c, vectorRegister(c, 0), [mergeScalar(c, getXmm(c, vectorRegister(c, first)), r as Value, kind)]);
   };
 
 const PREFIX = { ps: 'NP', pd: '66', ss: 'F3', sd: 'F2' } as const;

@@ -7,7 +7,7 @@ import type { Feature } from '../cpu-model.ts';
 import type { Lift } from '../lift.ts';
 import { MODE } from '../mode.ts';
 import { insn, type Row } from '../row.ts';
-import { DS, GPR, RDI, TRAP, X86State } from '../state.ts';
+import { DS, GPR, MXCSR, RDI, TRAP } from '../state.ts';
 import { requireAvx, requireSse } from '../usable.ts';
 import { MASKED_STORE } from './masked-store.ts';
 import { RECIPROCAL, RECIPROCAL_ROOT } from './simd-approximation.ts';
@@ -25,7 +25,7 @@ import {
   type PackedKind,
   type ScalarKind,
 } from './simd-float-rows.ts';
-import { callCompare, floatRoutine } from './simd-float-routines.ts';
+import { callCompare, compareToFlags } from './simd-float-routines.ts';
 import { andNot, laneBytes, shuffleByImmediate, unpack } from './simd-integer.ts';
 import {
   checkMmx,
@@ -153,7 +153,7 @@ export function comparePackedRows(kind: PackedKind): Row[] {
     writeVector(
       c,
       0,
-      onHalves(c, kind, [x, y], (shape, operands) => callCompare(c.b, shape, operands, predicate)),
+      onHalves(kind, [x, y], (shape, operands) => callCompare(c.b, shape, operands, predicate)),
     );
   };
   const prefix = kind === 'ps' ? 'NP' : '66';
@@ -168,8 +168,8 @@ export function compareScalarRows(kind: ScalarKind): Row[] {
     const predicate = imm8(c) & (c.d.row.vex ? 31 : 7);
     const y = readScalar(c, first + 1, kind);
     const merge = getXmm(c, vectorRegister(c, first));
-    const r = callCompare(c.b, kind, [scalarOf(c, merge, kind), y], predicate);
-    setVector(c, vectorRegister(c, 0), [mergeScalar(c, merge, r, kind)]);
+    const [r] = callCompare(c.b, kind, [scalarOf(c, merge, kind), y], predicate);
+    setVector(c, vectorRegister(c, 0), [mergeScalar(c, merge, r as Value, kind)]);
   };
   const prefix = kind === 'ss' ? 'F3' : 'F2';
   const size = SCALAR_SIZE[kind];
@@ -184,7 +184,7 @@ export function compareFlagsRows(kind: ScalarKind): Row[] {
   return (['ucomi', 'comi'] as const).flatMap((name, i) => {
     const lift = (c: Lift): void => {
       const y = readScalar(c, 1, kind);
-      c.setFlagBits(c.b.call(floatRoutine(`comi${kind}`), [readScalar(c, 0, kind), y, c.b.i32(i)]) as Value<'i32'>);
+      c.setFlagBits(compareToFlags(c.b, kind, readScalar(c, 0, kind), y, i === 1));
     };
     const opcode = i === 0 ? '2E' : '2F';
     return [
@@ -242,18 +242,17 @@ const shufps: Binary = (c, x, y) => {
 
 // ---- MXCSR, masked store
 
-const MXCSR = X86State.offset.mxcsr;
 const usable = (c: Lift): boolean => (c.d.row.vex ? requireAvx(c) : requireSse(c));
 
 function ldmxcsr(c: Lift): void {
   if (!usable(c)) return;
   const value = c.read(0) as Value<'i32'>;
   c.b.raiseIf(c.b.and(value, c.b.i32(~0xffff)), TRAP.GP0);
-  c.b.op('state.store32', [c.b.i32(0), value], MXCSR);
+  c.b.set(MXCSR, value);
 }
 function stmxcsr(c: Lift): void {
   if (!usable(c)) return;
-  c.write(0, c.b.op('state.load32', [c.b.i32(0)], MXCSR));
+  c.write(0, c.b.get(MXCSR));
 }
 
 /** MASKMOVQ, MASKMOVDQU: to DS:rDI. CPUs may fault for bytes that are left out; like AMD's, this one does for all of them. */

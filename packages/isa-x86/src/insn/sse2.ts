@@ -4,7 +4,7 @@ import type { Value } from '@anillo/ir/block';
 import type { Feature } from '../cpu-model.ts';
 import type { Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
-import { convertRoutine, highToLow } from './simd-convert-routines.ts';
+import { callConvert, callFromInteger, callToInteger, convertRoutine, highToLow } from './simd-convert-routines.ts';
 import { callHalves, firstSource, mergeScalar, readScalar, upperResult, type ScalarKind } from './simd-float-rows.ts';
 import { laneBytes, shuffleByImmediate, unpack } from './simd-integer.ts';
 import {
@@ -57,11 +57,7 @@ function fromIntegerRows(kind: ScalarKind, feature: Feature): Row[] {
     const first = firstSource(c);
     const value = c.read(first + 1);
     const merge = getXmm(c, vectorRegister(c, first));
-    // A double holds every 32-bit integer.
-    const exact = kind === 'sd' && value.type === 'i32';
-    const r = exact
-      ? c.b.op('f64.convert_i32_s', [value as Value<'i32'>])
-      : c.b.call(convertRoutine(`cvt${value.type}to${kind === 'ss' ? 'f32' : 'f64'}`), [value]);
+    const r = callFromInteger(c.b, value, kind === 'ss' ? 'f32' : 'f64');
     setVector(c, vectorRegister(c, 0), [mergeScalar(c, merge, r, kind)]);
   };
   return [
@@ -80,11 +76,8 @@ function toIntegerRows(kind: ScalarKind, feature: Feature): Row[] {
     ] as const
   ).flatMap(([opcode, truncate]) => {
     const lift = (c: Lift): void => {
-      const to = c.bits(0) === 64 ? 'i64' : 'i32';
-      c.write(
-        0,
-        c.b.call(convertRoutine(`cvt${truncate}${kind === 'ss' ? 'f32' : 'f64'}to${to}`), [readScalar(c, 1, kind)]) as Value<'i64'>,
-      );
+      const value = readScalar(c, 1, kind) as Value<'f32' | 'f64'>;
+      c.write(0, callToInteger(c.b, value, c.bits(0) === 64 ? 'i64' : 'i32', truncate === 't'));
     };
     return [
       insn(`${prefix} 0F ${opcode}`, `cvt${truncate}${kind}2si Gy,W${size}`, feature, lift),
@@ -131,15 +124,15 @@ function convertWidenRows(prefix: string, opcode: string, name: string, convert:
 
 /** Double from single and single from double: sizes differ from the destination's lane. */
 const convertScalar =
-  (name: string, from: ScalarKind, to: ScalarKind) =>
+  (from: ScalarKind, to: ScalarKind) =>
   (c: Lift): void => {
     const first = firstSource(c);
-    const value = readScalar(c, first + 1, from);
+    const value = readScalar(c, first + 1, from) as Value<'f32' | 'f64'>;
     const merge = getXmm(c, vectorRegister(c, first));
-    setVector(c, vectorRegister(c, 0), [mergeScalar(c, merge, c.b.call(convertRoutine(name), [value]), to)]);
+    setVector(c, vectorRegister(c, 0), [mergeScalar(c, merge, callConvert(c.b, value), to)]);
   };
-const widen = convertScalar('cvtss2sd', 'ss', 'sd');
-const narrow = convertScalar('cvtsd2ss', 'sd', 'ss');
+const widen = convertScalar('ss', 'sd');
+const narrow = convertScalar('sd', 'ss');
 
 /** From MMX register or memory to XMM; a memory operand leaves the x87 state alone. */
 const fromMmx =

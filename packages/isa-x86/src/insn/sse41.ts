@@ -152,7 +152,7 @@ function roundPackedRows(opcode: string, kind: PackedKind): Row[] {
     setVector(
       c,
       vectorRegister(c, 0),
-      onHalves(c, kind, [readVector(c, 1)], (shape, operands) => callRound(c.b, shape, operands, imm8(c) & 15)),
+      onHalves(kind, [readVector(c, 1)], (shape, operands) => callRound(c.b, shape, operands, imm8(c) & 15)),
     );
   return [
     insn(`66 0F3A ${opcode}`, `round${kind} Vdq,Wdq,Ib`, 'sse4_1', lift),
@@ -163,8 +163,8 @@ function roundScalarRows(opcode: string, kind: ScalarKind): Row[] {
   const lift = (c: Lift): void => {
     const first = firstSource(c);
     const value = readScalar(c, first + 1, kind);
-    const r = callRound(c.b, kind, [value], imm8(c) & 15);
-    setVector(c, vectorRegister(c, 0), [mergeScalar(c, getXmm(c, vectorRegister(c, first)), r, kind)]);
+    const [r] = callRound(c.b, kind, [value], imm8(c) & 15);
+    setVector(c, vectorRegister(c, 0), [mergeScalar(c, getXmm(c, vectorRegister(c, first)), r as Value, kind)]);
   };
   const size = SCALAR_SIZE[kind];
   return [

@@ -19,8 +19,10 @@ export function writeX87Image(cpu: X86Context, image: DataView, wide: boolean): 
   image.setUint32(20, wide ? word(cpu, WORD.fpuDp + 1) : word(cpu, WORD.fpuDs), true);
   for (let i = 0; i < 8; i++) {
     const n = physical(cpu, i);
-    image.setBigUint64(32 + 16 * i, cpu.view.fpuMantissa[n], true);
-    image.setBigUint64(40 + 16 * i, BigInt(cpu.view.fpuExponent[n] & 0xffff), true);
+    image.setUint32(32 + 16 * i, word(cpu, WORD.fpuMantissa + 2 * n), true);
+    image.setUint32(36 + 16 * i, word(cpu, WORD.fpuMantissa + 2 * n + 1), true);
+    image.setUint32(40 + 16 * i, word(cpu, WORD.fpuExponent + n) & 0xffff, true);
+    image.setUint32(44 + 16 * i, 0, true);
   }
 }
 
@@ -36,8 +38,8 @@ export function readX87Image(cpu: X86Context, image: DataView, wide: boolean): v
   setWord(cpu, WORD.fpuDs, wide ? 0 : image.getUint16(20, true));
   for (let i = 0; i < 8; i++) {
     const n = physical(cpu, i);
-    cpu.view.fpuMantissa[n] = image.getBigUint64(32 + 16 * i, true);
-    cpu.view.fpuExponent[n] = image.getUint16(40 + 16 * i, true);
+    setWords(cpu, WORD.fpuMantissa + 2 * n, image.getUint32(32 + 16 * i, true), image.getUint32(36 + 16 * i, true));
+    setWord(cpu, WORD.fpuExponent + n, image.getUint16(40 + 16 * i, true));
   }
   syncSummary(cpu);
 }
@@ -45,15 +47,17 @@ export function readX87Image(cpu: X86Context, image: DataView, wide: boolean): v
 /** Initial configuration, as XRSTOR loads it where XSTATE_BV says so (SDM 1, 13.6): FNINIT's and registers of 0. */
 export function resetX87State(cpu: X86Context): void {
   initializeFpu(cpu);
-  cpu.view.fpuMantissa.fill(0n);
-  cpu.view.fpuExponent.fill(0);
+  for (let n = 0; n < 8; n++) {
+    setWords(cpu, WORD.fpuMantissa + 2 * n, 0, 0);
+    setWord(cpu, WORD.fpuExponent + n, 0);
+  }
 }
 
 /** XINUSE[0] (SDM 1, 13.6): the x87 state differs from its initial configuration. */
 export function isX87InUse(cpu: X86Context): boolean {
-  const { view } = cpu;
-  return (
-    view.fpuControl !== 0x37f || view.fpuStatus !== 0 || view.fpuTags !== 0 || view.fpuOpcode !== 0 || view.fpuIp !== 0n || view.fpuDp !== 0n ||
-    view.fpuMantissa.some((m) => m !== 0n) || view.fpuExponent.some((e) => e !== 0)
-  );
+  if (word(cpu, WORD.fpuControl) !== 0x37f) return true;
+  let bits = word(cpu, WORD.fpuStatus) | word(cpu, WORD.fpuTags) | word(cpu, WORD.fpuOpcode);
+  bits |= word(cpu, WORD.fpuIp) | word(cpu, WORD.fpuIp + 1) | word(cpu, WORD.fpuDp) | word(cpu, WORD.fpuDp + 1);
+  for (let n = 0; n < 8; n++) bits |= word(cpu, WORD.fpuMantissa + 2 * n) | word(cpu, WORD.fpuMantissa + 2 * n + 1) | word(cpu, WORD.fpuExponent + n);
+  return bits !== 0;
 }
