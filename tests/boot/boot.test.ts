@@ -6,7 +6,7 @@ import { AnilloError } from '@anillo/base/anillo-error';
 import { fetchGuest } from '@anillo/cli/default-guest/fetch-guest';
 import { runCli } from './run-cli.ts';
 
-const TIMEOUT_MS = 420_000;
+const TIMEOUT_MS = 600_000;
 const SIGTERM_STATUS = 128 + 15;
 
 describe('the default guest', { timeout: TIMEOUT_MS }, () => {
