@@ -263,6 +263,10 @@ export class TierRig {
     return { call: (region, block) => exports[`f${region}`](CPU, entries[region][block], MAX_DEPTH), entries, byteCount: bytes.length };
   }
 
+  replaceFunction(slot: number, code: unknown): void {
+    this.#table.set(slot, code);
+  }
+
   /** The oracle's view of the same machine. `calls` serves callees. */
   world(calls: EvaluatorWorld['call'] = () => undefined): EvaluatorWorld {
     const faults = (va: bigint, byteCount: number, isWrite: boolean): boolean => {
