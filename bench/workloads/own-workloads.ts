@@ -25,13 +25,13 @@ const PROGRAMS: Partial<Record<GroupName, readonly (readonly [string, number, st
     ['queens', 2_000, 'nine queens'],
     ['virtual', 20_000, 'calls through pointers'],
     ['bytecode', 2_000, 'interpreter with a switch'],
-    ['hash', 15_000, 'hash table'],
+    ['hash', 30_000, 'hash table'],
     ['sort', 140, 'quicksort'],
     ['qsort', 50, "the library's qsort with a callback"],
     ['dijkstra', 100, 'shortest ways with a heap'],
     ['sieve', 450, 'sieve of primes'],
-    ['divide', 15_000, '64-bit division'],
-    ['multiply', 1_200, 'long multiplication'],
+    ['divide', 30_000, '64-bit division'],
+    ['multiply', 2_400, 'long multiplication'],
     ['crc32', 1_700, 'CRC-32 by a table'],
     ['sha256-c', 90, 'SHA-256 in C'],
     ['strings', 900, 'strlen, strcmp, memchr'],
@@ -55,8 +55,8 @@ const PROGRAMS: Partial<Record<GroupName, readonly (readonly [string, number, st
     ['files', 2, 'files made and removed'],
   ],
   smp: [
-    ['threads', 150, 'two threads that compute'],
-    ['futex', 6, 'two threads that wake each other'],
+    ['threads', 300, 'two threads that compute'],
+    ['futex', 20, 'two threads that wake each other'],
   ],
 };
 
