@@ -38,7 +38,7 @@ export class GuestDebug implements VcpuDebug {
 
   /** Guest-physical address of a linear one, without disturbing the guest's fault state. */
   #physical(linear: bigint): number {
-    const into: Translation = { gpa: 0, grants: 0, isLarge: false, isGlobal: false };
+    const into: Translation = { gpa: 0, grants: 0, pageBytes: 4096, isGlobal: false };
     const { view } = this.#p;
     const saved = [view.accessAddress, view.trapped, view.trapCode] as const;
     view.accessAddress = BigInt.asUintN(64, linear);

@@ -21,7 +21,7 @@ function rig() {
   codePages.add(RAM + 0x1000, 16);
   const words = new Uint32Array(buffer);
   const translate = (_access: number, into: Translation): boolean => {
-    Object.assign(into, { gpa: words[at.accessAddress >>> 2], grants: 7, isLarge: false, isGlobal: false });
+    Object.assign(into, { gpa: words[at.accessAddress >>> 2], grants: 7, pageBytes: 4096, isGlobal: false });
     return true;
   };
   const parts = {

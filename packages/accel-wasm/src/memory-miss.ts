@@ -35,7 +35,7 @@ export class MemoryMiss {
   readonly #p: MissParts;
   readonly #words: Uint32Array;
   readonly #bytes: Uint8Array;
-  readonly #into: Translation = { gpa: 0, grants: 0, isLarge: false, isGlobal: false };
+  readonly #into: Translation = { gpa: 0, grants: 0, pageBytes: 4096, isGlobal: false };
 
   constructor(parts: MissParts) {
     this.#p = parts;
@@ -70,7 +70,7 @@ export class MemoryMiss {
     let grants = into.grants;
     if (!writable || cache.codePages.hasCode(hostPage)) grants &= ~(1 << ACCESS.WRITE);
     if (watched) grants &= ~((1 << ACCESS.READ) | (1 << ACCESS.WRITE));
-    tlb.fill(low, high, hostPage, grants, into.isLarge, into.isGlobal);
+    tlb.fill(low, high, hostPage, grants, into.pageBytes, into.isGlobal);
     if (grants & (1 << (isWrite ? ACCESS.WRITE : ACCESS.READ))) return MISS_RESULT.FILLED;
     const host = hostPage + (into.gpa % 4096);
     if (!isWrite) return this.#load(host, byteCount);

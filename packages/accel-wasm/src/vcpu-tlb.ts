@@ -44,12 +44,24 @@ class FilledList {
   }
 }
 
+/** Index of the upper half's words in TlbSpace.large. */
+const UPPER_WORDS = 64;
+const GRANULE_BITS = 21;
+
+/** Sets the bits of all granules that the mapping around a linear address (words) covers. */
+function markLarge(large: Uint32Array, low: number, high: number, pageBytes: number): void {
+  const count = pageBytes / 2 ** GRANULE_BITS;
+  const first = (low >>> GRANULE_BITS) & -count;
+  for (let granule = first; granule < first + count; granule++)
+    large[(high >>> 31 ? UPPER_WORDS : 0) + (granule >>> 5)] |= 1 << (granule & 31);
+}
+
 class AddressSpace {
   readonly record: number;
   readonly bases: readonly number[];
   readonly own: FilledList;
   readonly global: FilledList;
-  /** Bit map over linear address bits 31..21 around which entries came from mappings larger than 4 KiB. */
+  /** TlbSpace.large. */
   readonly large: Uint32Array;
   key = -1;
   lastUse = 0;
@@ -62,7 +74,7 @@ class AddressSpace {
     this.bases = bases;
     this.own = new FilledList(words, record + ownCount, record + own);
     this.global = new FilledList(words, record + globalCount, record + global);
-    this.large = new Uint32Array(words.buffer, record + large, 64);
+    this.large = new Uint32Array(words.buffer, record + large, 128);
   }
 }
 
@@ -135,7 +147,7 @@ export class VcpuTlb {
   }
 
   /** Enters the page of the linear address (words) at machine-memory page `hostPage`; `grants`: bits 1 << ACCESS. */
-  fill(low: number, high: number, hostPage: number, grants: number, isLarge: boolean, isGlobal: boolean): void {
+  fill(low: number, high: number, hostPage: number, grants: number, pageBytes: number, isGlobal: boolean): void {
     this.fills++;
     const words = this.#words;
     const entry = ((words[this.#headerWord('tlb')] as number) + tlbEntryOffset(low)) >>> 2;
@@ -148,7 +160,7 @@ export class VcpuTlb {
     words[entry + EXECUTE + 1] = grants & 4 ? high : -1;
     words[entry + ADDEND] = hostPage - page;
     (isGlobal ? this.#space.global : this.#space.own).add(entry);
-    if (isLarge) this.#space.large[low >>> 26] |= 1 << ((low >>> 21) & 31);
+    if (pageBytes > 4096) markLarge(this.#space.large, low, high, pageBytes);
     if (!isGlobal && (grants & 4) !== 0 && high >>> 31 !== 0) this.#words[this.#headerWord('upperIsOwn')] = 1;
   }
 
@@ -211,7 +223,7 @@ export class VcpuTlb {
     for (const space of this.#spaces) {
       if (space.key < 0) continue;
       if (!isUpper) space.epoch = this.#newEpoch();
-      if ((space.large[low >>> 26] as number) & (1 << ((low >>> 21) & 31))) {
+      if ((space.large[(isUpper ? UPPER_WORDS : 0) + (low >>> 26)] as number) & (1 << ((low >>> 21) & 31))) {
         const { key } = space;
         this.#clearAll(space);
         space.key = key;

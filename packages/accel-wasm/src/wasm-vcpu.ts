@@ -60,7 +60,7 @@ export class WasmVcpu implements Vcpu {
   /** Guest instructions for which budget was spent or taken away, and those of them that were taken away. */
   #retired = 0;
   #unused = 0;
-  readonly #into: Translation = { gpa: 0, grants: 0, isLarge: false, isGlobal: false };
+  readonly #into: Translation = { gpa: 0, grants: 0, pageBytes: 4096, isGlobal: false };
   readonly #breakpoints = new Set<bigint>();
   readonly #exits = new Map<string, number>();
   readonly #trace: Trace | undefined;
@@ -365,7 +365,7 @@ export class WasmVcpu implements Vcpu {
     }
     if (cache.codePages.hasCode(hostPage) || !this.#p.vm.isWritable(this.#into.gpa)) grants &= ~(1 << ACCESS.WRITE);
     if (watchpoints.isActive && watchpoints.pageHas(low, high)) grants &= 1 << ACCESS.EXECUTE;
-    tlb.fill(low, high, hostPage, grants, this.#into.isLarge, this.#into.isGlobal);
+    tlb.fill(low, high, hostPage, grants, this.#into.pageBytes, this.#into.isGlobal);
     return true;
   }
 
@@ -410,7 +410,7 @@ export class WasmVcpu implements Vcpu {
         second = this.#codePage(into.gpa);
         const low = this.#words[this.#accessAt] as number;
         const high = this.#words[this.#accessAt + 1] as number;
-        this.#p.tlb.fill(low, high, second, into.grants & ~(1 << ACCESS.WRITE), into.isLarge, into.isGlobal);
+        this.#p.tlb.fill(low, high, second, into.grants & ~(1 << ACCESS.WRITE), into.pageBytes, into.isGlobal);
         return this.#bytes.subarray(second, second + 4096);
       },
     };

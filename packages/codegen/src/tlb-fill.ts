@@ -50,9 +50,12 @@ export const tlbFill = (granulesAt: number): Routine =>
       });
       b.op('i32.ram_store', [b.get(countAt), b.add(b.get(count), b.i32(1))]);
       b.if(b.and(walk, b.i32(WALK.LARGE)), () => {
+        // 2 or 4 MiB, which WALK.LARGE does not tell apart: two bits.
         const bit = b.shrU(b.wrap(va), b.i32(21));
-        const at = b.temp('i32', b.add(b.add(b.get(space), b.i32(TlbSpace.offset.large)), b.shl(b.shrU(bit, b.i32(5)), b.i32(2))));
-        b.op('i32.ram_store', [b.get(at), b.or(b.op('i32.ram_load', [b.get(at)]), b.shl(b.i32(1), b.and(bit, b.i32(31))))]);
+        const half = b.shl(b.wrap(b.shrU(va, b.i64(63))), b.i32(8));
+        const word = b.add(half, b.shl(b.shrU(bit, b.i32(5)), b.i32(2)));
+        const at = b.temp('i32', b.add(b.add(b.get(space), b.i32(TlbSpace.offset.large)), word));
+        b.op('i32.ram_store', [b.get(at), b.or(b.op('i32.ram_load', [b.get(at)]), b.shl(b.i32(3), b.and(bit, b.i32(30))))]);
       });
       b.op('state.store32', [b.i32(0), b.add(header(HEADER.tlbFills), b.i32(1))], HEADER.tlbFills);
       const isOwnCode = b.and(b.and(b.eqz(isGlobal), b.shrU(b.get(grants), b.i32(ACCESS.EXECUTE))), b.ltS(va, b.i64(0)));

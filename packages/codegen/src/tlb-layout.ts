@@ -33,8 +33,11 @@ export const TlbSpace = struct({
   /** Number of entries in each list; beyond TLB_ENTRIES the list is incomplete. */
   ownCount: 'u32',
   globalCount: 'u32',
-  /** Bit map over linear address bits 31..21: entries there came from mappings larger than 4 KiB. */
-  large: ['u32', 64],
+  /**
+   * Bit maps over linear address bits 31..21, of the lower and (64 words on) the upper half of the address space: entries there came from mappings larger
+   * than 4 KiB. All bits of such a mapping are set, so that forgetting any address in it finds one.
+   */
+  large: ['u32', 128],
   /** Addresses of entries of mappings that are not global, and of global ones. */
   own: ['u32', TLB_ENTRIES],
   global: ['u32', TLB_ENTRIES],

@@ -32,8 +32,8 @@ export interface Translation {
   gpa: number;
   /** What the page grants in the present privilege: bits 1 << ACCESS. Write only once the entry is marked dirty. */
   grants: number;
-  /** The mapping is larger than 4 KiB (so forgetting one address must forget them all). */
-  isLarge: boolean;
+  /** Size of the page that the mapping is for: forgetting one address of it forgets them all. */
+  pageBytes: number;
   /** The mapping is the same in all address spaces. */
   isGlobal: boolean;
 }

@@ -14,7 +14,7 @@ export const IMPLICIT = TLB_CLASS.SUPERVISOR;
 export const currentPrivilege = tlbClassOf;
 
 // Filled by each walk and read before the next one.
-const found: Translation = { gpa: 0, grants: 0, isLarge: false, isGlobal: false };
+const found: Translation = { gpa: 0, grants: 0, pageBytes: 4096, isGlobal: false };
 
 const FAULT = -1;
 const INDIRECT = -2;

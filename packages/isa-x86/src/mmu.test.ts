@@ -8,7 +8,7 @@ import { setSignedField, setWord, setWords, word, WORD } from './state-words.ts'
 import { type Bench, enterLong, enterProtected, faultOf, makeBench } from './ram-bench.test.ts';
 
 const PT = 0x1_3000;
-const into: Translation = { gpa: 0, grants: 0, isLarge: false, isGlobal: false };
+const into: Translation = { gpa: 0, grants: 0, pageBytes: 4096, isGlobal: false };
 
 function go(bench: Bench, linear: number, access: Access): number {
   setSignedField(bench.cpu, WORD.accessAddress, linear);
@@ -84,7 +84,7 @@ test('large pages: 2 MiB, 1 GiB, reserved bits in them', () => {
   const bench = enterLong(makeBench());
   setEntry(bench, 0x1_2000 + 8 * 3, 0x20_00e7n);
   assert.equal(go(bench, 0x61_2345, ACCESS.WRITE), -1);
-  assert.deepEqual([into.gpa, into.isLarge], [0x21_2345, true]);
+  assert.deepEqual([into.gpa, into.pageBytes], [0x21_2345, 0x20_0000]);
   setEntry(bench, 0x1_2000 + 8 * 3, 0x20_20e7n);
   assert.equal(go(bench, 0x61_2345, ACCESS.READ), 9);
   setEntry(bench, 0x1_1000 + 8 * 1, 0x87n);

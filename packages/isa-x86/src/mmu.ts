@@ -55,7 +55,7 @@ export function walk(cpu: X86Context, linear: number, access: Access, privilege:
   if ((cr0 & CR0.PG) === 0) {
     into.gpa = linear >>> 0;
     into.grants = GRANT_ALL;
-    into.isLarge = false;
+    into.pageBytes = 4096;
     return -1;
   }
   if ((word(cpu, WORD.efer) & EFER.LMA) !== 0) return walk4Level(cpu, linear, access, privilege, into);
@@ -106,14 +106,14 @@ function deniedByKey(cpu: X86Context, rights: number, leafHigh: number, privileg
 }
 
 /** Checks the rights of the page found, marks its entry accessed and dirty, and fills `into`. */
-function finish(cpu: X86Context, access: Access, privilege: number, rights: number, noExecute: boolean, leafAt: number, leaf: number, leafHigh: number, gpa: number, isLarge: boolean, into: Translation): number {
+function finish(cpu: X86Context, access: Access, privilege: number, rights: number, noExecute: boolean, leafAt: number, leaf: number, leafHigh: number, gpa: number, pageBytes: number, into: Translation): number {
   const denied = deniedByKey(cpu, rights, leafHigh, privilege);
   const grants = rightsOf(cpu, rights, noExecute, privilege) & ~denied;
   if ((grants & (1 << access)) === 0) return faultCode(cpu, access, privilege, PAGE_FAULT.PRESENT | (((denied >> access) & 1) !== 0 ? PAGE_FAULT.KEY : 0));
   const bits = access === ACCESS.WRITE ? ACCESSED | DIRTY : ACCESSED;
   if (privilege !== DEBUGGER) setEntryBits(cpu, leafAt, leaf, bits);
   into.gpa = gpa;
-  into.isLarge = isLarge;
+  into.pageBytes = pageBytes;
   into.isGlobal = (leaf & GLOBAL) !== 0 && (word(cpu, WORD.cr4) & CR4.PGE) !== 0;
   into.grants = ((leaf | bits) & DIRTY) !== 0 ? grants : grants & ~(1 << ACCESS.WRITE);
   return -1;
@@ -139,7 +139,7 @@ function walk4Level(cpu: X86Context, linear: number, access: Access, privilege: 
   if ((low3 & LARGE) !== 0) {
     if (!cpu.model.features.has('pdpe1gb') || (low3 & 0x3fff_e000) !== 0) return faultCode(cpu, access, privilege, reserved);
     const gpa = (high3 & PHYSICAL_HIGH) * 0x1_0000_0000 + ((low3 & 0xc000_0000) >>> 0) + (low & 0x3fff_ffff);
-    const outcome = finish(cpu, access, privilege, low4 & low3, ((high4 | high3) & NO_EXECUTE) !== 0, at3, low3, high3, gpa, true, into);
+    const outcome = finish(cpu, access, privilege, low4 & low3, ((high4 | high3) & NO_EXECUTE) !== 0, at3, low3, high3, gpa, 0x4000_0000, into);
     if (outcome < 0 && privilege !== DEBUGGER) setEntryBits(cpu, at4, low4, ACCESSED);
     return outcome;
   }
@@ -163,7 +163,7 @@ function walkDirectory(cpu: X86Context, low: number, access: Access, privilege: 
   if ((low2 & LARGE) !== 0) {
     if ((low2 & 0x001f_e000) !== 0) return faultCode(cpu, access, privilege, reserved);
     const gpa = (high2 & PHYSICAL_HIGH) * 0x1_0000_0000 + ((low2 & 0xffe0_0000) >>> 0) + (low & 0x001f_ffff);
-    return finish(cpu, access, privilege, rights & low2, ((upperHigh | high2) & NO_EXECUTE) !== 0, at2, low2, high2, gpa, true, into);
+    return finish(cpu, access, privilege, rights & low2, ((upperHigh | high2) & NO_EXECUTE) !== 0, at2, low2, high2, gpa, 0x20_0000, into);
   }
   const at1 = frameOf(low2, high2) + ((low >>> 12) & 0x1ff) * 8;
   const low1 = readPhysicalWord(cpu, at1);
@@ -171,7 +171,7 @@ function walkDirectory(cpu: X86Context, low: number, access: Access, privilege: 
   const high1 = readPhysicalWord(cpu, at1 + 4);
   if ((high1 & reservedHigh) !== 0) return faultCode(cpu, access, privilege, reserved);
   const gpa = frameOf(low1, high1) + (low & 0xfff);
-  const outcome = finish(cpu, access, privilege, rights & low2 & low1, ((upperHigh | high2 | high1) & NO_EXECUTE) !== 0, at1, low1, high1, gpa, false, into);
+  const outcome = finish(cpu, access, privilege, rights & low2 & low1, ((upperHigh | high2 | high1) & NO_EXECUTE) !== 0, at1, low1, high1, gpa, 4096, into);
   if (outcome < 0 && privilege !== DEBUGGER) setEntryBits(cpu, at2, low2, ACCESSED);
   return outcome;
 }
@@ -195,12 +195,12 @@ function walk32Bit(cpu: X86Context, low: number, access: Access, privilege: numb
     const pse36 = cpu.model.features.has('pse36');
     if ((entry2 & (pse36 ? 0x0020_0000 : 0x003f_e000)) !== 0) return faultCode(cpu, access, privilege, PAGE_FAULT.PRESENT | PAGE_FAULT.RESERVED);
     const gpa = ((entry2 >>> 13) & 0xff) * 0x1_0000_0000 + ((entry2 & 0xffc0_0000) >>> 0) + (low & 0x003f_ffff);
-    return finish(cpu, access, privilege, entry2, false, at2, entry2, 0, gpa, true, into);
+    return finish(cpu, access, privilege, entry2, false, at2, entry2, 0, gpa, 0x40_0000, into);
   }
   const at1 = ((entry2 & 0xffff_f000) >>> 0) + ((low >>> 12) & 0x3ff) * 4;
   const entry1 = readPhysicalWord(cpu, at1);
   if ((entry1 & PRESENT) === 0) return notPresent(cpu, access, privilege);
-  const outcome = finish(cpu, access, privilege, entry2 & entry1, false, at1, entry1, 0, ((entry1 & 0xffff_f000) >>> 0) + (low & 0xfff), false, into);
+  const outcome = finish(cpu, access, privilege, entry2 & entry1, false, at1, entry1, 0, ((entry1 & 0xffff_f000) >>> 0) + (low & 0xfff), 4096, into);
   if (outcome < 0 && privilege !== DEBUGGER) setEntryBits(cpu, at2, entry2, ACCESSED);
   return outcome;
 }

@@ -98,10 +98,10 @@ for (const mode of MODES) {
         continue;
       }
       found++;
-      const into = { gpa: 0, grants: 0, isLarge: false, isGlobal: false };
+      const into = { gpa: 0, grants: 0, pageBytes: 4096, isGlobal: false };
       const { cpu } = reference;
       assert.equal(walk(cpu, linear, access, tlbClassOf(cpu), into), -1, `seed ${seed}: a fault`);
-      const expected = into.gpa - (into.gpa % PAGE) + word(cpu, WORD.ramOffset) + into.grants + (into.isLarge ? WALK.LARGE : 0) + (mode !== 'none' && into.isGlobal ? WALK.GLOBAL : 0);
+      const expected = into.gpa - (into.gpa % PAGE) + word(cpu, WORD.ramOffset) + into.grants + (into.pageBytes > PAGE ? WALK.LARGE : 0) + (mode !== 'none' && into.isGlobal ? WALK.GLOBAL : 0);
       assert.equal(result.toString(16), expected.toString(16), `seed ${seed}`);
       assert.ok(ramOf(bench).equals(ramOf(reference)), `seed ${seed}: accessed and dirty bits`);
     }

@@ -95,7 +95,7 @@ function randomBench(seed: number, long: boolean, cpl: 0 | 3): Bench {
 
 /** What the evaluator reaches: memory through the page walk, with the rights of the TLB in force. `hits`: of 16 look-ups in the TLB. */
 function worldOf({ cpu }: Bench, random: Random, hits: number): EvaluatorWorld {
-  const into = { gpa: 0, grants: 0, isLarge: false, isGlobal: false };
+  const into = { gpa: 0, grants: 0, pageBytes: 4096, isGlobal: false };
   return {
     state: new DataView(cpu.bytes.buffer, 0, X86State.bytes),
     memory: new DataView(cpu.bytes.buffer),

@@ -15,7 +15,7 @@ import { XSAVE_FORM, XSAVE_HELPERS } from './xsave.ts';
 import { type Bench, enterLong, faultOf, makeBench } from './ram-bench.test.ts';
 
 const PT = 0x1_3000;
-const into: Translation = { gpa: 0, grants: 0, isLarge: false, isGlobal: false };
+const into: Translation = { gpa: 0, grants: 0, pageBytes: 4096, isGlobal: false };
 const model = cpuModel('max');
 
 /** -1, or the error code of the page fault. */

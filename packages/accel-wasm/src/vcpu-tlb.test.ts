@@ -1,0 +1,99 @@
+// Forgetting pages of large mappings, and the numbers of mappings of code.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { tlbEntryOffset, TlbEntry } from '@anillo/codegen/tlb-layout';
+import { VcpuHeader } from '@anillo/ir/vcpu-header';
+import { planMemory } from './memory-plan.ts';
+import { VcpuTlb } from './vcpu-tlb.ts';
+
+const READ = 1;
+const EXECUTE = 4;
+const KERNEL_HIGH = 0xffff_8880 | 0;
+
+function rig() {
+  const plan = planMemory(1, [{ start: 0, byteCount: 0x10000, kind: 'ram' }]);
+  const buffer = new ArrayBuffer(plan.granulesAt);
+  const tlb = new VcpuTlb(buffer, plan, 0);
+  const words = new Uint32Array(buffer);
+  const header = VcpuHeader.view(buffer, plan.vcpuAt(0));
+  const holds = (low: number): boolean =>
+    words[(plan.tlbAt(0, 0, 0) + tlbEntryOffset(low) + TlbEntry.offset.tagRead) >>> 2] === (low & ~0xfff) >>> 0;
+  const epochs = (): readonly number[] => [header.codeEpoch, header.codeEpochUpper];
+  return { tlb, header, holds, epochs };
+}
+
+for (const [name, pageBytes, distance] of [
+  ['2 MiB', 0x20_0000, 0x1f_f000],
+  ['4 MiB', 0x40_0000, 0x3f_f000],
+  ['1 GiB', 0x4000_0000, 0x3fff_f000],
+] as const) {
+  test(`forgetting one address of a page of ${name} forgets all of it`, () => {
+    for (const high of [0, KERNEL_HIGH]) {
+      const { tlb, holds } = rig();
+      tlb.fill(0x4000_0000, high, 0, READ, pageBytes, false);
+      tlb.flushPage(0x4000_0000 + distance, high < 0);
+      assert.equal(holds(0x4000_0000), false);
+    }
+  });
+}
+
+test('forgetting a page leaves others, and large mappings of the other half', () => {
+  const { tlb, holds } = rig();
+  tlb.fill(0x1000, 0, 0, READ, 4096, false);
+  tlb.fill(0x4000_0000, KERNEL_HIGH, 0, READ, 0x4000_0000, true);
+  tlb.flushPage(0x4000_2000, false);
+  assert.deepEqual([holds(0x1000), holds(0x4000_0000)], [true, true]);
+  tlb.flushPage(0x1000, false);
+  assert.deepEqual([holds(0x1000), holds(0x4000_0000)], [false, true]);
+});
+
+test('the number of the mapping of code changes with what it may depend on', () => {
+  const { tlb, epochs } = rig();
+  const changes = (act: () => void): readonly boolean[] => {
+    const before = epochs();
+    act();
+    return epochs().map((epoch, i) => epoch !== before[i]);
+  };
+  assert.deepEqual(
+    changes(() => tlb.flushPage(0x1000, false)),
+    [true, false],
+  );
+  assert.deepEqual(
+    changes(() => tlb.flushPage(0x1000, true)),
+    [false, true],
+  );
+  assert.deepEqual(
+    changes(() => void tlb.selectSpace(5, true)),
+    [true, false],
+  );
+  const fifth = epochs();
+  assert.deepEqual(
+    changes(() => void tlb.selectSpace(0, true)),
+    [true, false],
+  );
+  tlb.selectSpace(5, true);
+  assert.deepEqual(epochs(), fifth);
+  assert.deepEqual(
+    changes(() => void tlb.selectSpace(5, false)),
+    [true, false],
+  );
+  assert.deepEqual(
+    changes(() => tlb.flushOwn()),
+    [true, false],
+  );
+  assert.deepEqual(
+    changes(() => tlb.flush()),
+    [true, true],
+  );
+  // Code of the upper half that is not mapped globally makes its number each address space's own.
+  tlb.fill(0x1000, KERNEL_HIGH, 0, EXECUTE, 4096, false);
+  assert.deepEqual(
+    changes(() => void tlb.selectSpace(0, true)),
+    [true, true],
+  );
+  assert.deepEqual(
+    changes(() => tlb.flushOwn()),
+    [true, true],
+  );
+});
