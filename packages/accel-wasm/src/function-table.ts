@@ -35,11 +35,6 @@ export class FunctionTable {
     parts.cache.onDrop = (hostPage) => this.#drop(hostPage);
   }
 
-  /** Live functions. */
-  get size(): number {
-    return this.#bySlot.size;
-  }
-
   /** Makes a function known, which `entries` (record, functionEntry) enter from now on; `pageList` as in BlockRecord.pages. */
   add(code: unknown, pages: readonly number[], pageList: number, entries: readonly (readonly [record: number, entry: number])[]): void {
     const slot = this.#takeSlot();

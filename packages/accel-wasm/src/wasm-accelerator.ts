@@ -13,7 +13,7 @@ import { RegionMemory } from '@anillo/memory/region-memory';
 import { MemoryMiss } from './memory-miss.ts';
 import { ONES_PAGE, planMemory, type MemoryPlan } from './memory-plan.ts';
 import { FunctionTable } from './function-table.ts';
-import { RegionCompilerQueue } from './region-compiler-queue.ts';
+import { RegionPromoter } from './region-promoter.ts';
 import { TranslationCache } from './translation-cache.ts';
 import { VcpuTlb } from './vcpu-tlb.ts';
 import { Watchpoints } from './watchpoints.ts';
@@ -133,7 +133,7 @@ class WasmVm implements AcceleratedVm {
     const clearJumpCaches = (): void => void words.fill(0, jumps, jumps + (JUMP_CACHE_BYTES >>> 2));
     const functions = new FunctionTable({ table: this.#table, absent: runtime.absent, cache, clearJumpCaches });
     const compiler = isJit
-      ? new RegionCompilerQueue(cache, functions, {
+      ? new RegionPromoter(cache, functions, {
           lift: (hostAddress, mode, nextPage) => vcpu?.liftAgain(hostAddress, mode, nextPage),
           pageAt: (pages) => vcpu?.pageAt(pages) ?? -1,
           imports: { env, runtime, helper },

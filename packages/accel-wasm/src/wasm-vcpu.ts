@@ -17,7 +17,7 @@ import { VcpuHeader } from '@anillo/ir/vcpu-header';
 import { GuestDebug } from './guest-debug.ts';
 import { ONES_PAGE } from './memory-plan.ts';
 import type { MemoryMiss } from './memory-miss.ts';
-import type { RegionCompilerQueue } from './region-compiler-queue.ts';
+import type { RegionPromoter } from './region-promoter.ts';
 import type { BlockGuard } from './translation-cache.ts';
 import type { VmParts } from './wasm-accelerator.ts';
 import type { VcpuTlb } from './vcpu-tlb.ts';
@@ -44,7 +44,7 @@ export interface VcpuParts {
   readonly tlb: VcpuTlb;
   readonly miss: MemoryMiss;
   readonly watchpoints: Watchpoints;
-  readonly compiler: RegionCompilerQueue | undefined;
+  readonly compiler: RegionPromoter | undefined;
   /** The runtime module's dispatcher. */
   readonly runBlocks: (state: number) => number;
   readonly hotAt: number;

@@ -52,8 +52,8 @@ export function emitLinear(f: FunctionCode, cpu: Local, pc: Local, linear: Local
   f.set(linear);
 }
 
-/** Pushes the mode with the code epoch of the half in which the linear address lies. */
-export function emitContext(f: FunctionCode, cpu: Local, linear: Local): void {
+/** Pushes where the context lies that code at the linear address holds for: the vCPU's struct, moved by the half in which the address lies. */
+export function emitContextAt(f: FunctionCode, cpu: Local, linear: Local): void {
   f.get(linear);
   f.i64(63, 0);
   f.op(O.shrU64);
@@ -62,6 +62,10 @@ export function emitContext(f: FunctionCode, cpu: Local, linear: Local): void {
   f.op(O.shl);
   f.get(cpu);
   f.op(O.add);
+}
+
+/** What `emitContextAt` pushed -> the mode with the code epoch of that half. */
+export function emitContext(f: FunctionCode): void {
   f.memory(O.load64, HEADER.codeEpoch);
 }
 
@@ -86,7 +90,8 @@ export function emitJumpLookup(f: FunctionCode, cpu: Local, linear: Local, slot:
   f.op(O.eq64);
   f.get(slot);
   f.memory(O.load64, JUMP_CACHE_OFFSET + at.context);
-  emitContext(f, cpu, linear);
+  emitContextAt(f, cpu, linear);
+  emitContext(f);
   f.op(O.eq64);
   f.op(O.and);
 }
@@ -116,7 +121,11 @@ export function emitJumpFill(f: FunctionCode, cpu: Local, linear: Local, slot: L
     f.memory(opcode, JUMP_CACHE_OFFSET + offset);
   };
   put(() => f.get(linear), O.store64, at.linear);
-  put(() => emitContext(f, cpu, linear), O.store64, at.context);
+  const pushContext = (): void => {
+    emitContextAt(f, cpu, linear);
+    emitContext(f);
+  };
+  put(pushContext, O.store64, at.context);
   put(pushIndex, O.store32, at.functionIndex);
   put(pushEntry, O.store32, at.functionEntry);
 }

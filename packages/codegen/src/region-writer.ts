@@ -1,17 +1,15 @@
 // Writes one region as a function `(cpu i32, entry i32, depth i32) -> i32`.
 //
-//   locals: state slots; pcBase (pc of the region's base); context (mode and mapping of code); newPc and reason (how to leave); retired
-//   (instructions since entry or the last call)
+//   locals: state slots; pcBase (pc of the region's base); newPc and reason (how to leave); retired (instructions since entry or the last call)
 //   block $exit
 //     block $hop
 //       block $fault
 //         [loop $dispatch] ... blocks, in structured form ...
 //       end                     newPc = pcBase, reason = EXIT.TRAP; `trapAt` is relative to the base; br $exit
-//     end                       slots written back, pc = newPc; a tail call to where the jump cache says, or return 0
-//   end                         slots written back, pc = newPc, return reason
+//     end                       pc = newPc, budget charged; a tail call to where the jump cache says, or return 0
+//   end                         pc = newPc, budget charged; return reason
 //
-// A call of guest code is a call of the function that has it compiled, so that the host predicts the return: the slots are written back, the callee
-// comes back with pc at the return address, or another (then `resume` runs the guest until it is there), or with a reason to leave.
+// Whoever leaves writes back the slots that are dirty there before it branches. Hops and calls: region-transfers.ts.
 
 import { EXIT } from '@anillo/ir/frontend';
 import type { Block, Inst, Terminal } from '@anillo/ir/block';
@@ -19,11 +17,11 @@ import { BodyCompiler, usesTlb, type BodyFrame, type Linkage } from './body-comp
 import { shapeFlow, type FlowShape } from './control-flow.ts';
 import { isPc } from './expression-plan.ts';
 import { chooseEntries, ENTRY_OFFSET_SHIFT } from './region-entries.ts';
-import { emitContext, emitJumpLookup, emitJumpTarget, emitLinear } from './jump-cache.ts';
 import { FunctionCode, type Label, type Local } from './function-code.ts';
 import { HEADER, loadHeader32, loadHeader64, storeHeader32, storeHeader64 } from './header-access.ts';
 import { emitCutPc } from './interpreter-terminals.ts';
 import type { Region } from './region-compiler.ts';
+import { RegionTransfers } from './region-transfers.ts';
 import { SlotCache, type Segment } from './slot-cache.ts';
 import { solveSlotFlow, type SlotFlow } from './slot-flow.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
@@ -34,9 +32,7 @@ const O = {
   and: opcodeOf('i32.and'),
   shrS: opcodeOf('i32.shr_s'),
   eqz: opcodeOf('i32.eqz'),
-  gtS: opcodeOf('i32.gt_s'),
   leS: opcodeOf('i32.le_s'),
-  ne64: opcodeOf('i64.ne'),
   add64: opcodeOf('i64.add'),
   sub64: opcodeOf('i64.sub'),
   extendS: opcodeOf('i64.extend_i32_s'),
@@ -80,15 +76,11 @@ export class RegionWriter {
   readonly #body: BodyCompiler;
   readonly #frame: BodyFrame;
   readonly #pcBase: Local;
-  readonly #context: Local;
+  readonly #transfers: RegionTransfers;
   readonly #newPc: Local;
-  readonly #linear: Local;
-  readonly #slot: Local;
   readonly #tlb: Local | undefined;
   readonly #reason: Local;
   readonly #retired: Local;
-  readonly #compiledType: number;
-  readonly #resume: number;
   readonly #exit: Label;
   readonly #hop: Label;
   #dispatchLoop: Label = 0;
@@ -99,8 +91,6 @@ export class RegionWriter {
   #now = 0;
 
   constructor(region: Region, linkage: RegionLinkage, compiledType: number, atomics: boolean) {
-    this.#compiledType = compiledType;
-    this.#resume = linkage.resume;
     this.#region = region;
     region.forEach(({ offset }, i) => this.#byOffset.set(offset, i));
     const successors = region.map(({ block, offset }) => [
@@ -117,15 +107,12 @@ export class RegionWriter {
     const forgets = (node: number): boolean => 'returnDelta' in region[node].block.terminal;
     this.#flow = solveSlotFlow({ shape: this.#shape, successors, segments: this.#segments, forgets });
     this.#pcBase = f.local('i64');
-    this.#context = f.local('i64');
-    this.#newPc = f.local('i64');
-    this.#linear = f.local('i64');
-    this.#slot = f.local('i32');
+    this.#transfers = new RegionTransfers({ f, pcBits: region[0].block.pcBits, compiledType, resume: linkage.resume });
+    this.#newPc = this.#transfers.newPc;
     this.#reason = f.local('i32');
     this.#retired = f.local('i32');
-    const tlb = reachesMemory ? f.local('i32') : undefined;
-    this.#tlb = tlb;
-    this.#writePrologue(tlb);
+    this.#tlb = reachesMemory ? f.local('i32') : undefined;
+    this.#writePrologue();
     this.#exit = f.block();
     this.#hop = f.block();
     this.#frame = {
@@ -134,7 +121,7 @@ export class RegionWriter {
       cache: this.#cache,
       linkage,
       atomics,
-      tlb,
+      tlb: this.#tlb,
       fault: f.block(),
       atOf: (inst: Inst) => this.#region[this.#now].offset + inst.at,
       pushPc: () => this.#pushPc(0),
@@ -170,10 +157,10 @@ export class RegionWriter {
     f.set(this.#reason);
     f.br(this.#exit);
     f.end();
-    this.#moveOn(() => f.get(this.#newPc));
-    this.#writeHop();
+    this.#moveOn();
+    this.#transfers.writeHop();
     f.end();
-    this.#moveOn(() => f.get(this.#newPc));
+    this.#moveOn();
     f.get(this.#reason);
     return f;
   }
@@ -190,7 +177,7 @@ export class RegionWriter {
     return reachesMemory;
   }
 
-  #writePrologue(tlb: Local | undefined): void {
+  #writePrologue(): void {
     const f = this.#f;
     loadHeader64(f, CPU, HEADER.pc);
     f.get(ENTRY);
@@ -199,47 +186,26 @@ export class RegionWriter {
     f.op(O.extendS);
     f.op(O.sub64);
     f.set(this.#pcBase);
-    emitLinear(f, CPU, this.#pcBase, this.#linear, this.#region[0].block.pcBits);
-    emitContext(f, CPU, this.#linear);
-    f.set(this.#context);
-    if (tlb === undefined) return;
-    loadHeader32(f, CPU, HEADER.tlb);
-    f.set(tlb);
+    loadHeader64(f, CPU, HEADER.pc);
+    this.#transfers.writeEntered();
+    this.#loadTlb();
   }
 
-  /** Sets pc and charges the budget. */
-  #moveOn(pushPc: () => void): void {
+  #loadTlb(): void {
+    if (this.#tlb === undefined) return;
+    loadHeader32(this.#f, CPU, HEADER.tlb);
+    this.#f.set(this.#tlb);
+  }
+
+  /** Sets pc to newPc and charges the budget. */
+  #moveOn(): void {
     const f = this.#f;
-    storeHeader64(f, CPU, HEADER.pc, pushPc);
+    storeHeader64(f, CPU, HEADER.pc, () => f.get(this.#newPc));
     storeHeader32(f, CPU, HEADER.budget, () => {
       loadHeader32(f, CPU, HEADER.budget);
       f.get(this.#retired);
       f.op(O.sub);
     });
-  }
-
-  /** newPc is where to go: on to compiled code there without growing the stack, or back to whoever called. */
-  #writeHop(): void {
-    const f = this.#f;
-    this.#pushIsKnown();
-    f.if();
-    f.get(CPU);
-    emitJumpTarget(f, this.#slot, () => f.get(DEPTH));
-    f.returnCallIndirect(this.#compiledType);
-    f.end();
-    f.i32(0);
-    f.return();
-  }
-
-  /** Pushes 1 if there is budget left and the jump cache knows the code at newPc; sets `slot`. */
-  #pushIsKnown(): void {
-    const f = this.#f;
-    emitLinear(f, CPU, this.#newPc, this.#linear, this.#region[0].block.pcBits);
-    emitJumpLookup(f, CPU, this.#linear, this.#slot);
-    loadHeader32(f, CPU, HEADER.budget);
-    f.i32(0);
-    f.op(O.gtS);
-    f.op(O.and);
   }
 
   /** Pushes the present block's pc plus `delta`, cut to the pc's width. */
@@ -400,22 +366,11 @@ export class RegionWriter {
     this.#pushPc(delta);
     this.#leave(EXIT.POLL);
     f.end();
-    this.#pushHasMoved();
+    this.#transfers.pushHasMoved();
     f.ifRarely();
     this.#pushPc(delta);
     this.#leave(0);
     f.end();
-  }
-
-  /** Pushes 1 if mode or mapping are no longer those under which the function was entered. */
-  #pushHasMoved(): void {
-    const f = this.#f;
-    f.get(this.#pcBase);
-    f.set(this.#newPc);
-    emitLinear(f, CPU, this.#newPc, this.#linear, this.#region[0].block.pcBits);
-    emitContext(f, CPU, this.#linear);
-    f.get(this.#context);
-    f.op(O.ne64);
   }
 
   /** pc is in memory already. */
@@ -448,64 +403,13 @@ export class RegionWriter {
     f.set(this.#reason);
     f.br(this.#exit);
     f.end();
-    this.#moveOn(() => f.get(this.#newPc));
+    this.#moveOn();
     f.i32(0);
     f.set(this.#retired);
-    this.#pushIsKnown();
-    f.if('i32');
-    f.get(CPU);
-    emitJumpTarget(f, this.#slot, () => this.#pushInnerDepth());
-    f.callIndirect(this.#compiledType);
-    f.else();
-    this.#writeResume(returnDelta);
-    f.end();
-    this.#writeReturn(returnDelta);
+    this.#transfers.writeCall(() => this.#pushPc(returnDelta));
     this.#cache.clean(0n);
-    if (this.#tlb !== undefined) {
-      loadHeader32(f, CPU, HEADER.tlb);
-      f.set(this.#tlb);
-    }
+    this.#loadTlb();
     this.#writeEdge(node, returnDelta);
-  }
-
-  #pushInnerDepth(): void {
-    this.#f.get(DEPTH);
-    this.#f.i32(1);
-    this.#f.op(O.sub);
-  }
-
-  /** Pushes why the dispatcher stopped on the way to the return address; 0: it is there. */
-  #writeResume(returnDelta: number): void {
-    this.#f.get(CPU);
-    this.#pushPc(returnDelta);
-    this.#pushInnerDepth();
-    this.#f.call(this.#resume);
-  }
-
-  /** The callee's answer on the stack. Returns unless the guest is at the return address and the function still holds. */
-  #writeReturn(returnDelta: number): void {
-    const f = this.#f;
-    f.tee(this.#reason);
-    f.op(O.eqz);
-    f.if();
-    loadHeader64(f, CPU, HEADER.pc);
-    this.#pushPc(returnDelta);
-    f.op(O.ne64);
-    f.ifRarely();
-    this.#writeResume(returnDelta);
-    f.set(this.#reason);
-    f.end();
-    f.end();
-    f.get(this.#reason);
-    f.ifRarely();
-    f.get(this.#reason);
-    f.return();
-    f.end();
-    this.#pushHasMoved();
-    f.ifRarely();
-    f.i32(0);
-    f.return();
-    f.end();
   }
 
   /** Condition on the stack. */

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gpa } from '@anillo/base/gpa';
 import { GuestClock } from '@anillo/devices/clock/guest-clock';
-import { RegionMemory } from '@anillo/memory/region-memory';
+import { attachForTest } from './attach-for-test.ts';
 import type { BoardModel } from './board-model.ts';
 import { MIB } from './memory-map.ts';
 import { PC } from './pc.ts';
@@ -25,15 +25,7 @@ function boardOf(model: BoardModel, devices: readonly { readonly model: string }
     { model, memoryBytes: 4 * MIB, cpuModel: 'x86-64-v3', clock, serial: [], devices, tscHz: 1e9 },
     { powerOff: nothing, reset: nothing, panicked: nothing, debugExit: nothing, suspend: nothing, wake: nothing, activity: nothing },
   );
-  let offset = 0;
-  const regions = pc.regions.map((r) => {
-    const region = { ...r, start: gpa(r.start), offset };
-    offset += r.byteCount;
-    return region;
-  });
-  const memory = new RegionMemory(new ArrayBuffer(offset), regions);
-  pc.attach(memory);
-  pc.reset();
+  const memory = attachForTest(pc);
   const pass = (ns: number): void => {
     hostNs += ns;
     pc.poll();

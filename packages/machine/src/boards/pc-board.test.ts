@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gpa } from '@anillo/base/gpa';
 import { GuestClock } from '@anillo/devices/clock/guest-clock';
-import { RegionMemory } from '@anillo/memory/region-memory';
+import { attachForTest } from './attach-for-test.ts';
 import { MIB } from './memory-map.ts';
 import { PcBoard, type PcBoardOptions } from './pc-board.ts';
 import { PC } from './pc.ts';
@@ -36,15 +36,7 @@ function board(more: Partial<PcBoardOptions> = {}) {
       activity: () => {},
     },
   );
-  let offset = 0;
-  const regions = pc.regions.map((r) => {
-    const region = { ...r, start: gpa(r.start), offset };
-    offset += r.byteCount;
-    return region;
-  });
-  const memory = new RegionMemory(new ArrayBuffer(offset), regions);
-  pc.attach(memory);
-  pc.reset();
+  const memory = attachForTest(pc);
   const advance = (ns: number): void => {
     hostNs += ns;
     pc.poll();

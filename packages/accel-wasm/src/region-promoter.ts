@@ -15,9 +15,8 @@ export interface CompileHost extends CodeReader {
   nowMs(): number;
 }
 
-export class RegionCompilerQueue {
+export class RegionPromoter {
   compilations = 0;
-  compiledBlocks = 0;
   compileMs = 0;
   readonly #cache: TranslationCache;
   readonly #functions: FunctionTable;
@@ -45,7 +44,6 @@ export class RegionCompilerQueue {
     const compiled = compileRegions([blocks], { sharedMaximumPages: this.#host.sharedMaximumPages });
     const instance = new WebAssembly.Instance(new WebAssembly.Module(compiled.bytes), this.#host.imports);
     this.compilations++;
-    this.compiledBlocks += blocks.length;
     const entries = region.blocks
       .map(({ record }, i) => [record, (compiled.entries[0] as Int32Array)[i] as number] as const)
       .filter(([, entry]) => entry >= 0);
