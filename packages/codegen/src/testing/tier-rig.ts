@@ -19,6 +19,7 @@ interface WasmMemory {
   readonly buffer: ArrayBuffer;
 }
 interface WasmTable {
+  get(index: number): unknown;
   set(index: number, value: unknown): void;
 }
 declare const WebAssembly: {
@@ -263,8 +264,10 @@ export class TierRig {
     return { call: (region, block) => exports[`f${region}`](CPU, entries[region][block], MAX_DEPTH), entries, byteCount: bytes.length };
   }
 
-  replaceFunction(slot: number, code: unknown): void {
-    this.#table.set(slot, code);
+  /** Moves a compiled function in the table; what stands for a dead one takes its place. */
+  moveFunction(from: number, to: number): void {
+    this.#table.set(to, this.#table.get(from));
+    this.#table.set(from, this.runtime.exports.absent);
   }
 
   /** The oracle's view of the same machine. `calls` serves callees. */
