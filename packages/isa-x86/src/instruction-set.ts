@@ -28,6 +28,7 @@ import { PORT_STRING_HELPERS } from './port-string.ts';
 import { PRIVILEGED_HELPERS } from './privileged.ts';
 import { PROTECTION_KEY_HELPERS } from './protection-keys.ts';
 import type { Row } from './row.ts';
+import { SEGMENT_LOAD_ROUTINES } from './segment-load-routines.ts';
 import { CHECK_BREAKPOINT, SINGLE_STEP_HELPERS } from './single-step.ts';
 import { SYSTEM_CALL_HELPERS } from './system-call.ts';
 import { SYSTEM_CALL_ROUTINES } from './system-call-routines.ts';
@@ -40,7 +41,8 @@ export const ROWS: readonly Row[] = [
 ];
 
 export const ROUTINES: readonly Routine[] = [
-  COMPUTE_FLAGS, DIVIDE_WIDE, DIVIDE_WIDE_SIGNED, CURRENT_FLAGS, CHECK_SEGMENT, CHANGE_AC, ...PAGE_WALK_ROUTINES, ...SYSTEM_CALL_ROUTINES, ...INTERRUPT_RETURN_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES,
+  COMPUTE_FLAGS, CURRENT_FLAGS, DIVIDE_WIDE, DIVIDE_WIDE_SIGNED, CHECK_SEGMENT, CHANGE_AC, ...PAGE_WALK_ROUTINES, ...SYSTEM_CALL_ROUTINES, ...INTERRUPT_RETURN_ROUTINES,
+  ...SEGMENT_LOAD_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES,
 ];
 
 export const HELPERS: readonly Helper[] = [...SYSTEM_HELPERS, ...STATE_SAVE_HELPERS, ...Object.values(X87_CALLEES), ...SIMD_HELPERS, CHECK_BREAKPOINT];

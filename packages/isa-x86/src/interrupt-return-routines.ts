@@ -7,9 +7,10 @@ import type { Value } from '@anillo/ir/block';
 import { routine, type Routine } from '@anillo/ir/callee';
 import type { Slot } from '@anillo/ir/slot';
 import { PC } from '@anillo/ir/vcpu-header';
-import { MODE, TLB_CLASS } from './mode.ts';
+import { MODE } from './mode.ts';
 import { WIDE_COMMON } from './interrupt-return.ts';
 import { CS, DS, EFLAG, ES, FLAGS, FS, GPR, GS, RSP, SS, X86State } from './state.ts';
+import { type Descriptor, DescriptorBuilder, WRITABLE_DATA } from './descriptor-builder.ts';
 import { StateBuilder, TRANSFER_WRITES, type SegmentValue } from './state-builder.ts';
 
 type I32 = Value<'i32'>;
@@ -18,24 +19,17 @@ type I64 = Value<'i64'>;
 const at = X86State.offset;
 const STACK_POINTER = GPR[RSP] as Slot<'i64'>;
 const PAGE_BYTES = 4096;
-/** Second words of descriptors: present, accessed, code that is not conforming (flat ones readable too); writable data that does not expand down. */
+/** Second words of descriptors: present, accessed, code that is not conforming (flat ones readable too). */
 const CODE = { MASK: 0x9d00, IS: 0x9900, READABLE: 0x200 } as const;
-const DATA = { MASK: 0x9f00, IS: 0x9300 } as const;
 /** L and D of 64-bit code. */
 const LONG_CODE = { MASK: 0x0060_0000, IS: 0x0020_0000 } as const;
-/** G, D/B, L, limit 19..16, base 31..24 and 23..16 of a flat 32-bit segment. */
-const FLAT = { MASK: 0xffef_00ff | 0, IS: 0x00cf_0000, LOW_WORD: 0x0000_ffff } as const;
 /** Flags that IRET loads at level 0. RF has no use without instruction breakpoints. */
 const LOADED = (WIDE_COMMON | EFLAG.IF | EFLAG.IOPL | EFLAG.VIF | EFLAG.VIP) & ~EFLAG.RF;
-
-interface Descriptor {
-  readonly low: Slot<'i32'>;
-  readonly high: Slot<'i32'>;
-}
 
 class ReturnBuilder {
   readonly #b: Builder;
   readonly #s: StateBuilder;
+  readonly #descriptors: DescriptorBuilder;
   readonly #wide: boolean;
   readonly #mode: I32;
   readonly #done: Slot<'i32'>;
@@ -43,6 +37,7 @@ class ReturnBuilder {
   constructor(b: Builder, wide: boolean, mode: I32) {
     this.#b = b;
     this.#s = new StateBuilder(b);
+    this.#descriptors = new DescriptorBuilder(this.#s, wide);
     this.#wide = wide;
     this.#mode = mode;
     this.#done = b.temp('i32', b.i32(0));
@@ -58,7 +53,7 @@ class ReturnBuilder {
       b.eqz(s.word(at.nmiBlocked)),
       s.matches(b.wrap(b.get(FLAGS)), EFLAG.NT, 0),
       s.matches(s.word(at.dr + 56), 0xff, 0),
-      b.eq(s.word(at.tlb), s.word(at.tlbs + 4 * TLB_CLASS.SUPERVISOR)),
+      s.isSupervisorTlb(),
       b.leU(b.and(b.wrap(b.get(stack)), b.i32(PAGE_BYTES - 1)), b.i32(PAGE_BYTES - frameBytes)),
     );
     b.if(usual, () => {
@@ -86,54 +81,18 @@ class ReturnBuilder {
     const pcIsFit = this.#wide ? s.isCanonical(b.get(pc)) : b.i32(1);
     const levelIsFit = b.or(b.eqz(b.get(level)), b.eq(b.get(level), b.i32(3)));
     b.if(s.all(s.matches(b.get(image), refusedFlags, 0), pcIsFit, levelIsFit), () => {
-      this.#withDescriptor(selector, (code) => {
+      this.#descriptors.fetch(selector, (code) => {
         const high = b.get(code.high);
         const isCode = this.#wide
           ? s.all(s.matches(high, CODE.MASK, CODE.IS), s.matches(high, LONG_CODE.MASK, LONG_CODE.IS))
-          : s.all(s.matches(high, CODE.MASK | CODE.READABLE, CODE.IS | CODE.READABLE), this.#isFlat(code));
-        b.if(s.all(isCode, this.#hasLevel(code, level)), () => {
+          : s.all(s.matches(high, CODE.MASK | CODE.READABLE, CODE.IS | CODE.READABLE), this.#descriptors.isFlat(code));
+        b.if(s.all(isCode, this.#descriptors.hasLevel(code, level)), () => {
           const commit = (setStack: () => void): void => this.#commit({ pc, selector, image, level, code }, setStack);
           const stays = b.eqz(b.get(level));
           if (this.#wide) this.#checkStack(frame, level, commit);
           else b.if(stays, () => commit(() => b.set(STACK_POINTER, b.extendU(b.wrap(b.add(b.get(stack), b.i64(12)))))), () => this.#checkStack(frame, level, commit));
         });
       });
-    });
-  }
-
-  #isFlat({ low, high }: Descriptor): I32 {
-    const b = this.#b;
-    return b.and(b.eq(b.get(low), b.i32(FLAT.LOW_WORD)), this.#s.matches(b.get(high), FLAT.MASK, FLAT.IS));
-  }
-  #hasLevel({ high }: Descriptor, level: Slot<'i32'>): I32 {
-    const b = this.#b;
-    return b.eq(b.and(b.shrU(b.get(high), b.i32(13)), b.i32(3)), b.get(level));
-  }
-
-  /** Reads a descriptor of the GDT. */
-  #withDescriptor(selector: Slot<'i32'>, then: (d: Descriptor) => void): void {
-    const b = this.#b;
-    const s = this.#s;
-    const index = b.temp('i32', b.and(b.get(selector), b.i32(0xfff8)));
-    const address = b.temp('i64', b.add(s.quad(at.gdtBase), b.extendU(b.get(index))));
-    if (!this.#wide) b.set(address, b.extendU(b.wrap(b.get(address))));
-    const inTable = s.all(
-      s.matches(b.get(selector), 4, 0),
-      b.ne(b.get(index), b.i32(0)),
-      b.leU(b.add(b.get(index), b.i32(7)), s.word(at.gdtLimit)),
-      s.matches(b.wrap(b.get(address)), 7, 0),
-    );
-    b.if(inTable, () => {
-      const entry = b.temp('i32', b.op('tlb.read', [b.get(address)]));
-      b.if(
-        b.eq(b.get(entry), b.i32(-1)),
-        () => void b.op('i32.load8_u', [b.get(address)]),
-        () => {
-          const low = b.temp('i32', b.op('i32.ram_load', [b.get(entry)]));
-          const high = b.temp('i32', b.op('i32.ram_load', [b.add(b.get(entry), b.i32(4))]));
-          then({ low, high });
-        },
-      );
     });
   }
 
@@ -148,31 +107,16 @@ class ReturnBuilder {
       b.set(STACK_POINTER, b.get(pointer));
     };
     const fromDescriptor = (): void =>
-      this.#withDescriptor(selector, (d) => {
-        const isData = s.matches(b.get(d.high), DATA.MASK, DATA.IS);
-        const isFit = this.#wide ? isData : b.and(isData, this.#isFlat(d));
-        b.if(s.all(isFit, this.#hasLevel(d, level)), () => commit(setWith(this.#segment(selector, d))));
+      this.#descriptors.fetch(selector, (d) => {
+        const isData = s.matches(b.get(d.high), WRITABLE_DATA.MASK, WRITABLE_DATA.IS);
+        const isFit = this.#wide ? isData : b.and(isData, this.#descriptors.isFlat(d));
+        b.if(s.all(isFit, this.#descriptors.hasLevel(d, level)), () => commit(setWith(this.#descriptors.segment(selector, d))));
       });
     b.if(b.eq(b.and(b.get(selector), b.i32(3)), b.get(level)), () => {
       if (!this.#wide) return fromDescriptor();
       const zero = b.i32(0);
       b.if(b.get(selector), fromDescriptor, () => commit(setWith({ selector: zero, base: b.i64(0), limit: zero, attributes: zero })));
     });
-  }
-
-  /** What a register holds after it has been loaded from a descriptor. */
-  #segment(selector: Slot<'i32'>, d: Descriptor): SegmentValue {
-    const b = this.#b;
-    const [low, high] = [b.get(d.low), b.get(d.high)];
-    const base = b.or(b.or(b.shrU(low, b.i32(16)), b.shl(b.and(high, b.i32(0xff)), b.i32(16))), b.and(high, b.i32(0xff00_0000 | 0)));
-    const limit = b.or(b.and(low, b.i32(0xffff)), b.and(high, b.i32(0x000f_0000)));
-    const inPages = b.or(b.shl(limit, b.i32(12)), b.i32(0xfff));
-    return {
-      selector: b.get(selector),
-      base: b.extendU(base),
-      limit: b.select(b.and(high, b.i32(0x0080_0000)), inPages, limit),
-      attributes: b.and(b.shrU(high, b.i32(8)), b.i32(0xf0ff)),
-    };
   }
 
   /** Are ES, DS, FS and GS such that a return to level 3 leaves them, null ones aside? */
@@ -202,7 +146,7 @@ class ReturnBuilder {
     const image = b.get(target.image);
     b.if(b.or(b.eqz(b.get(target.level)), this.#keepSegments()), () => {
       setStack();
-      s.setSegment(CS, this.#segment(target.selector, target.code));
+      s.setSegment(CS, this.#descriptors.segment(target.selector, target.code));
       b.set(PC, b.get(target.pc));
       s.setFlags(b.and(image, b.i32(LOADED)));
       b.if(

@@ -15,6 +15,8 @@ import { setWord, setWords, word, WORD } from './state-words.ts';
 const SEEDS = 800;
 const PAGE = 4096;
 const PAGES = 16;
+/** The vCPU struct and the RAM that enterLong and this test write. */
+const IMAGE_BYTES = 0x3_5000;
 const MODES = ['long', 'pae', 'short', 'none'] as const;
 
 function randomFrom(seed: number): (below: number) => number {
@@ -26,12 +28,18 @@ function randomFrom(seed: number): (below: number) => number {
   };
 }
 
+const BENCHES = [makeBench(), makeBench()] as const;
+const PRISTINE = BENCHES[0].cpu.bytes.slice(0, IMAGE_BYTES);
+
 /** Tables and pages are the first pages of RAM; linear addresses have small indices at every level. */
-function randomBench(seed: number, mode: (typeof MODES)[number]): Bench {
+function randomBench(which: 0 | 1, seed: number, mode: (typeof MODES)[number]): Bench {
   const random = randomFrom(seed);
   const rarely = (): boolean => random(24) === 0;
   const cpl = random(2) === 0 ? 0 : 3;
-  const bench = mode === 'long' ? enterLong(makeBench(), cpl) : enterProtected(makeBench(), cpl);
+  const bench = BENCHES[which];
+  bench.cpu.bytes.set(PRISTINE);
+  if (mode === 'long') enterLong(bench, cpl);
+  else enterProtected(bench, cpl);
   const { cpu, ram } = bench;
   for (let at = 0; at < PAGES * PAGE; at += PAGE) {
     for (let i = 0; i < 4; i++) {
@@ -86,7 +94,7 @@ for (const mode of MODES) {
     let found = 0;
     let left = 0;
     for (let seed = 1; seed <= SEEDS / (mode === 'long' ? 1 : 2); seed++) {
-      const [bench, reference] = [randomBench(seed, mode), randomBench(seed, mode)];
+      const [bench, reference] = [randomBench(0, seed, mode), randomBench(1, seed, mode)];
       const random = randomFrom(seed + 1_000_000);
       const linear = randomLinear(random, mode);
       const access = random(3) as Access;

@@ -14,7 +14,8 @@ import { readLinear } from './linear-memory.ts';
 import { CR0, CR4, MODE, syncMode } from './mode.ts';
 import { walk } from './mmu.ts';
 import { enterLong, enterProtected, GDT, makeBench, PML4, putDescriptor, putLongTables, RAM_BYTES, type Bench } from './ram-bench.test.ts';
-import { setNull, setSegment } from './segments.ts';
+import { SEGMENT_LOADS_32, SEGMENT_LOADS_64 } from './segment-load-routines.ts';
+import { loadSegment, setNull, setSegment } from './segments.ts';
 import { DS, EFLAG, ES, FS, GS, RCX, RDX, RSP, SS, X86State } from './state.ts';
 import { setSignedField, setWord, setWords, signedField, word, WORD } from './state-words.ts';
 import { modeAtLevel0, modeAtLevel3, SYSCALL64, SYSENTER32, SYSEXIT32, SYSRET64 } from './system-call-routines.ts';
@@ -41,10 +42,17 @@ const flagsOf = (random: Random): number => {
   return (random(0x40_0000) & (often(random) ? usual : 0x3f_7fd5)) | 2;
 };
 
-/** A bench with everything random that these instructions look at, the same for the same seed. */
-function randomBench(seed: number, long: boolean, cpl: 0 | 3): Bench {
+const BENCHES = [makeBench(), makeBench()] as const;
+const PRISTINE = BENCHES[0].cpu.bytes.slice(0, IMAGE_BYTES);
+
+/** One of the benches with everything random that these instructions look at, the same for the same seed. */
+function randomBench(which: 0 | 1, seed: number, long: boolean, cpl: 0 | 3): Bench {
   const random = randomFrom(seed);
-  const bench = long ? enterLong(makeBench(), cpl) : enterProtected(makeBench(), cpl);
+  const bench = BENCHES[which];
+  bench.cpu.bytes.set(PRISTINE);
+  bench.cpu.walkCache.clear();
+  if (long) enterLong(bench, cpl);
+  else enterProtected(bench, cpl);
   const { cpu, ram } = bench;
   if (long) putLongTables(bench, 0x67);
   const sizes = long ? [0xa, 0xa, 0xa, 0xc, 0xe] : [0xc, 0xc, 0xc, 0x4, 0xa];
@@ -133,7 +141,7 @@ interface Case {
 const helper = (name: string): HelperFunction => ({ ...SYSTEM_CALL_HELPERS, ...INTERRUPT_RETURN_HELPERS })[name] as HelperFunction;
 const modeOf = ({ cpu }: Bench): number => word(cpu, WORD.mode);
 
-const CASES: readonly Case[] = [
+const CASES: Case[] = [
   { routine: SYSCALL64, long: true, cpl: 3, args: (x) => [BigInt(signedField(x.cpu, WORD.pc) + 2), getEflags(x.cpu), modeAtLevel0(modeOf(x))], helper: (x) => helper('syscall')(x.cpu, 2) },
   { routine: SYSRET64, long: true, cpl: 0, args: (x) => [modeAtLevel3(modeOf(x))], helper: (x) => helper('sysret')(x.cpu, 64) },
   { routine: SYSENTER32, long: false, cpl: 3, args: (x) => [getEflags(x.cpu), modeAtLevel0(modeOf(x))], helper: (x) => helper('sysenter')(x.cpu) },
@@ -142,7 +150,14 @@ const CASES: readonly Case[] = [
   { routine: IRET32, long: false, cpl: 0, args: (x) => [modeAtLevel0(modeOf(x))], helper: (x) => helper('iret')(x.cpu, 32, 2) },
 ];
 
-const SEEDS = 200;
+const SEEDS = 160;
+for (const [long, loads] of [[true, SEGMENT_LOADS_64], [false, SEGMENT_LOADS_32]] as const) {
+  for (const [segment, r] of loads) {
+    const selectorIn = (x: Bench): number => (word(x.cpu, WORD.gpr + 2 * RCX) % 11 === 0 ? 0 : oneOf(randomFrom(word(x.cpu, WORD.gpr + 2 * RCX)), [0x10, 0x20, 0x23, 0x12, 0x33, 0x2b, 0x08, 3]));
+    CASES.push({ routine: r, long, cpl: 0, args: (x) => [selectorIn(x)], helper: (x) => loadSegment(x.cpu, segment, selectorIn(x)) });
+  }
+}
+
 const FLAT32 = MODE.FLAT | MODE.STACK32 | 1;
 /** Does lifted code call the routine in this mode? */
 const isUsed = ({ long }: Case, mode: number): boolean => (mode & MODE.STEP) === 0 && (long || (mode & FLAT32) === FLAT32);
@@ -152,7 +167,7 @@ for (const c of CASES) {
     let done = 0;
     let left = 0;
     for (let seed = 1; seed <= SEEDS; seed++) {
-      const [bench, reference] = [randomBench(seed, c.long, c.cpl), randomBench(seed, c.long, c.cpl)];
+      const [bench, reference] = [randomBench(0, seed, c.long, c.cpl), randomBench(1, seed, c.long, c.cpl)];
       if (!isUsed(c, modeOf(bench))) continue;
       const before = imageOf(bench);
       const args = c.args(bench).map((value) => BigInt.asUintN(64, BigInt(value)));
@@ -170,6 +185,6 @@ for (const c of CASES) {
         done++;
       }
     }
-    assert.ok(done > 40 && (c.routine.result === undefined || left > 5), `${done} done, ${left} left to the helper`);
+    assert.ok(done > 25 && (c.routine.result === undefined || left > 5), `${done} done, ${left} left to the helper`);
   });
 }

@@ -65,6 +65,11 @@ export class StateBuilder {
     return this.b.and(this.b.and(eflags, this.word(at.cr0)), this.b.i32(CR0.AM));
   }
 
+  /** The TLB in force is that of supervisor accesses to supervisor pages, which is what the processor's own look-ups may reach (SDM Vol. 3A 4.6.1). */
+  isSupervisorTlb(): I32 {
+    return this.b.eq(this.word(at.tlb), this.word(at.tlbs + 4 * TLB_CLASS.SUPERVISOR));
+  }
+
   setSegment(segment: number, { selector, base, limit, attributes }: SegmentValue): void {
     this.b.set(SEGMENT_BASE[segment] as Slot<'i64'>, base);
     this.setWord(SEGMENT_LIMIT_OFFSET + 4 * segment, limit);

@@ -13,6 +13,7 @@ import { IRET32, IRET64 } from '../interrupt-return-routines.ts';
 import { CR4, EFER, MODE } from '../mode.ts';
 import { insn, type Row } from '../row.ts';
 import { CS, DS, EFLAG, ES, FLAGS, FS, GS, LDTR, RAX, RDX, SEGMENT_BASE, SS, STACK_SHADOW, TR, TRAP, X86State } from '../state.ts';
+import { SEGMENT_LOADS_32, SEGMENT_LOADS_64 } from '../segment-load-routines.ts';
 import { StateBuilder } from '../state-builder.ts';
 import { modeAtLevel0, modeAtLevel3, SYSCALL64, SYSENTER32, SYSEXIT32, SYSRET64 } from '../system-call-routines.ts';
 
@@ -60,7 +61,7 @@ function requireLevel0(c: Lift, trapCode: number = TRAP.GP0): boolean {
 }
 
 /** Calls a routine that does the frequent case, and where it has not, the helper that does all. */
-function callEither(c: Lift, r: Routine, routineArgs: readonly Value[], h: Helper, ...helperArgs: number[]): void {
+function callEither(c: Lift, r: Routine, routineArgs: readonly Value[], h: Helper, ...helperArgs: (number | Value<'i32'>)[]): void {
   c.b.if(c.b.eqz(c.b.call(r, routineArgs) as Value<'i32'>), () => call(c, h, ...helperArgs));
 }
 /** Is this 32-bit code outside long mode, with flat segments and stack? */
@@ -88,6 +89,12 @@ function transferred(c: Lift): void {
 
 const selectorOf = (c: Lift, segment: number): Value<'i32'> => c.b.op('state.load32', [c.b.i32(0)], SELECTOR_OFFSET + 4 * segment);
 
+function loadSegment(c: Lift, segment: number, selector: Value<'i32'>): void {
+  const loads = isLevel3(c) ? undefined : c.is64 ? SEGMENT_LOADS_64 : isFlat32(c) ? SEGMENT_LOADS_32 : undefined;
+  const r = loads?.get(segment);
+  if (r === undefined) call(c, H.loadSegment, segment, selector);
+  else callEither(c, r, [selector], H.loadSegment, segment, selector);
+}
 /** After MOV or POP to a segment register. */
 function segmentLoaded(c: Lift, segment: number): void {
   if (segment === SS) c.b.set(STACK_SHADOW, c.b.i64(1));
@@ -106,7 +113,7 @@ function movFromSegment(c: Lift): void {
 function movToSegment(c: Lift): void {
   if (c.d.reg > GS || c.d.reg === CS) return c.trap(TRAP.UD);
   const value = c.isMemory ? c.load(c.memory(2), 16) : c.reg(c.d.rm, 16);
-  call(c, H.loadSegment, c.d.reg, c.to32(value));
+  loadSegment(c, c.d.reg, c.to32(value));
   segmentLoaded(c, c.d.reg);
 }
 function pushSegment(c: Lift, segment: number): void {
@@ -115,7 +122,7 @@ function pushSegment(c: Lift, segment: number): void {
 }
 function popSegment(c: Lift, segment: number): void {
   const value = c.cut(c.top(c.d.operandSize), 16);
-  call(c, H.loadSegment, segment, c.to32(value));
+  loadSegment(c, segment, c.to32(value));
   c.moveStack(c.d.operandSize / 8);
   segmentLoaded(c, segment);
 }
@@ -126,7 +133,7 @@ function loadFarPointer(c: Lift, segment: number): void {
   const value = c.load(a, bits);
   const selector = c.to32(c.load(c.offset(a, bits / 8), 16));
   const kept = c.b.temp(bits === 64 ? 'i64' : 'i32', value) as Slot<'i32' | 'i64'>;
-  call(c, H.loadSegment, segment, selector);
+  loadSegment(c, segment, selector);
   c.setReg(c.d.reg, bits, c.b.get(kept));
   if (!c.is64 && segment < FS) leave(c);
 }
