@@ -3,7 +3,7 @@
 //
 //   run -> MISS   -> lift, optimise, encode, insert -> run
 //       -> HOT    -> compile the neighbourhood      -> run
-//       -> TRAP   -> front end delivers, or code was about to be overwritten (STALE_CODE), or a watchpoint was hit
+//       -> TRAP   -> front end delivers what its routine has not, or code was about to be overwritten (STALE_CODE), or a watchpoint was hit
 //       -> BUDGET -> timers, interrupts             -> run, or back to the machine
 //       -> POLL   -> interrupts                     -> run
 //       -> HALT ... reasons of `exit` terminals
@@ -95,6 +95,7 @@ export class WasmVcpu implements Vcpu {
         parts.vm.cache.dropAll();
       },
     });
+    this.#view.hostTraps = this.#trace?.traps === true || this.#trace?.exits === true ? 1 : 0;
     parts.vm.ports.interrupts(parts.id).onChange = () => this.#attend();
   }
 

@@ -141,7 +141,7 @@ export function writeLookup(bucketsAt: number, refill: number | undefined): Func
 }
 
 /** guard(cpu, record) -> 1 if the page that a straddling block runs into is where it was. */
-export function writeGuard(): FunctionCode {
+export function writeGuard(refill: number | undefined): FunctionCode {
   const f = new FunctionCode(2);
   const va = f.local('i64');
   const entry = f.local('i32');
@@ -153,11 +153,7 @@ export function writeGuard(): FunctionCode {
   f.i64(-4096, -1);
   f.op(O.and64);
   f.set(va);
-  emitExecMiss(f, va, entry);
-  f.ifRarely();
-  f.i32(0);
-  f.return();
-  f.end();
+  emitFetch(f, va, entry, refill);
   emitHostOf(f, va, entry);
   f.get(record);
   f.memory(O.load32, R.guardHost);

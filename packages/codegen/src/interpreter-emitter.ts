@@ -26,7 +26,10 @@ export interface InterpreterLabels {
   enter: Label;
   /** The block at the header's pc; its record then goes into the link at address `linkAt` if that is not 0. */
   lookup: Label;
+  /** The block has trapped, or was left for `exitReason`. */
   fault: Label;
+  /** Something is pending, and pc is the next block's. */
+  poll: Label;
 }
 
 export class InterpreterEmitter implements Emitter {
@@ -37,7 +40,7 @@ export class InterpreterEmitter implements Emitter {
   readonly linkAt: Local;
   readonly atomics: boolean;
   readonly shuffleMask = undefined;
-  readonly labels: InterpreterLabels = { nextOp: 0, enter: 0, lookup: 0, fault: 0 };
+  readonly labels: InterpreterLabels = { nextOp: 0, enter: 0, lookup: 0, fault: 0, poll: 0 };
   lane = 0;
   readonly #slow: ReadonlyMap<OpName, number>;
   readonly #scratch: ScratchLocals;

@@ -2,7 +2,7 @@
 
 import { EXIT } from '@anillo/ir/frontend';
 import { BRANCH, EXIT_TO, FIELD, JUMP, LINK_NEVER, opcodeName } from './bytecode-format.ts';
-import { HEADER, loadHeader32, loadHeader64, returnExit, storeHeader32, storeHeader64 } from './header-access.ts';
+import { HEADER, loadHeader32, loadHeader64, storeHeader32, storeHeader64 } from './header-access.ts';
 import type { InterpreterEmitter } from './interpreter-emitter.ts';
 import type { Arm } from './interpreter-arms.ts';
 import { emitSlotLoad } from './slot-access.ts';
@@ -70,9 +70,7 @@ function emitLookup(e: InterpreterEmitter): void {
 
 function emitPoll(e: InterpreterEmitter): void {
   loadHeader32(e.f, e.cpu, HEADER.pending);
-  e.f.if();
-  returnExit(e.f, 'POLL');
-  e.f.end();
+  e.f.brIf(e.labels.poll);
 }
 
 const arm = (name: string, emit: (e: InterpreterEmitter) => void): Arm => ({ name, byteCount: 0, emit });

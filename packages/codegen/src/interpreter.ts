@@ -6,7 +6,7 @@ import { EXIT } from '@anillo/ir/frontend';
 import { BLOCK_FLAGS, BlockRecord } from './block-record.ts';
 import { emitLinearPc } from './code-lookup.ts';
 import { FIELD } from './bytecode-format.ts';
-import { FunctionCode } from './function-code.ts';
+import { FunctionCode, type Label } from './function-code.ts';
 import { addHeader64, HEADER, loadHeader32, loadHeader64, returnExit, storeHeader32 } from './header-access.ts';
 import { straightArms, type Arm, type CalleeArm } from './interpreter-arms.ts';
 import { InterpreterEmitter } from './interpreter-emitter.ts';
@@ -28,6 +28,7 @@ const O = {
   load32: opcodeOf('i32.load'),
   store32: opcodeOf('i32.store'),
   load32To64: opcodeOf('i64.load32_u'),
+  drop: opcodeOf('drop'),
   unreachable: opcodeOf('unreachable'),
 } as const;
 
@@ -48,6 +49,8 @@ export interface InterpreterParts {
   readonly isMapped: number;
   /** Type index of COMPILED_TYPE. */
   readonly compiledType: number;
+  /** See RuntimeOptions. */
+  readonly events: { readonly deliver: number; readonly canInterrupt: number } | undefined;
 }
 
 export interface Interpreter {
@@ -61,6 +64,8 @@ export function writeInterpreter(parts: InterpreterParts): Interpreter {
   if (opcodes.size !== arms.length) throw new TypeError('two instructions of the interpreter have the same name');
   const f = new FunctionCode(3, 65536);
   const e = new InterpreterEmitter(f, parts.slow, parts.atomics);
+  const goOn = f.loop();
+  e.labels.poll = f.block();
   e.labels.fault = f.block();
   e.labels.lookup = f.loop();
   writeLookupPart(e, parts);
@@ -73,8 +78,40 @@ export function writeInterpreter(parts: InterpreterParts): Interpreter {
   f.end();
   f.op(O.unreachable);
   f.end();
-  f.i32(EXIT.TRAP);
+  if (parts.events) writeDelivery(f, parts.events.deliver, goOn);
+  returnExit(f, 'TRAP');
+  f.end();
+  if (parts.events) {
+    f.get(CPU);
+    f.call(parts.events.canInterrupt);
+    f.op(O.eqz);
+    f.brIf(goOn);
+  }
+  returnExit(f, 'POLL');
+  f.end();
+  f.op(O.unreachable);
   return { body: f, opcodes };
+}
+
+/** Delivers what has trapped and goes on, unless the host has to do it or something else ended the block. */
+function writeDelivery(f: FunctionCode, deliver: number, goOn: Label): void {
+  loadHeader32(f, CPU, HEADER.trapped);
+  loadHeader32(f, CPU, HEADER.hostTraps);
+  f.op(O.eqz);
+  f.op(O.and);
+  f.if();
+  f.get(CPU);
+  f.call(deliver);
+  f.op(O.drop);
+  f.if();
+  storeHeader32(f, CPU, HEADER.trapsDelivered, () => {
+    loadHeader32(f, CPU, HEADER.trapsDelivered);
+    f.i32(1);
+    f.op(O.add);
+  });
+  f.br(goOn);
+  f.end();
+  f.end();
 }
 
 function writeLookupPart(e: InterpreterEmitter, parts: InterpreterParts): void {
@@ -225,6 +262,15 @@ function writeCompiled(e: InterpreterEmitter, parts: InterpreterParts): void {
   f.tee(answer);
   f.op(O.eqz);
   f.brIf(e.labels.lookup);
+  for (const [reason, label] of [
+    [EXIT.TRAP, e.labels.fault],
+    [EXIT.POLL, e.labels.poll],
+  ] as const) {
+    f.get(answer);
+    f.i32(reason);
+    f.op(O.eq);
+    f.brIf(label);
+  }
   f.get(answer);
   f.i32(EXIT.UNWIND);
   f.op(O.eq);

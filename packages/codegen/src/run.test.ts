@@ -6,8 +6,9 @@ import type { Block, Terminal, Value } from '@anillo/ir/block';
 import { Builder } from '@anillo/ir/builder';
 import { helper, routine } from '@anillo/ir/callee';
 import { EXIT } from '@anillo/ir/frontend';
+import { PC, VcpuHeader } from '@anillo/ir/vcpu-header';
 import { BLOCK_FLAGS, blockBucket, BlockRecord } from '@anillo/codegen/block-record';
-import { CODE_BASE_LINEAR, DATA_BASE, RAM_PAGES, SLOTS, TierRig } from '@anillo/codegen/testing/tier-rig';
+import { CODE_BASE_LINEAR, DATA_BASE, RAM_PAGES, type RigOptions, SLOTS, TierRig } from '@anillo/codegen/testing/tier-rig';
 
 const R = BlockRecord.offset;
 const COUNTER = SLOTS.i64[0];
@@ -22,8 +23,8 @@ const jump =
   (delta: number, poll = false) =>
   (): Terminal => ({ kind: 'jump', delta, poll });
 
-function rigWith(blocks: readonly [Block, number][], hotAt = 0): { rig: TierRig; records: number[] } {
-  const rig = new TierRig();
+function rigWith(blocks: readonly [Block, number][], hotAt = 0, options: RigOptions = {}): { rig: TierRig; records: number[] } {
+  const rig = new TierRig(options);
   rig.reset();
   const records = blocks.map(([block, offset]) => rig.addBlock(block, offset, hotAt));
   start(rig);
@@ -65,6 +66,35 @@ test('another mode is another block', () => {
   equal(rig.run(), EXIT.MISS);
   equal(counter(rig), 0);
 });
+
+/** Traps go to 0x40, and count 100, but for those that `hostWalks` leaves to the host; interrupts are enabled from the third turn on. */
+const DELIVER = routine({
+  name: 'deliver',
+  params: [],
+  result: 'i32',
+  reads: [COUNTER],
+  writes: [COUNTER, PC],
+  traps: true,
+  build: (b) => {
+    const isRefused = b.temp('i32', b.op('state.load32', [b.i32(0)], VcpuHeader.offset.hostWalks));
+    b.if(b.eqz(b.get(isRefused)), () => {
+      b.set(COUNTER, b.add(b.get(COUNTER), b.i64(100)));
+      b.set(PC, b.i64(CODE_BASE_LINEAR + 0x40));
+      b.op('state.store32', [b.i32(0), b.i32(0)], VcpuHeader.offset.trapped);
+    });
+    return b.eqz(b.get(isRefused));
+  },
+});
+const CAN_INTERRUPT = routine({
+  name: 'canInterrupt',
+  params: [],
+  result: 'i32',
+  reads: [COUNTER],
+  writes: 'none',
+  traps: false,
+  build: (b) => b.geU(b.get(COUNTER), b.i64(3)),
+});
+const EVENTS: RigOptions = { routines: [DELIVER, CAN_INTERRUPT], events: { deliver: DELIVER, canInterrupt: CAN_INTERRUPT } };
 
 for (const tier of ['interpreted', 'compiled'] as const) {
   test(`the budget ends a loop, ${tier}`, () => {
@@ -117,6 +147,33 @@ for (const tier of ['interpreted', 'compiled'] as const) {
       rig.header.pending = 1;
       equal(rig.run(), EXIT.POLL);
       equal(counter(rig), 1);
+    }
+  });
+
+  test(`what has trapped is delivered without the host, unless it has to or wants to, ${tier}`, () => {
+    const trap = (): Terminal => ({ kind: 'trap', code: 7 });
+    const blocks: [Block, number][] = [[counting(trap), 0x20]];
+    const { rig, records } = rigWith(blocks, 0, EVENTS);
+    if (tier === 'compiled') compileAll(rig, blocks, records);
+    start(rig, 0x20);
+    equal(rig.run(), EXIT.MISS);
+    deepEqual([counter(rig), rig.header.pc, rig.header.trapsDelivered], [101, BigInt(CODE_BASE_LINEAR + 0x40), 1]);
+    for (const field of ['hostTraps', 'hostWalks'] as const) {
+      start(rig, 0x20);
+      rig.header[field] = 1;
+      equal(rig.run(), EXIT.TRAP);
+      deepEqual([counter(rig), rig.header.pc + BigInt(rig.header.trapAt), rig.header.trapped], [1, BigInt(CODE_BASE_LINEAR + 0x20), 1]);
+    }
+  });
+
+  test(`an interrupt that is held off stops nothing, ${tier}`, () => {
+    for (const terminal of [jump(0, true), (): Terminal => ({ kind: 'dispatch' })]) {
+      const blocks: [Block, number][] = [[counting(terminal), 0]];
+      const { rig, records } = rigWith(blocks, 0, EVENTS);
+      if (tier === 'compiled') compileAll(rig, blocks, records);
+      rig.header.pending = 1;
+      equal(rig.run(), EXIT.POLL);
+      equal(counter(rig), 3);
     }
   });
 

@@ -17,9 +17,9 @@
 //           failed (header.block = its record)
 //   BUDGET  header.budget does not cover the next block (compiled: is negative); pc is the next block's
 //   TRAP    an instruction was left: see MISS_RESULT.LEAVE. Instruction's pc = (pc + trapAt) cut to the pc width. In interpreted code pc is the
-//           block's; in compiled code it is the pc base of the region. With trapped 1: deliver; else exitReason says why.
+//           block's; in compiled code it is the pc base of the region. With trapped 1: deliver (what `events.deliver` has not); else exitReason says why.
 //   HOT     the block in header.block has reached its hotAt; it has not been executed this time
-//   POLL    header.pending is not 0 at a `poll` jump or a `dispatch` terminal; pc is the next block's
+//   POLL    header.pending is not 0 at a `poll` jump or a `dispatch` terminal, and the guest can be interrupted; pc is the next block's
 //   others  the reason of an `exit` terminal, also stored in exitReason
 
 import type { Callee, Routine } from '@anillo/ir/callee';
@@ -44,6 +44,8 @@ export interface RuntimeOptions {
   readonly bucketsAt: number;
   /** The front end's page walk, and the address of the accelerator's code granules (two u32 a page of the memory): TLB misses without the host. */
   readonly walk?: { readonly routine: Routine; readonly granulesAt: number };
+  /** Of `routines`: deliver what has trapped, and tell whether a pending interrupt is of use, without the host. */
+  readonly events?: { readonly deliver: Routine; readonly canInterrupt: Routine };
   /** Set when the imported memory is shared, to its maximum (then read-modify-writes are WebAssembly atomics where aligned). */
   readonly sharedMaximumPages?: number;
 }
@@ -70,12 +72,12 @@ export function buildRuntime(options: RuntimeOptions): Runtime {
   const trap = module.declare(TRAP_TYPE, 'trap');
   module.define(trap, writeTrap());
   const fill = options.walk && [options.walk.routine, tlbFill(options.walk.granulesAt)];
-  const routines = defineRoutines(module, [...options.routines, ...(fill ?? [])], { slow, helpers, trap, atomics });
+  const routines = defineRoutines(module, [...new Set([...options.routines, ...(fill ?? [])])], { slow, helpers, trap, atomics });
   if (refill !== undefined && fill) module.define(refill, writeRefill(fill.map((r) => routines.get(r.name) as number)));
   const lookup = module.declare(VCPU_TO_I32, 'lookup');
   module.define(lookup, writeLookup(options.bucketsAt, refill));
   const guard = module.declare(GUARD_TYPE);
-  module.define(guard, writeGuard());
+  module.define(guard, writeGuard(refill));
   const callees: CalleeArm[] = [
     ...options.routines.map((r) => calleeArmOfRoutine(r, routines.get(r.name) as number)),
     ...options.helpers.flatMap((h) => calleeArmsOfHelper(h.name, h.argCount, helpers.get(h.name) as number)),
@@ -84,7 +86,11 @@ export function buildRuntime(options: RuntimeOptions): Runtime {
   module.define(isMapped, writeIsMapped(refill));
   const resume = module.declare(RESUME_TYPE, 'resume');
   const compiledType = module.typeIndex(COMPILED_TYPE);
-  const { body, opcodes } = writeInterpreter({ callees, slow, atomics, lookup, guard, isMapped, compiledType });
+  const events = options.events && {
+    deliver: routines.get(options.events.deliver.name) as number,
+    canInterrupt: routines.get(options.events.canInterrupt.name) as number,
+  };
+  const { body, opcodes } = writeInterpreter({ callees, slow, atomics, lookup, guard, isMapped, compiledType, events });
   module.define(resume, body);
   module.define(module.declare(VCPU_TO_I32, 'run'), writeRun(resume));
   module.define(module.declare(COMPILED_TYPE, 'absent'), writeAbsent());

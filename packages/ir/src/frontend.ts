@@ -170,6 +170,11 @@ export interface Frontend {
   readonly routines: readonly Routine[];
   /** `(linear i64, access i32) -> i32` (see WALK): the page walk for the frequent cases, in IR. Sets accessed and dirty bits only when it succeeds. */
   readonly walk?: Routine;
+  /**
+   * `() -> i32` each, in `routines` too. `deliver`: GuestCpu's for the frequent cases; 0: the host must, and nothing has changed. `canInterrupt`: 0 while an
+   * interrupt that is pending is of no use, for the guest holds it off.
+   */
+  readonly events?: { readonly deliver: Routine; readonly canInterrupt: Routine };
   /** Names and argument counts of every helper that lifted code may call. */
   readonly helpers: readonly { readonly name: string; readonly argCount: number }[];
   /** Number of privilege classes that need a TLB of their own (at most 4). */

@@ -16,6 +16,10 @@ export const VCPU_HEADER = {
   tlbs: ['u32', 4],
   /** Not 0: every TLB miss goes to the host (watchpoints). */
   hostWalks: 'u32',
+  /** Not 0: every trap goes to the host (traces). */
+  hostTraps: 'u32',
+  /** Traps delivered by generated code. */
+  trapsDelivered: 'u32',
   /** TLB entries filled by generated code. */
   tlbFills: 'u32',
   /** Program counter as the guest sees it (x86: RIP, an offset into the code segment). Constant within a block; the block's start. */

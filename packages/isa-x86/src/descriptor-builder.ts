@@ -1,8 +1,9 @@
 // Descriptors of the GDT in IR: fetching, checking, and what a segment register holds afterwards. SDM Vol. 3A 3.4.5.
-// Only descriptors that need no marking (accessed) are taken; reads go through the TLB in force, which must be the supervisor's.
+// Only descriptors that need no marking (accessed) are taken; reads go through the TLB in force, which must be the supervisor's, and never fault.
 
 import type { Value } from '@anillo/ir/block';
 import type { Slot } from '@anillo/ir/slot';
+import { REACH } from './reach.ts';
 import type { SegmentValue, StateBuilder } from './state-builder.ts';
 import { X86State } from './state.ts';
 
@@ -12,6 +13,10 @@ const at = X86State.offset;
 const DESCRIPTOR_BYTES = 8;
 /** G, D/B, L, limit 19..16, base 31..24 and 23..16 of a flat 32-bit segment. */
 const FLAT = { MASK: 0xffef_00ff | 0, IS: 0x00cf_0000, LOW_WORD: 0x0000_ffff } as const;
+/** Second words of descriptors: present, accessed, code that is not conforming (flat ones readable too). */
+export const CODE = { MASK: 0x9d00, IS: 0x9900, READABLE: 0x200 } as const;
+/** L and D of 64-bit code. */
+export const LONG_CODE = { MASK: 0x0060_0000, IS: 0x0020_0000 } as const;
 /** Second word: present, accessed, writable data that does not expand down. */
 export const WRITABLE_DATA = { MASK: 0x9f00, IS: 0x9300 } as const;
 
@@ -31,7 +36,7 @@ export class DescriptorBuilder {
     this.#wide = wide;
   }
 
-  /** Goes on with the descriptor of a selector that is not null. One whose page is not in the TLB is touched, so that the next time finds it; this may trap. */
+  /** Goes on with the descriptor of a selector that is not null. */
   fetch(selector: Slot<'i32'>, then: (d: Descriptor) => void): void {
     const s = this.#s;
     const { b } = s;
@@ -45,16 +50,12 @@ export class DescriptorBuilder {
       s.matches(b.wrap(b.get(address)), DESCRIPTOR_BYTES - 1, 0),
     );
     b.if(inTable, () => {
-      const entry = b.temp('i32', b.op('tlb.read', [b.get(address)]));
-      b.if(
-        b.eq(b.get(entry), b.i32(-1)),
-        () => void b.op('i32.load8_u', [b.get(address)]),
-        () => {
-          const low = b.temp('i32', b.op('i32.ram_load', [b.get(entry)]));
-          const high = b.temp('i32', b.op('i32.ram_load', [b.add(b.get(entry), b.i32(4))]));
-          then({ low, high });
-        },
-      );
+      const entry = b.temp('i32', b.call(REACH, [b.get(address)]) as I32);
+      b.if(b.ne(b.get(entry), b.i32(-1)), () => {
+        const low = b.temp('i32', b.op('i32.ram_load', [b.get(entry)]));
+        const high = b.temp('i32', b.op('i32.ram_load', [b.add(b.get(entry), b.i32(4))]));
+        then({ low, high });
+      });
     });
   }
 

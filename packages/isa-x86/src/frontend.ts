@@ -4,6 +4,7 @@ import type { Frontend } from '@anillo/ir/frontend';
 import { readConfig } from './context.ts';
 import type { CpuModel } from './cpu-model.ts';
 import { buildOpcodeTable, type OpcodeTable } from './decode.ts';
+import { CAN_INTERRUPT, DELIVER } from './event-delivery.ts';
 import { HELPER_FUNCTIONS, HELPERS, ROUTINES, ROWS } from './instruction-set.ts';
 import { PAGE_WALK } from './page-walk.ts';
 import { X86State } from './state.ts';
@@ -27,6 +28,7 @@ export const X86: Frontend = {
   stateBytes: X86State.bytes,
   routines: ROUTINES,
   walk: PAGE_WALK,
+  events: { deliver: DELIVER, canInterrupt: CAN_INTERRUPT },
   helpers: HELPERS.map(({ name, argCount }) => ({ name, argCount })),
   tlbCount: 3,
   createCpu: (ports, config) => new X86Cpu(ports, readConfig(config), HELPER_FUNCTIONS, tableFor),

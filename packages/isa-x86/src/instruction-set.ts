@@ -7,6 +7,7 @@ import { CPUID_HELPERS } from './cpuid.ts';
 import { FAR_TRANSFER_HELPERS } from './far-transfer.ts';
 import { COMPUTE_FLAGS } from './compute-flags.ts';
 import { CURRENT_FLAGS } from './current-flags.ts';
+import { EVENT_DELIVERY_ROUTINES } from './event-delivery.ts';
 import type { HelperMap } from './helper-map.ts';
 import { HYPERCALL_HELPERS } from './hypercall.ts';
 import { ARITHMETIC_ROWS, DIVIDE_WIDE, DIVIDE_WIDE_SIGNED } from './insn/arithmetic.ts';
@@ -23,7 +24,7 @@ import { INTERRUPT_RETURN_HELPERS } from './interrupt-return.ts';
 import { INTERRUPT_RETURN_ROUTINES } from './interrupt-return-routines.ts';
 import { CHECK_SEGMENT } from './lift.ts';
 import { MSR_HELPERS } from './msr.ts';
-import { PAGE_WALK_ROUTINES } from './page-walk.ts';
+import { PAGE_WALK, PAGE_WALK_ROUTINES } from './page-walk.ts';
 import { PORT_STRING_HELPERS } from './port-string.ts';
 import { PRIVILEGED_HELPERS } from './privileged.ts';
 import { PROTECTION_KEY_HELPERS } from './protection-keys.ts';
@@ -41,7 +42,7 @@ export const ROWS: readonly Row[] = [
 ];
 
 export const ROUTINES: readonly Routine[] = [
-  COMPUTE_FLAGS, CURRENT_FLAGS, DIVIDE_WIDE, DIVIDE_WIDE_SIGNED, CHECK_SEGMENT, CHANGE_AC, ...PAGE_WALK_ROUTINES, ...SYSTEM_CALL_ROUTINES, ...INTERRUPT_RETURN_ROUTINES,
+  COMPUTE_FLAGS, CURRENT_FLAGS, DIVIDE_WIDE, DIVIDE_WIDE_SIGNED, CHECK_SEGMENT, CHANGE_AC, PAGE_WALK, ...PAGE_WALK_ROUTINES, ...EVENT_DELIVERY_ROUTINES, ...SYSTEM_CALL_ROUTINES, ...INTERRUPT_RETURN_ROUTINES,
   ...SEGMENT_LOAD_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES,
 ];
 

@@ -1,6 +1,5 @@
 // IRET to the same level or to level 3, in 64-bit code (64-bit operands) and in flat 32-bit code outside long mode (32-bit operands): the frequent case of
 // interrupt-return.ts, in IR. It begins at level 0 with a frame within one page, and ends in code of the same kind, without single-stepping.
-// Frame and descriptors must be in the TLB in force; a descriptor that is not is fetched, so that the next IRET finds it.
 
 import type { Builder } from '@anillo/ir/builder';
 import type { Value } from '@anillo/ir/block';
@@ -10,7 +9,8 @@ import { PC } from '@anillo/ir/vcpu-header';
 import { MODE } from './mode.ts';
 import { WIDE_COMMON } from './interrupt-return.ts';
 import { CS, DS, EFLAG, ES, FLAGS, FS, GPR, GS, RSP, SS, X86State } from './state.ts';
-import { type Descriptor, DescriptorBuilder, WRITABLE_DATA } from './descriptor-builder.ts';
+import { CODE, type Descriptor, DescriptorBuilder, LONG_CODE, WRITABLE_DATA } from './descriptor-builder.ts';
+import { REACH } from './reach.ts';
 import { StateBuilder, TRANSFER_WRITES, type SegmentValue } from './state-builder.ts';
 
 type I32 = Value<'i32'>;
@@ -19,10 +19,6 @@ type I64 = Value<'i64'>;
 const at = X86State.offset;
 const STACK_POINTER = GPR[RSP] as Slot<'i64'>;
 const PAGE_BYTES = 4096;
-/** Second words of descriptors: present, accessed, code that is not conforming (flat ones readable too). */
-const CODE = { MASK: 0x9d00, IS: 0x9900, READABLE: 0x200 } as const;
-/** L and D of 64-bit code. */
-const LONG_CODE = { MASK: 0x0060_0000, IS: 0x0020_0000 } as const;
 /** Flags that IRET loads at level 0. RF has no use without instruction breakpoints. */
 const LOADED = (WIDE_COMMON | EFLAG.IF | EFLAG.IOPL | EFLAG.VIF | EFLAG.VIP) & ~EFLAG.RF;
 
@@ -57,7 +53,7 @@ class ReturnBuilder {
       b.leU(b.and(b.wrap(b.get(stack)), b.i32(PAGE_BYTES - 1)), b.i32(PAGE_BYTES - frameBytes)),
     );
     b.if(usual, () => {
-      const frame = b.temp('i32', b.op('tlb.read', [b.get(stack)]));
+      const frame = b.temp('i32', b.call(REACH, [b.get(stack)]) as I32);
       b.if(b.ne(b.get(frame), b.i32(-1)), () => this.#checkTarget(stack, frame));
     });
     return b.get(this.#done);

@@ -7,19 +7,21 @@ import { evaluateRoutine, type EvaluatorWorld } from '@anillo/ir/evaluate';
 import type { Routine } from '@anillo/ir/callee';
 import { ACCESS } from '@anillo/ir/frontend';
 import { getEflags, setEflags } from './eflags.ts';
-import type { HelperFunction } from './helper-map.ts';
+import { DELIVER } from './event-delivery.ts';
+import { type HelperFunction, raise } from './helper-map.ts';
 import { IRET32, IRET64 } from './interrupt-return-routines.ts';
 import { INTERRUPT_RETURN_HELPERS } from './interrupt-return.ts';
 import { readLinear } from './linear-memory.ts';
 import { CR0, CR4, MODE, syncMode } from './mode.ts';
 import { walk } from './mmu.ts';
-import { enterLong, enterProtected, GDT, makeBench, PML4, putDescriptor, putLongTables, RAM_BYTES, type Bench } from './ram-bench.test.ts';
+import { enterLong, enterProtected, GDT, makeBench, PML4, putDescriptor, putGate, putLongGate, putLongTables, RAM_BYTES, RAM_OFFSET, TSS, type Bench } from './ram-bench.test.ts';
 import { SEGMENT_LOADS_32, SEGMENT_LOADS_64 } from './segment-load-routines.ts';
 import { loadSegment, setNull, setSegment } from './segments.ts';
-import { DS, EFLAG, ES, FS, GS, RCX, RDX, RSP, SS, X86State } from './state.ts';
+import { DS, EFLAG, ES, FS, GS, RCX, RDX, RSP, SS, TRAP, X86State } from './state.ts';
 import { setSignedField, setWord, setWords, signedField, word, WORD } from './state-words.ts';
 import { modeAtLevel0, modeAtLevel3, SYSCALL64, SYSENTER32, SYSEXIT32, SYSRET64 } from './system-call-routines.ts';
 import { SYSTEM_CALL_HELPERS } from './system-call.ts';
+import { deliver } from './trap.ts';
 
 type Random = (below: number) => number;
 function randomFrom(seed: number): Random {
@@ -51,6 +53,8 @@ function randomBench(which: 0 | 1, seed: number, long: boolean, cpl: 0 | 3): Ben
   const bench = BENCHES[which];
   bench.cpu.bytes.set(PRISTINE);
   bench.cpu.walkCache.clear();
+  setWord(bench.cpu, WORD.ramBytes, RAM_BYTES);
+  setWord(bench.cpu, WORD.ramOffset, RAM_OFFSET);
   if (long) enterLong(bench, cpl);
   else enterProtected(bench, cpl);
   const { cpu, ram } = bench;
@@ -101,6 +105,37 @@ function randomBench(which: 0 | 1, seed: number, long: boolean, cpl: 0 | 3): Ben
   return bench;
 }
 
+/** The same with something recorded that has trapped, gates for it and a TSS. */
+function trappedBench(which: 0 | 1, seed: number, long: boolean, cpl: 0 | 3): Bench {
+  const bench = randomBench(which, seed, long, cpl);
+  const { cpu, ram } = bench;
+  const random = randomFrom(seed + 1000);
+  const vector = often(random) ? oneOf(random, [0, 3, 4, 6, 7, 13, 14, 17, 0x80]) : random(40);
+  const code = often(random) ? 0x08 : selectorOf(random);
+  const access = often(random) ? oneOf(random, [0x8e, 0x8f, 0xee, 0xef]) : random(256);
+  if (long) putLongGate(bench, vector, code, (BigInt(random(20) === 0 ? random(0x1_0000_0000) : 0) << 32n) | BigInt(random(0x1_0000_0000)), access, often(random) ? 0 : random(8));
+  else putGate(bench, vector, code, random(0x1_0000_0000), access);
+  ram.setUint32(TSS + 4, often(random) ? 0x8000 - 4 * random(8) : random(0x10_0000), true);
+  ram.setUint32(TSS + 8, long ? (random(20) === 0 ? random(0x1_0000) : 0) : often(random) ? 0x10 : selectorOf(random), true);
+  if (!often(random)) setWord(cpu, WORD.idtLimit, random(0x400));
+  setSignedField(cpu, WORD.pc, 0x5000 + random(0x1000));
+  const kind = random(3);
+  if (kind === 0) {
+    const code = oneOf(random, [TRAP.DE, TRAP.UD, TRAP.NM, TRAP.GP0, TRAP.SS0, TRAP.AC0]);
+    if (long) putLongGate(bench, code & 0xff, 0x08, 0x1234_5678n, access);
+    else putGate(bench, code & 0xff, 0x08, 0x1234_5678, access);
+    setWord(cpu, WORD.trapCode, code);
+  } else raise(cpu, vector, kind === 1 ? random(0x100) : -1);
+  setWord(cpu, WORD.trapped, 1);
+  if (kind === 2) {
+    setWord(cpu, WORD.faultSoftware, often(random) ? 1 : 2);
+    setWord(cpu, WORD.faultInsnBytes, 2);
+  }
+  setWord(cpu, WORD.trapAt, random(64));
+  for (const field of ['gathered', 'pendingDr6', 'faultInNewTask'] as const) setWord(cpu, WORD[field], random(40) === 0 ? 1 : 0);
+  return bench;
+}
+
 /** What the evaluator reaches: memory through the page walk, with the rights of the TLB in force. `hits`: of 16 look-ups in the TLB. */
 function worldOf({ cpu }: Bench, random: Random, hits: number): EvaluatorWorld {
   const into = { gpa: 0, grants: 0, pageBytes: 4096, isGlobal: false };
@@ -114,9 +149,8 @@ function worldOf({ cpu }: Bench, random: Random, hits: number): EvaluatorWorld {
     store: () => assert.fail('these routines store nothing at linear addresses'),
     probe: () => assert.fail(),
     call: (name, [va]) => {
-      assert.equal(name, 'tlb.read');
       const linear = Number(BigInt.asIntN(64, va as bigint));
-      const found = random(16) < hits && Math.abs(linear) < 2 ** 47 && walk(cpu, linear, ACCESS.READ, word(cpu, WORD.tlb), into) < 0;
+      const found = random(16) < hits && Math.abs(linear) < 2 ** 47 && walk(cpu, linear, name === 'tlb.write' ? ACCESS.WRITE : ACCESS.READ, word(cpu, WORD.tlb), into) < 0;
       return found && into.gpa < RAM_BYTES ? BigInt(cpu.ports.ramAt(into.gpa, 1, false)) : 0xffff_ffffn;
     },
   };
@@ -136,6 +170,7 @@ interface Case {
   readonly helper: (bench: Bench) => number;
   readonly long: boolean;
   readonly cpl: 0 | 3;
+  readonly bench?: typeof randomBench;
 }
 
 const helper = (name: string): HelperFunction => ({ ...SYSTEM_CALL_HELPERS, ...INTERRUPT_RETURN_HELPERS })[name] as HelperFunction;
@@ -150,6 +185,10 @@ const CASES: Case[] = [
   { routine: IRET32, long: false, cpl: 0, args: (x) => [modeAtLevel0(modeOf(x))], helper: (x) => helper('iret')(x.cpu, 32, 2) },
 ];
 
+for (const long of [true, false]) {
+  for (const cpl of [0, 3] as const) CASES.push({ routine: DELIVER, long, cpl, bench: trappedBench, args: () => [], helper: (x) => (deliver(x.cpu) ? 0 : 1) });
+}
+
 const SEEDS = 160;
 for (const [long, loads] of [[true, SEGMENT_LOADS_64], [false, SEGMENT_LOADS_32]] as const) {
   for (const [segment, r] of loads) {
@@ -163,11 +202,11 @@ const FLAT32 = MODE.FLAT | MODE.STACK32 | 1;
 const isUsed = ({ long }: Case, mode: number): boolean => (mode & MODE.STEP) === 0 && (long || (mode & FLAT32) === FLAT32);
 
 for (const c of CASES) {
-  test(`${c.routine.name} agrees with its helper`, () => {
+  test(`${c.routine.name} agrees with its helper${c.bench ? ` (level ${c.cpl}, ${c.long ? 64 : 32} bits)` : ''}`, () => {
     let done = 0;
     let left = 0;
     for (let seed = 1; seed <= SEEDS; seed++) {
-      const [bench, reference] = [randomBench(0, seed, c.long, c.cpl), randomBench(1, seed, c.long, c.cpl)];
+      const [bench, reference] = ([0, 1] as const).map((which) => (c.bench ?? randomBench)(which, seed, c.long, c.cpl)) as [Bench, Bench];
       if (!isUsed(c, modeOf(bench))) continue;
       const before = imageOf(bench);
       const args = c.args(bench).map((value) => BigInt.asUintN(64, BigInt(value)));

@@ -9,7 +9,7 @@ import { setSegment } from './segments.ts';
 import { CS, DS, ES, FS, GS, LDTR, SS, TR } from './state.ts';
 import { setSignedField, setWord, setWords, WORD } from './state-words.ts';
 
-const RAM_OFFSET = 0x2_0000;
+export const RAM_OFFSET = 0x2_0000;
 export const RAM_BYTES = 0x40_0000;
 
 export interface Bench {

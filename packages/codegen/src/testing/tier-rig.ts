@@ -11,7 +11,7 @@ import { BlockEncoder } from '../bytecode.ts';
 import { MAX_DEPTH } from '../interpreter.ts';
 import { JUMP_CACHE_BYTES } from '../jump-cache.ts';
 import { compileRegions, type Region } from '../region-compiler.ts';
-import { buildRuntime } from '../runtime-module.ts';
+import { buildRuntime, type RuntimeOptions } from '../runtime-module.ts';
 import { ACCESS_KIND, MISS_RESULT } from '../slow-access.ts';
 import { TLB_BYTES, TLB_NO_TAG, TlbEntry, tlbEntryOffset } from '../tlb-layout.ts';
 
@@ -103,6 +103,8 @@ export interface RigOptions {
   readonly routines?: readonly Routine[];
   readonly helpers?: Readonly<Record<string, (rig: TierRig, ...args: number[]) => number>>;
   readonly shared?: boolean;
+  /** Routines among `routines`. */
+  readonly events?: RuntimeOptions['events'];
 }
 
 export class TierRig {
@@ -134,6 +136,7 @@ export class TierRig {
       routines: options.routines ?? [],
       helpers: Object.entries(options.helpers ?? {}).map(([name, f]) => ({ name, argCount: f.length - 1 })),
       bucketsAt: BUCKETS,
+      events: options.events,
       ...this.#shared,
     });
     const env = { memory: this.memory, table: this.#table };
