@@ -6,6 +6,7 @@ import { cplOf, syncMode } from './mode.ts';
 import { in64BitCode, inLongMode, setRealSegment, setV86Segment, isProtected, isV86 } from './segments.ts';
 import { EFLAG, FS, GPR, GS } from './state.ts';
 import { setWord, setWords, word, WORD } from './state-words.ts';
+import { physical, setStatusWord, statusWord } from './x87/fpu.ts';
 
 const SEGMENTS = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'] as const;
 const GPR32 = ['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi'];
@@ -58,22 +59,20 @@ const segment = (index: number): DebugRegister => ({
   },
 });
 
-const top = (cpu: X86Context): number => (word(cpu, WORD.fpuStatus) >> 11) & 7;
-
 /** ST(i): 80 bits. */
 const stack = (i: number): DebugRegister => ({
   byteCount: 10,
   read(cpu, into) {
-    const physical = (top(cpu) + i) & 7;
-    into.setUint32(0, word(cpu, WORD.fpuMantissa + 2 * physical), true);
-    into.setUint32(4, word(cpu, WORD.fpuMantissa + 2 * physical + 1), true);
-    into.setUint16(8, word(cpu, WORD.fpuExponent + physical), true);
+    const n = physical(cpu, i);
+    into.setUint32(0, word(cpu, WORD.fpuMantissa + 2 * n), true);
+    into.setUint32(4, word(cpu, WORD.fpuMantissa + 2 * n + 1), true);
+    into.setUint16(8, word(cpu, WORD.fpuExponent + n), true);
   },
   write(cpu, from) {
-    const physical = (top(cpu) + i) & 7;
-    setWords(cpu, WORD.fpuMantissa + 2 * physical, from.getUint32(0, true), from.getUint32(4, true));
-    setWord(cpu, WORD.fpuExponent + physical, from.getUint16(8, true));
-    setWord(cpu, WORD.fpuTags, word(cpu, WORD.fpuTags) | (1 << physical));
+    const n = physical(cpu, i);
+    setWords(cpu, WORD.fpuMantissa + 2 * n, from.getUint32(0, true), from.getUint32(4, true));
+    setWord(cpu, WORD.fpuExponent + n, from.getUint16(8, true));
+    setWord(cpu, WORD.fpuTags, word(cpu, WORD.fpuTags) | (1 << n));
   },
 });
 
@@ -101,7 +100,7 @@ const REGISTERS: ReadonlyMap<string, DebugRegister> = new Map<string, DebugRegis
   ...[0, 1, 2, 3, 6, 7].map((i) => [`dr${i}`, field(WORD.dr + 2 * i, 8, true)] as const),
   ...Array.from({ length: 8 }, (_, i) => [`st${i}`, stack(i)] as const),
   ['fctrl', word32(WORD.fpuControl)],
-  ['fstat', word32(WORD.fpuStatus)],
+  ['fstat', { byteCount: 4, read: (cpu, into) => into.setUint32(0, statusWord(cpu), true), write: (cpu, from) => setStatusWord(cpu, from.getUint32(0, true)) }],
   ['ftag', { byteCount: 4, read: (cpu, into) => into.setUint32(0, fullTags(cpu), true), write: (cpu, from) => setWord(cpu, WORD.fpuTags, tagsInUse(from.getUint32(0, true))) }],
   ['fiseg', word32(WORD.fpuCs)],
   ['fioff', field(WORD.fpuIp, 4)],

@@ -33,6 +33,7 @@ import { SEGMENT_LOAD_ROUTINES } from './segment-load-routines.ts';
 import { CHECK_BREAKPOINT, SINGLE_STEP_HELPERS } from './single-step.ts';
 import { SYSTEM_CALL_HELPERS } from './system-call.ts';
 import { SYSTEM_CALL_ROUTINES } from './system-call-routines.ts';
+import { X87_ROUTINES } from './x87/arithmetic-routines.ts';
 import { X87_CALLEES, X87_HELPERS } from './x87/x87-helper-map.ts';
 import { XSAVE_HELPERS } from './xsave.ts';
 
@@ -43,7 +44,7 @@ export const ROWS: readonly Row[] = [
 
 export const ROUTINES: readonly Routine[] = [
   COMPUTE_FLAGS, CURRENT_FLAGS, DIVIDE_WIDE, DIVIDE_WIDE_SIGNED, CHECK_SEGMENT, CHANGE_AC, PAGE_WALK, ...PAGE_WALK_ROUTINES, ...EVENT_DELIVERY_ROUTINES, ...SYSTEM_CALL_ROUTINES, ...INTERRUPT_RETURN_ROUTINES,
-  ...SEGMENT_LOAD_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES,
+  ...SEGMENT_LOAD_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES, ...X87_ROUTINES,
 ];
 
 export const HELPERS: readonly Helper[] = [...SYSTEM_HELPERS, ...STATE_SAVE_HELPERS, ...Object.values(X87_CALLEES), ...SIMD_HELPERS, CHECK_BREAKPOINT];

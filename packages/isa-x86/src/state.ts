@@ -78,12 +78,8 @@ export const X86State = struct({
   halted: 'u32',
   /** Pending x87 exception for CR0.NE = 0 (FERR#). */
   ferr: 'u32',
-  /** x87: control word, status word (TOP in bits 11..13), tag bits (1: in use) by physical register. */
+  /** x87: control word, and the selector of the last memory operand. */
   fpuControl: 'u32',
-  fpuStatus: 'u32',
-  fpuTags: 'u32',
-  fpuOpcode: 'u32',
-  fpuCs: 'u32',
   fpuDs: 'u32',
   /** 1: the recorded fault arose in a task just switched to, or is a trap; `pc` is already the instruction pointer to return to. */
   faultInNewTask: 'u32',
@@ -97,8 +93,18 @@ export const X86State = struct({
   stepFlags: 'u32',
   /** 1: a gather has loaded an element, so that a trap which is due comes in the place of its next fault. Cleared by `beginStep`. */
   gathered: 'u32',
+  /** x87: status word without TOP, which is beside it, and tag bits (1: in use) by physical register. A slot is written as 8 bytes. */
   fpuIp: 'u64',
   fpuDp: 'u64',
+  fpuStatus: 'u32',
+  fpuStatusRest: 'u32',
+  fpuTop: 'u32',
+  fpuTopRest: 'u32',
+  fpuTags: 'u32',
+  fpuTagsRest: 'u32',
+  /** x87: opcode (11 bits) and code segment of the last instruction; together one slot. */
+  fpuOpcode: 'u32',
+  fpuCs: 'u32',
   /** Physical x87 registers R0..R7: significand (also MM0..MM7), then sign and exponent (16 bits used). */
   fpuMantissa: ['u64', 8],
   fpuExponent: ['u32', 8],
@@ -134,6 +140,15 @@ export const INTERRUPT_SHADOW = slot('interruptShadow', 'i64', at.interruptShado
 export const STACK_SHADOW = slot('stackShadow', 'i64', at.stackShadow, true);
 export const FLAGS = slot('flags', 'i64', at.flags);
 export const MXCSR = slot('mxcsr', 'i32', at.mxcsr);
+
+export const FPU_STATUS = slot('fpuStatus', 'i32', at.fpuStatus);
+export const FPU_TOP = slot('fpuTop', 'i32', at.fpuTop);
+export const FPU_TAGS = slot('fpuTags', 'i32', at.fpuTags);
+export const FPU_IP = slot('fpuIp', 'i64', at.fpuIp);
+export const FPU_DP = slot('fpuDp', 'i64', at.fpuDp);
+export const FPU_PLACE = slot('fpuPlace', 'i64', at.fpuOpcode);
+/** All that x87 helpers read and write beside the registers. */
+export const FPU_SLOTS: readonly Slot[] = [FPU_STATUS, FPU_TOP, FPU_TAGS, FPU_IP, FPU_DP, FPU_PLACE];
 
 export const ES = 0;
 export const CS = 1;

@@ -6,16 +6,13 @@ import type { Value } from '@anillo/ir/block';
 import type { Slot } from '@anillo/ir/slot';
 import type { Address, Lift } from '../lift.ts';
 import type { Operand } from '../row.ts';
-import { MM, TRAP, X86State, XMM, YMM_HIGH } from '../state.ts';
+import { FPU_STATUS, FPU_TAGS, FPU_TOP, MM, TRAP, X86State, XMM, YMM_HIGH } from '../state.ts';
 
 export type V = Value<'v128'>;
 export type Halves = readonly V[];
 
-const FPU_STATUS = X86State.offset.fpuStatus;
-const FPU_TAGS = X86State.offset.fpuTags;
 const FPU_EXPONENT = X86State.offset.fpuExponent;
 const STATUS_ES = 0x80;
-const STATUS_TOP = 0x3800;
 
 export const vectorZero = (b: Builder): V => b.v128(new Uint8Array(16));
 /** Constant of four equal 32-bit lanes. */
@@ -148,23 +145,21 @@ export function writeVector(c: Lift, i: number, halves: Halves, aligned = !c.d.r
 
 export const mmRegister = (c: Lift, i: number): number => (c.operand(i).kind === 'P' ? c.d.reg : c.d.rm) & 7;
 
-const fpuStatus = (b: Builder): Value<'i32'> => b.op('state.load32', [b.i32(0)], FPU_STATUS);
-
 /** First step of every MMX instruction: a pending x87 exception is #MF. */
 export function checkMmx(c: Lift): void {
-  c.b.raiseIf(c.b.and(fpuStatus(c.b), c.b.i32(STATUS_ES)), TRAP.MF);
+  c.b.raiseIf(c.b.and(c.b.get(FPU_STATUS), c.b.i32(STATUS_ES)), TRAP.MF);
 }
 /** Transition to MMX: TOP is 0, all registers are in use. After the last step that can fault. */
 export function enterMmx(c: Lift): void {
   const { b } = c;
-  b.op('state.store32', [b.i32(0), b.and(fpuStatus(b), b.i32(~STATUS_TOP))], FPU_STATUS);
-  b.op('state.store32', [b.i32(0), b.i32(0xff)], FPU_TAGS);
+  b.set(FPU_TOP, b.i32(0));
+  b.set(FPU_TAGS, b.i32(0xff));
 }
 /** EMMS: all registers are empty. */
 export function leaveMmx(c: Lift): void {
   const { b } = c;
-  b.op('state.store32', [b.i32(0), b.and(fpuStatus(b), b.i32(~STATUS_TOP))], FPU_STATUS);
-  b.op('state.store32', [b.i32(0), b.i32(0)], FPU_TAGS);
+  b.set(FPU_TOP, b.i32(0));
+  b.set(FPU_TAGS, b.i32(0));
 }
 export function readMm(c: Lift, i: number, byteCount: 4 | 8 = 8): Value<'i64'> {
   if (!isMemory(c, i)) return c.b.get(MM[mmRegister(c, i)] as Slot<'i64'>);

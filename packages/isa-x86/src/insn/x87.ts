@@ -1,23 +1,29 @@
-// x87: opcodes D8 to DF and WAIT. SDM Vol. 2, A.5.2 (escape opcodes). Each row tests CR0.EM and CR0.TS by mode bits and calls a helper (x87/*.ts), which
-// raises what is pending and computes; memory operands are loaded before it and stored after it. Rows marked "alias" are undocumented encodings that
+// x87: opcodes D8 to DF and WAIT. SDM Vol. 2, A.5.2 (escape opcodes). Each row tests CR0.EM and CR0.TS by mode bits; the usual case
+// is lifted (x87/lift-*.ts), the rest calls a helper (x87/*.ts), which raises what is pending and computes. Rows marked "alias" are undocumented encodings that
 // processors execute like the documented one.
 
-import type { Value } from '@anillo/ir/block';
-import { X64, X64_HIGH } from '@anillo/ir/vcpu-header';
-import type { Address, Lift } from '../lift.ts';
+import { X64 } from '@anillo/ir/vcpu-header';
+import type { Slot } from '@anillo/ir/slot';
+import type { Lift } from '../lift.ts';
 import { MODE } from '../mode.ts';
 import { insn, type Row } from '../row.ts';
-import { RAX, TRAP, X86State } from '../state.ts';
+import { FPU_STATUS, FPU_TOP, RAX, TRAP, X86State } from '../state.ts';
 import { requireX87 } from '../usable.ts';
+import { X87_ARITHMETIC } from '../x87/arithmetic-routines.ts';
 import { BINARY_INDEX, PAIR_INDEX, UNARY_INDEX } from '../x87/elementary.ts';
 import { IMAGE_FORMAT } from '../x87/environment.ts';
-import { AT_BITS, OPCODE_BITS } from '../x87/fpu.ts';
+import { controlWord, type I32 } from '../x87/extended-ir.ts';
+import { CONTROL_BITS, CONTROL_FIXED, STATUS, TOP_SHIFT } from '../x87/fpu.ts';
+import { liftArithmetic, liftArithmeticMemory, liftCompare, liftCompareMemory, liftUnary } from '../x87/lift-arithmetic.ts';
+import { callHelper, rm } from '../x87/lift-stack.ts';
+import {
+  type Bits, liftConditionalMove, liftConstant, liftExchange, liftLoad, liftLoadRegister, liftSign, liftStore, liftStoreRegister,
+} from '../x87/lift-transfer.ts';
 import { QUIET, SOURCE, TO_EFLAGS } from '../x87/operation.ts';
 import { callPending } from '../x87/pending.ts';
 import { OPERAND, POP, TRUNCATE } from '../x87/transfer.ts';
 import { X87_CALLEES, type X87HelperName } from '../x87/x87-helper-map.ts';
 
-const at = X86State.offset;
 type Meaning = (c: Lift) => void;
 
 /** A row whose meaning runs only where the x87 is usable. */
@@ -26,65 +32,8 @@ const x87 = (encoding: string, text: string, meaning: Meaning): Row =>
     if (requireX87(c)) meaning(c);
   });
 
-/** Register operand: ModRM.rm without REX.B. */
-const rm = (c: Lift): number => c.d.modrm & 7;
-
-/** The helpers' `where` argument: offset in the block, opcode, segment of the memory operand. */
-function where(c: Lift): number {
-  const opcode = ((c.d.opcode & 7) << 8) | c.d.modrm;
-  const segment = c.isMemory ? c.segment + 1 : 0;
-  return c.at | (opcode << AT_BITS) | (segment << (AT_BITS + OPCODE_BITS));
-}
-
-/** Calls a helper whose last argument is `where`. */
-function call(c: Lift, name: X87HelperName, ...args: readonly (number | Value<'i32'>)[]): void {
-  const { b } = c;
-  if (c.isMemory) b.set(X64[3], c.sum(c.effectiveAddress()));
-  b.call(X87_CALLEES[name], [...args, where(c)].map((a) => (typeof a === 'number' ? b.i32(a) : a)));
-}
-
-// ---- memory operands
-
-type Bits = 16 | 32 | 64 | 80;
-
-/** Puts the memory operand into x0. What is pending comes before what the access may raise. */
-function loadOperand(c: Lift, bits: Bits): void {
-  const { b } = c;
-  callPending(c);
-  const a = c.memory(bits / 8);
-  const low = c.to64(c.load(a, bits === 80 ? 64 : bits));
-  const high = bits === 80 ? c.to64(c.load(c.offset(a, 8), 16)) : undefined;
-  b.set(X64[0], low);
-  if (high) b.set(X64_HIGH[0], high);
-}
-
-function probeOperand(c: Lift, bits: Bits): Address {
-  callPending(c);
-  const a = c.memory(bits / 8, true);
-  // #AC before anything has changed; the store itself comes too late for that.
-  c.checkAlignment(a, bits === 80 ? 8 : bits / 8);
-  c.probeWrite(a, bits === 80 ? 64 : bits);
-  if (bits === 80) c.probeWrite(c.offset(a, 8), 16);
-  return a;
-}
-
-/** FST and its kin: the helper leaves the bytes in x0 and says in x1 whether they are to be written. */
-function storeOperand(c: Lift, bits: Bits, kind: number): void {
-  const { b } = c;
-  const a = probeOperand(c, bits);
-  call(c, 'x87Store', kind);
-  b.if(b.wrap(b.get(X64[1])), () => {
-    c.store(a, bits === 80 ? 64 : bits, b.get(X64[0]));
-    if (bits === 80) c.store(c.offset(a, 8), 16, b.get(X64_HIGH[0]));
-  });
-}
-
-const load = (encoding: string, text: string, bits: Bits, kind: number): Row =>
-  x87(encoding, text, (c) => {
-    loadOperand(c, bits);
-    call(c, 'x87Load', kind);
-  });
-const store = (encoding: string, text: string, bits: Bits, kind: number): Row => x87(encoding, text, (c) => storeOperand(c, bits, kind));
+const load = (encoding: string, text: string, bits: Bits, kind: number): Row => x87(encoding, text, (c) => liftLoad(c, bits, kind));
+const store = (encoding: string, text: string, bits: Bits, kind: number): Row => x87(encoding, text, (c) => liftStore(c, bits, kind));
 
 const transfers = [
   load('D9 /0', 'fld Md', 32, OPERAND.M32),
@@ -117,9 +66,8 @@ const OPERATION_NAMES = ['fadd', 'fmul', 'fcom', 'fcomp', 'fsub', 'fsubr', 'fdiv
 function arithmeticMemory(opcode: string, prefix: string, operand: string, bits: Bits, source: number): Row[] {
   return OPERATION_NAMES.map((name, n) =>
     x87(`${opcode} /${n} mem`, `${name.replace(/^f/, prefix)} ${operand}`, (c) => {
-      loadOperand(c, bits);
-      if (n === 2 || n === 3) call(c, 'x87Compare', source, 0, n - 2);
-      else call(c, 'x87Arithmetic', n | (source << 3), 0, 0, 0);
+      if (n === 2 || n === 3) liftCompareMemory(c, bits, source, n - 2);
+      else liftArithmeticMemory(c, n, bits, source);
     }),
   );
 }
@@ -127,19 +75,14 @@ function arithmeticMemory(opcode: string, prefix: string, operand: string, bits:
 /** D8, DC, DE with registers: destination ST(0), ST(i), ST(i) and pop. 2 and 3 of DC and 2 of DE are aliases of FCOM and FCOMP. */
 function arithmeticRegisters(opcode: string, toIndexed: boolean, pop: 0 | 1): Row[] {
   return OPERATION_NAMES.flatMap((name, n): Row[] => {
-    if (opcode === 'DE' && n === 3) return [x87('DE =D9', 'fcompp', (c) => call(c, 'x87Compare', SOURCE.REGISTER, 1, 2))];
-    if (n === 2 || n === 3) return [x87(`${opcode} /${n} reg`, name, (c) => call(c, 'x87Compare', SOURCE.REGISTER, rm(c), opcode === 'DE' ? 1 : n - 2))];
-    return [x87(`${opcode} /${n} reg`, pop ? `${name}p` : name, (c) => call(c, 'x87Arithmetic', n, rm(c), toIndexed ? rm(c) : 0, pop))];
+    if (opcode === 'DE' && n === 3) return [x87('DE =D9', 'fcompp', (c) => liftCompare(c, SOURCE.REGISTER, 1, 2))];
+    if (n === 2 || n === 3) return [x87(`${opcode} /${n} reg`, name, (c) => liftCompare(c, SOURCE.REGISTER, rm(c), opcode === 'DE' ? 1 : n - 2))];
+    return [x87(`${opcode} /${n} reg`, pop ? `${name}p` : name, (c) => liftArithmetic(c, n, toIndexed, pop))];
   });
 }
 
-const compare = (encoding: string, text: string, kind: number, pops: number): Row => x87(encoding, text, (c) => call(c, 'x87Compare', kind, rm(c), pops));
-/** FCOMI and kin: ZF, PF, CF from the comparison, OF, SF, AF clear. */
-const compareFlags = (encoding: string, text: string, kind: number, pops: number): Row =>
-  x87(encoding, text, (c) => {
-    call(c, 'x87Compare', kind | TO_EFLAGS, rm(c), pops);
-    c.setFlagBits(c.b.wrap(c.b.get(X64[1])));
-  });
+const compare = (encoding: string, text: string, kind: number, pops: number): Row => x87(encoding, text, (c) => liftCompare(c, kind, rm(c), pops));
+const compareFlags = (encoding: string, text: string, kind: number, pops: number): Row => compare(encoding, text, kind | TO_EFLAGS, pops);
 
 const arithmetic = [
   ...arithmeticMemory('D8', 'f', 'Md', 32, SOURCE.M32),
@@ -163,12 +106,12 @@ const arithmetic = [
 
 const hex = (n: number): string => n.toString(16).toUpperCase();
 const CONSTANT_NAMES = ['fld1', 'fldl2t', 'fldl2e', 'fldpi', 'fldlg2', 'fldln2', 'fldz'] as const;
-const fixed = (encoding: string, text: string, name: X87HelperName, ...args: readonly number[]): Row => x87(encoding, text, (c) => call(c, name, ...args));
+const fixed = (encoding: string, text: string, name: X87HelperName, ...args: readonly number[]): Row => x87(encoding, text, (c) => callHelper(c, name, ...args));
 
 const elementary = [
-  ...CONSTANT_NAMES.map((name, i) => fixed(`D9 =${hex(0xe8 + i)}`, name, 'x87LoadConstant', i)),
-  fixed('D9 =E0', 'fchs', 'x87Sign', 1),
-  fixed('D9 =E1', 'fabs', 'x87Sign', 0),
+  ...CONSTANT_NAMES.map((name, i) => x87(`D9 =${hex(0xe8 + i)}`, name, (c) => liftConstant(c, i))),
+  x87('D9 =E0', 'fchs', (c) => liftSign(c, true)),
+  x87('D9 =E1', 'fabs', (c) => liftSign(c, false)),
   fixed('D9 =E5', 'fxam', 'x87Examine'),
   fixed('D9 =F0', 'f2xm1', 'x87Unary', UNARY_INDEX.f2xm1),
   fixed('D9 =F1', 'fyl2x', 'x87Binary', BINARY_INDEX.fyl2x),
@@ -180,9 +123,9 @@ const elementary = [
   fixed('D9 =F7', 'fincstp', 'x87MoveTop', 1),
   fixed('D9 =F8', 'fprem', 'x87Remainder', 0),
   fixed('D9 =F9', 'fyl2xp1', 'x87Binary', BINARY_INDEX.fyl2xp1),
-  fixed('D9 =FA', 'fsqrt', 'x87Unary', UNARY_INDEX.fsqrt),
+  x87('D9 =FA', 'fsqrt', (c) => liftUnary(c, X87_ARITHMETIC.root, UNARY_INDEX.fsqrt)),
   fixed('D9 =FB', 'fsincos', 'x87Pair', PAIR_INDEX.fsincos),
-  fixed('D9 =FC', 'frndint', 'x87Unary', UNARY_INDEX.frndint),
+  x87('D9 =FC', 'frndint', (c) => liftUnary(c, X87_ARITHMETIC.round, UNARY_INDEX.frndint)),
   fixed('D9 =FD', 'fscale', 'x87Binary', BINARY_INDEX.fscale),
   fixed('D9 =FE', 'fsin', 'x87Unary', UNARY_INDEX.fsin),
   fixed('D9 =FF', 'fcos', 'x87Unary', UNARY_INDEX.fcos),
@@ -190,24 +133,23 @@ const elementary = [
 
 // ---- registers
 
-const exchange: Meaning = (c) => call(c, 'x87Exchange', rm(c));
-const storeRegister = (pop: 0 | 1): Meaning => (c) => call(c, 'x87StoreRegister', rm(c), pop);
-const free = (pop: 0 | 1): Meaning => (c) => call(c, 'x87Free', rm(c), pop);
+const storeRegister = (pop: 0 | 1): Meaning => (c) => liftStoreRegister(c, pop);
+const free = (pop: 0 | 1): Meaning => (c) => callHelper(c, 'x87Free', rm(c), pop);
 
 /** FCMOVcc: condition code of Jcc. */
 const conditionalMove = (encoding: string, text: string, cc: number): Row =>
   insn(encoding, text, 'cmov', (c) => {
-    if (requireX87(c)) call(c, 'x87ConditionalMove', rm(c), c.flags.condition(cc));
+    if (requireX87(c)) liftConditionalMove(c, cc);
   });
 
 const registers = [
-  x87('D9 /0 reg', 'fld', (c) => call(c, 'x87LoadRegister', rm(c))),
-  x87('D9 /1 reg', 'fxch', exchange),
-  x87('DD /1 reg', 'fxch', exchange), // alias
-  x87('DF /1 reg', 'fxch', exchange), // alias
+  x87('D9 /0 reg', 'fld', liftLoadRegister),
+  x87('D9 /1 reg', 'fxch', liftExchange),
+  x87('DD /1 reg', 'fxch', liftExchange), // alias
+  x87('DF /1 reg', 'fxch', liftExchange), // alias
   x87('DD /2 reg', 'fst', storeRegister(0)),
   x87('DD /3 reg', 'fstp', storeRegister(1)),
-  x87('D9 /3 reg', 'fstp', (c) => call(c, 'x87StoreUnchecked', rm(c))), // alias, almost
+  x87('D9 /3 reg', 'fstp', (c) => callHelper(c, 'x87StoreUnchecked', rm(c))), // alias, almost
   x87('DF /2 reg', 'fstp', storeRegister(1)), // alias
   x87('DF /3 reg', 'fstp', storeRegister(1)), // alias
   x87('DD /0 reg', 'ffree', free(0)),
@@ -224,7 +166,23 @@ const registers = [
 
 // ---- control
 
-const stateWord = (c: Lift, offset: number): Value<'i32'> => c.b.op('state.load32', [c.b.i32(0)], offset);
+const statusWord = ({ b }: Lift): I32 => b.or(b.get(FPU_STATUS), b.shl(b.get(FPU_TOP), b.i32(TOP_SHIFT)));
+
+/** The word where it unmasks nothing that has happened, else the helper's work. */
+function loadControl(c: Lift, value: I32): void {
+  const { b } = c;
+  const word = b.or(b.and(value, b.i32(CONTROL_BITS)), b.i32(CONTROL_FIXED));
+  const status = b.get(FPU_STATUS);
+  const unmasked = b.and(b.and(status, b.xor(word, b.i32(-1))), b.i32(STATUS.EXCEPTIONS));
+  b.ifRarely(
+    b.or(b.and(status, b.i32(STATUS.ES)), unmasked),
+    () => {
+      b.set(X64[0] as Slot<'i64'>, b.extendU(value));
+      b.call(X87_CALLEES.x87LoadControl);
+    },
+    () => b.op('state.store32', [b.i32(0), word], X86State.offset.fpuControl),
+  );
+}
 
 /** FNSTENV and kin: the helper reads or writes the image at the linear address in x0. Its format follows operand size and mode. */
 function image(c: Lift, name: X87HelperName, registerBytes: number, write: boolean): void {
@@ -255,12 +213,11 @@ const control = [
   x87('DD /6 mem', 'fnsave', (c) => image(c, 'x87Save', 80, true)),
   x87('D9 /5', 'fldcw Mw', (c) => {
     callPending(c);
-    c.b.set(X64[0], c.to64(c.read(0)));
-    c.b.call(X87_CALLEES.x87LoadControl);
+    loadControl(c, c.to32(c.read(0)));
   }),
-  x87('D9 /7', 'fnstcw Mw', (c) => c.write(0, stateWord(c, at.fpuControl))),
-  x87('DD /7', 'fnstsw Mw', (c) => c.write(0, stateWord(c, at.fpuStatus))),
-  x87('DF =E0', 'fnstsw', (c) => c.setReg(RAX, 16, stateWord(c, at.fpuStatus))),
+  x87('D9 /7', 'fnstcw Mw', (c) => c.write(0, controlWord(c.b))),
+  x87('DD /7', 'fnstsw Mw', (c) => c.write(0, statusWord(c))),
+  x87('DF =E0', 'fnstsw', (c) => c.setReg(RAX, 16, statusWord(c))),
   x87('DB =E2', 'fnclex', plain('x87ClearExceptions')),
   x87('DB =E3', 'fninit', plain('x87Initialize')),
   // 8087 and 80287 instructions that do nothing since.

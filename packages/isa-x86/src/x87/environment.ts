@@ -4,7 +4,7 @@
 import type { HelperFunction, X86Context } from '../helper-map.ts';
 import { currentPrivilege, readBytes, writeBytes } from '../linear-memory.ts';
 import { setWord, setWords, signedField, word, WORD } from '../state-words.ts';
-import { pendingException, physical, setControlWord, STATUS, syncSummary } from './fpu.ts';
+import { pendingException, physical, setControlWord, setStatusWord, STATUS, statusWord, syncSummary } from './fpu.ts';
 
 export const IMAGE_FORMAT = { WIDE: 1, PROTECTED: 2 } as const;
 
@@ -35,7 +35,7 @@ function packEnvironment(cpu: X86Context, format: number, image: Uint8Array): vo
   const data = new DataView(image.buffer, image.byteOffset);
   const ip = word(cpu, WORD.fpuIp);
   const dp = word(cpu, WORD.fpuDp);
-  const fields = [word(cpu, WORD.fpuControl), word(cpu, WORD.fpuStatus), tagWord(cpu)];
+  const fields = [word(cpu, WORD.fpuControl), statusWord(cpu), tagWord(cpu)];
   const opcode = word(cpu, WORD.fpuOpcode);
   const [codeLinear, dataLinear] = [ip + (word(cpu, WORD.fpuCs) << 4), dp + (word(cpu, WORD.fpuDs) << 4)];
   if (format & IMAGE_FORMAT.WIDE) {
@@ -66,7 +66,7 @@ function unpackEnvironment(cpu: X86Context, format: number, image: Uint8Array): 
   const wide = (format & IMAGE_FORMAT.WIDE) !== 0;
   const field = (i: number): number => (wide ? data.getUint32(4 * i, true) : data.getUint16(2 * i, true));
   setControlWord(cpu, field(0) & 0xffff);
-  setWord(cpu, WORD.fpuStatus, field(1) & 0xffff);
+  setStatusWord(cpu, field(1) & 0xffff);
   setTagWord(cpu, field(2) & 0xffff);
   if (format & IMAGE_FORMAT.PROTECTED) {
     setWords(cpu, WORD.fpuIp, field(3), 0);
@@ -140,7 +140,7 @@ const x87Restore: HelperFunction = (cpu, format) => {
 /** State after FNINIT (SDM 3A, table 9-1); register contents stay. */
 export function initializeFpu(cpu: X86Context): void {
   setWord(cpu, WORD.fpuControl, 0x37f);
-  setWord(cpu, WORD.fpuStatus, 0);
+  setStatusWord(cpu, 0);
   setWord(cpu, WORD.fpuTags, 0);
   setWord(cpu, WORD.fpuOpcode, 0);
   setWord(cpu, WORD.fpuCs, 0);

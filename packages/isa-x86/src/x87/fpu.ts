@@ -4,13 +4,13 @@
 
 import { FLAG, FloatEnv, PRE_COMPUTATION } from '../softfloat/float-env.ts';
 import type { Unpacked } from '../softfloat/unpacked.ts';
-import { isNormal, wideOutcome, type Wide } from './simple-case.ts';
 import { raise, type X86Context } from '../helper-map.ts';
 import { CR0 } from '../mode.ts';
 import { CS, VECTOR } from '../state.ts';
 import { setWord, setWords, word, WORD } from '../state-words.ts';
 
 export const STATUS = { EXCEPTIONS: 0x3f, SF: 0x40, ES: 0x80, C0: 0x100, C1: 0x200, C2: 0x400, TOP: 0x3800, C3: 0x4000, B: 0x8000 } as const;
+export const TOP_SHIFT = 11;
 export const CONDITIONS = STATUS.C0 | STATUS.C1 | STATUS.C2 | STATUS.C3;
 
 /** Real indefinite, the default NaN. */
@@ -100,47 +100,26 @@ export function stackOverflow(): bigint {
   return INDEFINITE;
 }
 
-const topOf = (cpu: X86Context): number => (word(cpu, WORD.fpuStatus) >> 11) & 7;
+const topOf = (cpu: X86Context): number => word(cpu, WORD.fpuTop);
 /** Number of the physical register that is ST(i). */
 export const physical = (cpu: X86Context, i: number): number => (topOf(cpu) + i) & 7;
 export const isEmpty = (cpu: X86Context, i: number): boolean => ((word(cpu, WORD.fpuTags) >> physical(cpu, i)) & 1) === 0;
 
 export function setTop(cpu: X86Context, top: number): void {
-  setWord(cpu, WORD.fpuStatus, (word(cpu, WORD.fpuStatus) & ~STATUS.TOP) | ((top & 7) << 11));
+  setWord(cpu, WORD.fpuTop, top & 7);
+}
+
+/** The status word as programs see it, with TOP. */
+export const statusWord = (cpu: X86Context): number => word(cpu, WORD.fpuStatus) | (topOf(cpu) << TOP_SHIFT);
+
+export function setStatusWord(cpu: X86Context, value: number): void {
+  setWord(cpu, WORD.fpuStatus, value & ~STATUS.TOP);
+  setTop(cpu, value >> TOP_SHIFT);
 }
 
 export function readStack(cpu: X86Context, i: number, into: Unpacked): Unpacked {
   const n = physical(cpu, i);
   return into.setExtended(cpu.view.fpuExponent[n], cpu.view.fpuMantissa[n]);
-}
-
-/** Do the controls allow the simple case? */
-export const isSimpleControl = (): boolean => env.rounding === 0 && env.precision === 64;
-
-/** ST(i) for the simple case. False: not normal. */
-export function readWide(cpu: X86Context, i: number, into: Wide): boolean {
-  const n = physical(cpu, i);
-  const at = (cpu.ports.state >> 2) + WORD.fpuMantissa + 2 * n;
-  const exponent = word(cpu, WORD.fpuExponent + n);
-  into.sign = (exponent >> 15) & 1;
-  into.exponent = exponent & 0x7fff;
-  into.high = cpu.words[at + 1];
-  into.low = cpu.words[at];
-  return isNormal(into.high, into.exponent);
-}
-
-export function writeWide(cpu: X86Context, i: number, from: Wide): void {
-  const n = physical(cpu, i);
-  setWords(cpu, WORD.fpuMantissa + 2 * n, from.low, from.high);
-  setWord(cpu, WORD.fpuExponent + n, (from.sign << 15) | from.exponent);
-  setWord(cpu, WORD.fpuTags, word(cpu, WORD.fpuTags) | (1 << n));
-}
-
-/** Flags of the simple case's last rounding. */
-export function recordWideOutcome(): void {
-  if (wideOutcome === 0) return;
-  env.flags |= FLAG.PE;
-  env.roundedUp = wideOutcome === 2;
 }
 
 /** Copies the bits of physical register `from` to ST(i). */
@@ -186,7 +165,9 @@ export function syncSummary(cpu: X86Context): void {
   setWord(cpu, WORD.fpuStatus, unmasked ? status | STATUS.ES | STATUS.B : status & ~(STATUS.ES | STATUS.B));
 }
 
+export const CONTROL_BITS = 0x1f3f;
+export const CONTROL_FIXED = 0x40;
 /** Loads the control word; bit 6 reads as 1, bits 7 and 13-15 as 0. */
 export function setControlWord(cpu: X86Context, value: number): void {
-  setWord(cpu, WORD.fpuControl, (value & 0x1f3f) | 0x40);
+  setWord(cpu, WORD.fpuControl, (value & CONTROL_BITS) | CONTROL_FIXED);
 }

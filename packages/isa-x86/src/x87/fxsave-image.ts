@@ -4,12 +4,12 @@
 import type { X86Context } from '../helper-map.ts';
 import { setWord, setWords, word, WORD } from '../state-words.ts';
 import { initializeFpu } from './environment.ts';
-import { physical, setControlWord, syncSummary } from './fpu.ts';
+import { physical, setControlWord, setStatusWord, statusWord, syncSummary } from './fpu.ts';
 
 /** Writes the x87 state into an image of at least 160 bytes. */
 export function writeX87Image(cpu: X86Context, image: DataView, wide: boolean): void {
   image.setUint16(0, word(cpu, WORD.fpuControl), true);
-  image.setUint16(2, word(cpu, WORD.fpuStatus), true);
+  image.setUint16(2, statusWord(cpu), true);
   image.setUint8(4, word(cpu, WORD.fpuTags));
   image.setUint8(5, 0);
   image.setUint16(6, word(cpu, WORD.fpuOpcode), true);
@@ -29,7 +29,7 @@ export function writeX87Image(cpu: X86Context, image: DataView, wide: boolean): 
 /** Loads the x87 state from an image. */
 export function readX87Image(cpu: X86Context, image: DataView, wide: boolean): void {
   setControlWord(cpu, image.getUint16(0, true));
-  setWord(cpu, WORD.fpuStatus, image.getUint16(2, true));
+  setStatusWord(cpu, image.getUint16(2, true));
   setWord(cpu, WORD.fpuTags, image.getUint8(4));
   setWord(cpu, WORD.fpuOpcode, image.getUint16(6, true) & 0x7ff);
   setWords(cpu, WORD.fpuIp, image.getUint32(8, true), wide ? image.getUint32(12, true) : 0);
@@ -56,7 +56,7 @@ export function resetX87State(cpu: X86Context): void {
 /** XINUSE[0] (SDM 1, 13.6): the x87 state differs from its initial configuration. */
 export function isX87InUse(cpu: X86Context): boolean {
   if (word(cpu, WORD.fpuControl) !== 0x37f) return true;
-  let bits = word(cpu, WORD.fpuStatus) | word(cpu, WORD.fpuTags) | word(cpu, WORD.fpuOpcode);
+  let bits = statusWord(cpu) | word(cpu, WORD.fpuTags) | word(cpu, WORD.fpuOpcode);
   bits |= word(cpu, WORD.fpuIp) | word(cpu, WORD.fpuIp + 1) | word(cpu, WORD.fpuDp) | word(cpu, WORD.fpuDp + 1);
   for (let n = 0; n < 8; n++) bits |= word(cpu, WORD.fpuMantissa + 2 * n) | word(cpu, WORD.fpuMantissa + 2 * n + 1) | word(cpu, WORD.fpuExponent + n);
   return bits !== 0;

@@ -8,8 +8,7 @@ import { KIND, Unpacked } from '../softfloat/unpacked.ts';
 import type { HelperFunction, X86Context } from '../helper-map.ts';
 import { EFLAG } from '../state.ts';
 import { setWords, word, WORD } from '../state-words.ts';
-import { begin, env, finish, finishKeepingC1, isEmpty, isSimpleControl, mayWrite, physical, pop, rawStack, readStack, readWide, recordWideOutcome, setConditions, stackUnderflow, STATUS, writeStack, writeWide } from './fpu.ts';
-import { addWide, compareWide, multiplyWide, newWide, widen32, widen64, widenInteger } from './simple-case.ts';
+import { begin, env, finish, finishKeepingC1, isEmpty, mayWrite, physical, pop, rawStack, readStack, setConditions, stackUnderflow, STATUS, writeStack } from './fpu.ts';
 import { operandBits } from './transfer.ts';
 
 const a = new Unpacked();
@@ -54,46 +53,9 @@ function setInteger(value: number): void {
   b.setFinite(value < 0 ? 1 : 0, 0, BigInt(Math.abs(value)));
 }
 
-const wideA = newWide();
-const wideB = newWide();
-const wideResult = newWide();
-
-/** Fills `wideB`. */
-function readWideSource(cpu: X86Context, source: number, i: number): boolean {
-  switch (source) {
-    case SOURCE.REGISTER:
-      return !isEmpty(cpu, i) && readWide(cpu, i, wideB);
-    case SOURCE.M32:
-      return widen32(word(cpu, WORD.x), wideB);
-    case SOURCE.M64:
-      return widen64(word(cpu, WORD.x), word(cpu, WORD.x + 1), wideB);
-    case SOURCE.I32:
-      return widenInteger(word(cpu, WORD.x) | 0, wideB);
-    case SOURCE.I16:
-      return widenInteger((word(cpu, WORD.x) << 16) >> 16, wideB);
-    default:
-      return false;
-  }
-}
-
-/** Tries addition, subtraction and multiplication of normal numbers. */
-function isSimple(cpu: X86Context, operation: number, source: number, i: number): boolean {
-  if (operation > 5 || !isSimpleControl() || isEmpty(cpu, 0) || !readWide(cpu, 0, wideA) || !readWideSource(cpu, source, i)) return false;
-  if (operation === 1) return multiplyWide(wideA, wideB, wideResult);
-  if (operation === 4) wideB.sign ^= 1;
-  else if (operation === 5) wideA.sign ^= 1;
-  return addWide(wideA, wideB, wideResult);
-}
-
 /** (operation | source << 3, i, destination register, pop, where): ST(destination) = ST(0) op source. */
 const x87Arithmetic: HelperFunction = (cpu, kind, i, destination, popAfter, where) => {
   if (begin(cpu, where)) return 1;
-  if (isSimple(cpu, kind & 7, kind >> 3, i)) {
-    recordWideOutcome();
-    writeWide(cpu, destination, wideResult);
-    if (popAfter) pop(cpu);
-    return finish(cpu);
-  }
   const present = readSource(cpu, kind >> 3, i) && !isEmpty(cpu, 0);
   const result = present ? (OPERATIONS[kind & 7] as Operation)(env, readStack(cpu, 0, a), b) : stackUnderflow();
   if (mayWrite()) {
@@ -124,8 +86,7 @@ export const TO_EFLAGS = 16;
 const x87Compare: HelperFunction = (cpu, kind, i, pops, where) => {
   if (begin(cpu, where)) return 1;
   let order: Order = ORDER.UNORDERED;
-  if (!isEmpty(cpu, 0) && readWide(cpu, 0, wideA) && readWideSource(cpu, kind & 7, i)) order = compareWide(wideA, wideB);
-  else if (readSource(cpu, kind & 7, i) && !isEmpty(cpu, 0)) order = compare(env, readStack(cpu, 0, a), b, (kind & QUIET) === 0);
+  if (readSource(cpu, kind & 7, i) && !isEmpty(cpu, 0)) order = compare(env, readStack(cpu, 0, a), b, (kind & QUIET) === 0);
   else stackUnderflow();
   if ((kind & TO_EFLAGS) === 0) setConditions(cpu, CONDITION[order]);
   else setWords(cpu, WORD.x + 4, COMPARE_FLAGS[order], 0);

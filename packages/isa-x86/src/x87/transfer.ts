@@ -9,10 +9,9 @@ import { Unpacked } from '../softfloat/unpacked.ts';
 import type { HelperFunction, X86Context } from '../helper-map.ts';
 import { setWord, setWords, word, WORD } from '../state-words.ts';
 import {
-  begin, copyRegister, env, finish, finishKeepingC1, free, INDEFINITE, isEmpty, isSimpleControl, mayWrite, physical, pop, push, rawStack, readStack, readWide, recordWideOutcome,
-  setTop, stackOverflow, stackUnderflow, writeStack, writeWide,
+  begin, copyRegister, env, finish, finishKeepingC1, free, INDEFINITE, isEmpty, mayWrite, physical, pop, push, rawStack, readStack,
+  setTop, stackOverflow, stackUnderflow, writeStack,
 } from './fpu.ts';
-import { narrow64, narrowHigh, narrowLow, newWide, widen32, widen64, widenInteger } from './simple-case.ts';
 
 /** Kinds of memory operand. TRUNCATE is added for FISTTP, POP where a store pops. */
 export const OPERAND = { M32: 0, M64: 1, M80: 2, I16: 3, I32: 4, I64: 5, BCD: 6 } as const;
@@ -43,24 +42,9 @@ function converted(cpu: X86Context, kind: number): bigint {
   }
 }
 
-const wide = newWide();
-
-function isSimpleLoad(cpu: X86Context, kind: number): boolean {
-  const low = word(cpu, WORD.x);
-  if (kind === OPERAND.M64) return widen64(low, word(cpu, WORD.x + 1), wide);
-  if (kind === OPERAND.M32) return widen32(low, wide);
-  if (kind === OPERAND.I32) return widenInteger(low | 0, wide);
-  return kind === OPERAND.I16 && widenInteger((low << 16) >> 16, wide);
-}
-
 /** FLD, FILD, FBLD from memory. */
 const x87Load: HelperFunction = (cpu, kind, where) => {
   if (begin(cpu, where)) return 1;
-  if (isEmpty(cpu, 7) && isSimpleLoad(cpu, kind)) {
-    setTop(cpu, physical(cpu, 7));
-    writeWide(cpu, 0, wide);
-    return finish(cpu);
-  }
   const value = isEmpty(cpu, 7) ? converted(cpu, kind) : stackOverflow();
   // A denormal is loaded even where DE is unmasked.
   if ((env.unmasked() & FLAG.IE) === 0) push(cpu, value);
@@ -82,7 +66,7 @@ const x87LoadRegister: HelperFunction = (cpu, i, where) => {
 };
 
 /** FLD1, FLDL2T, FLDL2E, FLDPI, FLDLG2, FLDLN2, FLDZ: rounded down; what to add where the rounding control rounds to nearest, and up. */
-const CONSTANTS: readonly (readonly [bigint, bigint, bigint])[] = [
+export const CONSTANTS: readonly (readonly [bigint, bigint, bigint])[] = [
   [0x3fff_8000_0000_0000_0000n, 0n, 0n],
   [0x4000_d49a_784b_cd1b_8afen, 0n, 1n],
   [0x3fff_b8aa_3b29_5c17_f0bbn, 1n, 1n],
@@ -136,13 +120,6 @@ function indefinite(kind: number): bigint {
 /** FST, FSTP, FIST, FISTP, FISTTP, FBSTP to memory; the write itself is lifted code's. */
 const x87Store: HelperFunction = (cpu, kind, where) => {
   if (begin(cpu, where)) return 1;
-  if ((kind & 7) === OPERAND.M64 && isSimpleControl() && !isEmpty(cpu, 0) && readWide(cpu, 0, wide) && narrow64(wide)) {
-    recordWideOutcome();
-    setWords(cpu, WORD.x, narrowLow, narrowHigh);
-    setWords(cpu, WORD.x + 4, 1, 0);
-    if ((kind & POP) !== 0) pop(cpu);
-    return finish(cpu);
-  }
   const bits = stored(cpu, kind & 7, (kind & TRUNCATE) !== 0);
   // A floating-point format that overflows or underflows unmasked is not stored either.
   const write = mayWrite() && ((kind & 7) > OPERAND.M64 || (env.unmasked() & (FLAG.OE | FLAG.UE)) === 0);

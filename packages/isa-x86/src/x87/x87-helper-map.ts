@@ -2,6 +2,7 @@
 
 import { helper, type Helper } from '@anillo/ir/callee';
 import { PC } from '@anillo/ir/vcpu-header';
+import { FPU_SLOTS } from '../state.ts';
 import type { HelperMap } from '../helper-map.ts';
 import { ELEMENTARY } from './elementary.ts';
 import { ENVIRONMENT } from './environment.ts';
@@ -22,5 +23,5 @@ const ARGUMENTS: Readonly<Record<X87HelperName, number>> = {
 
 /** Declarations by name. */
 export const X87_CALLEES = Object.fromEntries(
-  Object.entries(ARGUMENTS).map(([name, argCount]) => [name, helper(name, argCount, { reads: [PC], writes: [], traps: true })]),
+  Object.entries(ARGUMENTS).map(([name, argCount]) => [name, helper(name, argCount, { reads: [PC, ...FPU_SLOTS], writes: FPU_SLOTS, traps: true })]),
 ) as Readonly<Record<X87HelperName, Helper>>;
