@@ -6,7 +6,9 @@ import type { Builder } from '@anillo/ir/builder';
 import type { Value } from '@anillo/ir/block';
 import { routine, type Routine } from '@anillo/ir/callee';
 import type { Slot } from '@anillo/ir/slot';
-import { BIAS, controlWord, exponentOf, type Extended, type I32, type I64, isNormal, isZero, orZero, SIGN, signOf, topBit, writeRegister } from './extended-ir.ts';
+import {
+  BIAS, controlWord, EXPONENT, exponentOf, type Extended, type I32, type I64, isNormal, isZero, orZero, SIGN, signOf, topBit, writeRegister,
+} from './extended-ir.ts';
 import { isRoundedUp, outcomeOf, REFUSED, roundingControl, roundInto } from './round-ir.ts';
 import { STATUS } from './fpu.ts';
 import { X64 } from '@anillo/ir/vcpu-header';
@@ -34,6 +36,13 @@ const arithmetic = (name: string, compute: Compute): Routine =>
     },
   });
 
+const isFiniteValue = (b: Builder, x: Extended): I32 => b.or(isNormal(b, x), isZero(b, x));
+/** Are both numbers normal? By integer bits and exponents above 0 and below the largest, all at once in the sign of one word. */
+function areNormal(b: Builder, x: I64, y: I64, aboveZero: readonly I32[], belowLargest: readonly I32[]): I32 {
+  const signs = [...aboveZero.map((e) => b.sub(b.i32(0), e)), ...belowLargest.map((e) => b.sub(e, b.i32(EXPONENT)))];
+  return b.ltS(b.and(b.and(x, y), b.extendS(signs.reduce((p, q) => b.and(p, q)))), b.i64(0));
+}
+
 const ROUND_DOWN = 1;
 const signOfDifference = (b: Builder): I32 => b.shl(b.eq(roundingControl(b, controlWord(b)), b.i32(ROUND_DOWN)), b.i32(15));
 
@@ -59,19 +68,34 @@ function align(b: Builder, m: I64, by: I32): { readonly high: Slot<'i64'>; reado
   return { high, below };
 }
 
-function addNormal(b: Builder, x: Extended, y: Extended, to: I32, out: Slot<'i32'>): void {
+interface Addends {
+  readonly large: I64;
+  readonly largeExponent: I32;
+  readonly small: I64;
+  readonly smallExponent: I32;
+  readonly sign: I32;
+  readonly differ: I32;
+}
+function inOrder(b: Builder, x: Extended, y: Extended): Addends {
   const [ex, ey] = [exponentOf(b, x), exponentOf(b, y)];
   const swap = b.or(b.ltU(ex, ey), b.and(b.eq(ex, ey), b.ltU(x.m, y.m)));
-  const large = b.select(swap, y.m, x.m);
-  const largeExponent = b.select(swap, ey, ex);
-  const small = b.select(swap, x.m, y.m);
-  const sign = b.and(b.select(swap, y.e, x.e), b.i32(SIGN));
-  const { high, below } = align(b, small, b.sub(largeExponent, b.select(swap, ex, ey)));
+  return {
+    large: b.select(swap, y.m, x.m),
+    largeExponent: b.select(swap, ey, ex),
+    small: b.select(swap, x.m, y.m),
+    smallExponent: b.select(swap, ex, ey),
+    sign: b.and(b.select(swap, y.e, x.e), b.i32(SIGN)),
+    differ: b.and(b.xor(x.e, y.e), b.i32(SIGN)),
+  };
+}
+
+function addNormal(b: Builder, { large, largeExponent, small, smallExponent, sign, differ }: Addends, to: I32, out: Slot<'i32'>): void {
+  const { high, below } = align(b, small, b.sub(largeExponent, smallExponent));
   const m = b.temp('i64');
   const exponent = b.temp('i32', largeExponent);
   const isNonzero = b.temp('i32', b.i32(1));
   b.if(
-    b.and(b.xor(x.e, y.e), b.i32(SIGN)),
+    differ,
     () => {
       b.set(m, b.sub(b.sub(large, b.get(high)), b.extendU(b.eqz(b.eqz(b.get(below))))));
       b.set(below, b.sub(b.i64(0), b.get(below)));
@@ -105,12 +129,13 @@ function addNormal(b: Builder, x: Extended, y: Extended, to: I32, out: Slot<'i32
 }
 
 const ADD = arithmetic('x87Add', (b, x, y, to, out) => {
-  const [zx, zy] = [isZero(b, x), isZero(b, y)];
-  const [nx, ny] = [isNormal(b, x), isNormal(b, y)];
+  const addends = inOrder(b, x, y);
   b.if(
-    b.and(nx, ny),
-    () => addNormal(b, x, y, to, out),
+    areNormal(b, x.m, y.m, [addends.smallExponent], [addends.largeExponent]),
+    () => addNormal(b, addends, to, out),
     () => {
+      const [zx, zy] = [isZero(b, x), isZero(b, y)];
+      const [nx, ny] = [isNormal(b, x), isNormal(b, y)];
       b.if(b.and(zx, zy), () => {
         const isSame = b.eq(signOf(b, x), signOf(b, y));
         writeZero(b, to, b.select(isSame, signOf(b, x), signOfDifference(b)), out);
@@ -126,16 +151,15 @@ const ADD = arithmetic('x87Add', (b, x, y, to, out) => {
 // ---- multiplication and division
 
 const MULTIPLY = arithmetic('x87Multiply', (b, x, y, to, out) => {
-  const [zx, zy] = [isZero(b, x), isZero(b, y)];
-  const [nx, ny] = [isNormal(b, x), isNormal(b, y)];
   const sign = b.and(b.xor(x.e, y.e), b.i32(SIGN));
+  const exponents = [exponentOf(b, x), exponentOf(b, y)] as const;
   b.if(
-    b.and(nx, ny),
+    areNormal(b, x.m, y.m, exponents, exponents),
     () => {
       const high = b.op('i64.mulhi_u', [x.m, y.m]);
       const low = b.mul(x.m, y.m);
       const isLarge = b.ltS(high, b.i64(0));
-      const exponent = b.add(b.add(exponentOf(b, x), exponentOf(b, y)), b.i32(-BIAS));
+      const exponent = b.add(b.add(exponents[0], exponents[1]), b.i32(-BIAS));
       const doubled = b.or(b.shl(high, b.i64(1)), b.shrU(low, b.i64(63)));
       const product = {
         m: b.select(isLarge, high, doubled),
@@ -145,7 +169,7 @@ const MULTIPLY = arithmetic('x87Multiply', (b, x, y, to, out) => {
       };
       roundInto(b, product, to, out);
     },
-    () => b.if(b.and(b.or(zx, nx), b.or(zy, ny)), () => writeZero(b, to, sign, out)),
+    () => b.if(b.and(isFiniteValue(b, x), isFiniteValue(b, y)), () => writeZero(b, to, sign, out)),
   );
 });
 
@@ -178,9 +202,9 @@ function divideWide(b: Builder, high: I64, low: I64, divisor: I64): { readonly q
 
 const DIVIDE = arithmetic('x87Divide', (b, x, y, to, out) => {
   const sign = b.and(b.xor(x.e, y.e), b.i32(SIGN));
-  const isDefined = isNormal(b, y);
+  const exponents = [exponentOf(b, x), exponentOf(b, y)] as const;
   b.if(
-    b.and(isNormal(b, x), isDefined),
+    areNormal(b, x.m, y.m, exponents, exponents),
     () => {
       const isLess = b.ltU(x.m, y.m);
       const high = b.select(isLess, x.m, b.shrU(x.m, b.i64(1)));
@@ -189,10 +213,10 @@ const DIVIDE = arithmetic('x87Divide', (b, x, y, to, out) => {
       const rest = b.temp('i64', remainder);
       const other = b.sub(y.m, b.get(rest));
       const half = b.select(b.eq(b.get(rest), other), topBit(b), b.extendU(b.eqz(b.eqz(b.get(rest)))));
-      const exponent = b.sub(b.add(b.sub(exponentOf(b, x), exponentOf(b, y)), b.i32(BIAS)), isLess);
+      const exponent = b.sub(b.add(b.sub(exponents[0], exponents[1]), b.i32(BIAS)), isLess);
       roundInto(b, { m: quotient, below: b.select(b.gtU(b.get(rest), other), b.i64(-1), half), exponent, sign }, to, out);
     },
-    () => b.if(b.and(isZero(b, x), isDefined), () => writeZero(b, to, sign, out)),
+    () => b.if(b.and(isZero(b, x), isNormal(b, y)), () => writeZero(b, to, sign, out)),
   );
 });
 
@@ -281,7 +305,6 @@ function wholePart(b: Builder, x: Extended, rounding: I32): { readonly whole: I6
   return { whole: b.add(b.get(kept), b.extendU(up)), below: b.get(below), up };
 }
 const isBelow63 = (b: Builder, x: Extended): I32 => b.ltU(exponentOf(b, x), b.i32(BIAS + 63));
-const isFiniteValue = (b: Builder, x: Extended): I32 => b.or(isNormal(b, x), isZero(b, x));
 
 /** FRNDINT. */
 const ROUND = unary('x87Round', (b, x, to, out) => {

@@ -36,7 +36,7 @@ export const signed = (c: Lift, low: I64, bits: Bits): I64 =>
   bits === 64 ? low : c.b.op(bits === 32 ? 'i64.extend32_s' : 'i64.extend16_s', [low]);
 
 /** The operand's value and whether it is that; undefined for decimals. */
-function valueOf(c: Lift, { low, high }: RawOperand, bits: Bits, kind: number): { readonly value: Extended; readonly isRight?: I32 } | undefined {
+function loadedValue(c: Lift, { low, high }: RawOperand, bits: Bits, kind: number): { readonly value: Extended; readonly isRight?: I32 } | undefined {
   switch (kind) {
     case OPERAND.M32:
     case OPERAND.M64:
@@ -58,7 +58,7 @@ export function liftLoad(c: Lift, bits: Bits, kind: number): void {
     passOperand(c, raw);
     callHelper(c, 'x87Load', kind);
   };
-  const loaded = valueOf(c, raw, bits, kind);
+  const loaded = loadedValue(c, raw, bits, kind);
   if (loaded === undefined) {
     callLoad();
     return;

@@ -49,25 +49,39 @@ export function outcomeOf(b: Builder, control: I32, below: I64, up: I32): I32 {
 /** Rounds into physical register `to` and sets `out`, unless the result is near the ends of the range. */
 export function roundInto(b: Builder, x: Unrounded, to: I32, out: Slot<'i32'>): void {
   const control = controlWord(b);
+  const sum = b.temp('i64');
+  const outcome = b.temp('i32');
+  b.ifRarely(
+    b.ne(b.and(control, b.i32(USUAL.mask)), b.i32(USUAL.value)),
+    () => roundBy(b, control, x, sum, outcome),
+    () => {
+      const up = upToNearest(b, x.m, x.below);
+      b.set(sum, b.add(x.m, b.extendU(up)));
+      b.set(outcome, b.or(b.shl(b.eqz(b.eqz(x.below)), b.i32(PE_BIT)), b.shl(up, b.i32(C1_BIT))));
+    },
+  );
+  // Out of range where refused.
+  const exponent = b.or(x.exponent, b.and(b.get(outcome), b.i32(~EXPONENT)));
+  b.if(b.ltU(b.sub(exponent, b.i32(1)), b.i32(EXPONENT - 2)), () => {
+    const hasCarried = b.eqz(b.get(sum));
+    writeRegister(b, to, { m: b.select(hasCarried, topBit(b), b.get(sum)), e: b.or(x.sign, b.add(x.exponent, hasCarried)) });
+    b.set(out, b.get(outcome));
+  });
+}
+
+/** Any precision and rounding control: significand, 0 after a carry, and outcome. */
+function roundBy(b: Builder, control: I32, x: Unrounded, sum: Slot<'i64'>, outcome: Slot<'i32'>): void {
   const kept = b.temp('i64', x.m);
   const below = b.temp('i64', x.below);
   const dropped = b.temp('i64', b.i64(0));
-  const up = b.temp('i32', upToNearest(b, x.m, x.below));
-  b.ifRarely(b.ne(b.and(control, b.i32(USUAL.mask)), b.i32(USUAL.value)), () => {
-    const precision = b.and(b.shrU(control, b.i32(8)), b.i32(3));
-    b.if(b.eqz(b.and(precision, b.i32(1))), () => {
-      // 24 or 53 bits.
-      b.set(dropped, b.select(precision, b.i64(11), b.i64(40)));
-      b.set(below, b.or(b.shl(x.m, b.sub(b.i64(64), b.get(dropped))), b.extendU(b.eqz(b.eqz(x.below)))));
-      b.set(kept, b.shrU(x.m, b.get(dropped)));
-    });
-    b.set(up, isRoundedUp(b, roundingControl(b, control), x.sign, b.get(kept), b.get(below)));
+  const precision = b.and(b.shrU(control, b.i32(8)), b.i32(3));
+  b.if(b.eqz(b.and(precision, b.i32(1))), () => {
+    // 24 or 53 bits.
+    b.set(dropped, b.select(precision, b.i64(11), b.i64(40)));
+    b.set(below, b.or(b.shl(x.m, b.sub(b.i64(64), b.get(dropped))), b.extendU(b.eqz(b.eqz(x.below)))));
+    b.set(kept, b.shrU(x.m, b.get(dropped)));
   });
-  const sum = b.shl(b.add(b.get(kept), b.extendU(b.get(up))), b.get(dropped));
-  const hasCarried = b.eqz(sum);
-  const outcome = outcomeOf(b, control, b.get(below), b.get(up));
-  b.if(b.and(b.ltU(b.sub(x.exponent, b.i32(1)), b.i32(EXPONENT - 2)), b.ne(outcome, b.i32(REFUSED))), () => {
-    writeRegister(b, to, { m: b.select(hasCarried, topBit(b), sum), e: b.or(x.sign, b.add(x.exponent, hasCarried)) });
-    b.set(out, outcome);
-  });
+  const up = isRoundedUp(b, roundingControl(b, control), x.sign, b.get(kept), b.get(below));
+  b.set(sum, b.shl(b.add(b.get(kept), b.extendU(up)), b.get(dropped)));
+  b.set(outcome, outcomeOf(b, control, b.get(below), up));
 }
