@@ -26,7 +26,7 @@ const KIB_PER_MIB = 1024;
 const TICKS_PER_SECOND = 100;
 
 /** Processor time of a process and its threads, in seconds; NaN where the host has no /proc. */
-function cpuSecondsOf(pid: number): number {
+export function cpuSecondsOf(pid: number): number {
   try {
     // The second field, the program's name in parentheses, may hold blanks: count from behind it.
     const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')

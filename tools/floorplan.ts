@@ -1,7 +1,7 @@
 // Checks every import against the table of packages in ARCHITECTURE.md: ranks, allowed imports, `node:`, doors (`exports`), and that
 // package.json and tsconfig.json of each package say the same as the table. Prints each breach; exit status 1 if there is one.
 
-import { globSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { join, relative, resolve, sep } from 'node:path';
 import { parseFloorplan, type Room } from './parse-floorplan.ts';
@@ -16,6 +16,8 @@ const roomOfPackage = new Map(rooms.map((room) => [room.packageName, room]));
 interface PackageManifest {
   readonly name: string;
   readonly exports?: Readonly<Record<string, string | null>>;
+  /** `#name`: what stands for it, by the bundler's condition. */
+  readonly imports?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly dependencies?: Readonly<Record<string, string>>;
 }
 
@@ -55,6 +57,10 @@ function checkFile(room: Room, path: string): void {
       const target = resolve(path, '..', specifier);
       if (!isTest && !target.startsWith(join(ROOT, room.folder) + sep)) breaches.push(`${file}: '${specifier}' leaves the package`);
       if (!specifier.endsWith('.ts') && !specifier.endsWith('.json')) breaches.push(`${file}: '${specifier}' lacks its .ts`);
+    } else if (specifier.startsWith('#')) {
+      for (const [condition, target] of Object.entries(manifestOf(room).imports?.[specifier] ?? { default: '' }))
+        if (!target.endsWith('.ts') || !existsSync(join(ROOT, room.folder, target)))
+          breaches.push(`${file}: '${specifier}' has no file for "${condition}" in ${room.folder}/package.json`);
     } else if (specifier.startsWith('node:') || builtinModules.includes(specifier)) {
       if (!room.seesNode && !isTest) breaches.push(`${file}: imports '${specifier}', but ${room.name} must run in a browser too`);
     } else checkPackageImport(room, file, specifier, isTest);

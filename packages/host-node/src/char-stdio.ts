@@ -2,7 +2,7 @@
 // back also when the process exits in another way. Ctrl-A is the escape key on a terminal: the key after it goes to `onEscape`, Ctrl-A A sends Ctrl-A.
 
 import type { CharBackend } from '@anillo/devices/device';
-import { ByteQueue } from './byte-queue.ts';
+import { ChunkQueue } from '@anillo/base/chunk-queue';
 
 /** What is used of process.stdin. */
 export interface InputStream {
@@ -45,7 +45,7 @@ export class CharStdio implements CharBackend {
   readonly #output: OutputStream;
   readonly #options: CharStdioOptions;
   readonly #escape: boolean;
-  readonly #queue = new ByteQueue();
+  readonly #queue = new ChunkQueue();
   readonly #leave = (): void => {
     this.#send();
     this.#setRaw(false);

@@ -6,14 +6,13 @@
 //   machine.serial.write('root\n');
 //   const { reason, status } = await machine.waitForExit();
 
+import { host } from '#host';
 import type { Accelerator, VcpuStats } from '@anillo/accel/accelerator';
 import type { Trace } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { checkDevice } from '@anillo/devices/catalog';
 import type { CharBackend } from '@anillo/devices/device';
 import type { DeviceOptions } from '@anillo/devices/device-declaration';
-import { createEventLoop } from '@anillo/host-node/event-loop';
-import { hostNowNs, hostWallMs } from '@anillo/host-node/host-clock';
 import { Machine as CoreMachine, type MachineDebug, type MachineSpec, type MachineState } from '@anillo/machine/machine';
 import type { BoardModel } from '@anillo/machine/boards/board-model';
 import type { MachineExit } from '@anillo/machine/machine-exit';
@@ -65,7 +64,7 @@ export type SerialOption = 'stream' | 'none' | CharBackend;
 const DEFAULT_MEMORY = '512M';
 const DEFAULT_BOARD = 'pc';
 
-const nodeHost = (): MachineHost => ({ nowNs: hostNowNs, wallMs: hostWallMs, ...createEventLoop() });
+const machineHost = (): MachineHost => ({ nowNs: host.nowNs, wallMs: host.wallMs, ...host.createEventLoop() });
 
 /** What needs no files: AnilloError as `Machine.create` would throw it, for a caller that fetches the files first. */
 export function checkMachineOptions(options: MachineOptions): {
@@ -125,7 +124,7 @@ export class Machine {
       devices: options.devices,
       trace: options.trace,
     };
-    return new Machine(new CoreMachine(spec, accelerator ?? (await createAccelerator()), nodeHost()), stream);
+    return new Machine(new CoreMachine(spec, accelerator ?? (await createAccelerator()), machineHost()), stream);
   }
 
   /** created, running, paused or stopped. */

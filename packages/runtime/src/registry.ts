@@ -1,20 +1,17 @@
 // The one file that names concrete things: accelerators, guest architectures, boards. (Devices are named by their catalog.)
 
-import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { setFlagsFromString } from 'node:v8';
+import { host } from '#host';
 import type { Accelerator } from '@anillo/accel/accelerator';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { CATALOG } from '@anillo/devices/catalog';
 import type { DeviceDeclaration } from '@anillo/devices/device-declaration';
-import { hostWallMs } from '@anillo/host-node/host-clock';
-import { RuntimeStore } from '@anillo/host-node/runtime-store';
 import { CPU_MODEL_NAMES, type CpuModel, DEFAULT_CPU_MODEL, isCpuFeature, parseCpuModel } from '@anillo/isa-x86/cpu-model';
 import { TSC_HZ } from '@anillo/isa-x86/time-stamp-counter';
 import type { BoardModel } from '@anillo/machine/boards/board-model';
 import { PC } from '@anillo/machine/boards/pc';
 import { Q35 } from '@anillo/machine/boards/q35';
 import { randomWords } from './random-words.ts';
+import type { RuntimeSource } from './runtime-host.ts';
 
 export const CPU_NAMES: readonly string[] = CPU_MODEL_NAMES;
 export const DEFAULT_CPU = DEFAULT_CPU_MODEL;
@@ -67,20 +64,7 @@ export function acceleratorTier(name: string): 'jit' | 'interp' {
   throw new AnilloError('BAD_OPTION', `There is no accelerator "${name}"; choose one of ${ACCELERATORS.join(', ')}.`);
 }
 
-/** What the translator's runtime module is generated from. */
-const GENERATOR_MODULES = [
-  '@anillo/base/struct',
-  '@anillo/ir/ops',
-  '@anillo/codegen/emit',
-  '@anillo/isa-x86/frontend',
-  '@anillo/accel-wasm/memory-plan',
-] as const;
-
-const generatorFolders = (): string[] => GENERATOR_MODULES.map((module) => dirname(fileURLToPath(import.meta.resolve(module))));
-
 const loadTranslator = () => Promise.all([import('@anillo/accel-wasm/wasm-accelerator'), import('@anillo/isa-x86/frontend')]);
-
-type RuntimeSource = Pick<RuntimeStore, 'load' | 'save'>;
 
 /** In a start-up snapshot the runtime module is part of the program. */
 let prepared: RuntimeSource | undefined;
@@ -94,12 +78,10 @@ export async function prepareAccelerator(): Promise<void> {
 
 /** Loaded when a machine is made, so that errors in options and files come at once. */
 export async function createAccelerator(): Promise<Accelerator> {
-  // V8 moves a function to its optimising compiler after this many bytes executed; its own default (13 million) suits programs without a run-time
-  // compiler of their own. Measured on a boot: a sixth less time (docs/adr/0006-tiers.md).
-  setFlagsFromString('--wasm-tiering-budget=3000000');
+  host.tuneEngine();
   const [{ createWasmAccelerator }, { X86 }] = await loadTranslator();
   return createWasmAccelerator(X86, {
-    cpuConfig: (text) => ({ model: parseCpu(text), random: randomWords(), wallClockMs: hostWallMs }),
-    runtimeStore: prepared ?? new RuntimeStore(generatorFolders()),
+    cpuConfig: (text) => ({ model: parseCpu(text), random: randomWords((words) => host.fillRandom(words)), wallClockMs: host.wallMs }),
+    runtimeStore: prepared ?? host.openRuntimeSource(),
   });
 }

@@ -2,7 +2,7 @@
 
 import { AnilloError } from '@anillo/base/anillo-error';
 import type { CharBackend } from '@anillo/devices/device';
-import { ByteQueue } from '@anillo/host-node/byte-queue';
+import { ChunkQueue } from '@anillo/base/chunk-queue';
 
 export interface WaitOptions {
   /** Default: 60,000. Infinity: as long as the machine runs. */
@@ -56,7 +56,7 @@ class Reader {
 export class SerialStream {
   /** The UART's side. */
   readonly backend: CharBackend;
-  readonly #input = new ByteQueue();
+  readonly #input = new ChunkQueue();
   readonly #readers = new Set<Reader>();
   readonly #waiters = new Set<Waiter>();
   readonly #decoder = new TextDecoder();

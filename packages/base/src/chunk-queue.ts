@@ -1,6 +1,6 @@
 // Bytes on their way to the guest, in chunks as they arrived.
 
-export class ByteQueue {
+export class ChunkQueue {
   #chunks: Uint8Array[] = [];
   /** Read so far of the first chunk. */
   #taken = 0;

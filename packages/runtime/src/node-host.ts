@@ -1,0 +1,34 @@
+// Node.js as the library's host.
+
+import { randomFillSync } from 'node:crypto';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { createEventLoop } from '@anillo/host-node/event-loop';
+import { readHostFile } from '@anillo/host-node/file';
+import { hostNowNs, hostWallMs } from '@anillo/host-node/host-clock';
+import { RuntimeStore } from '@anillo/host-node/runtime-store';
+import type { RuntimeHost } from './runtime-host.ts';
+
+/** What the translator's runtime module is generated from. */
+const GENERATOR_MODULES = [
+  '@anillo/base/struct',
+  '@anillo/ir/ops',
+  '@anillo/codegen/emit',
+  '@anillo/isa-x86/frontend',
+  '@anillo/accel-wasm/memory-plan',
+] as const;
+
+const generatorFolders = (): string[] => GENERATOR_MODULES.map((module) => dirname(fileURLToPath(import.meta.resolve(module))));
+
+export const host: RuntimeHost = {
+  nowNs: hostNowNs,
+  wallMs: hostWallMs,
+  createEventLoop,
+  readFile: readHostFile,
+  fillRandom: (words) => void randomFillSync(words),
+  openRuntimeSource: () => new RuntimeStore(generatorFolders()),
+  // V8 moves a function to its optimising compiler after this many bytes executed; its own default (13 million) suits programs without a run-time
+  // compiler of their own. Measured on a boot: a sixth less time (docs/adr/0006-tiers.md).
+  tuneEngine: () => setFlagsFromString('--wasm-tiering-budget=3000000'),
+};
