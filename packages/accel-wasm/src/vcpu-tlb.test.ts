@@ -32,7 +32,7 @@ for (const [name, pageBytes, distance] of [
     for (const high of [0, KERNEL_HIGH]) {
       const { tlb, holds } = rig();
       tlb.fill(0x4000_0000, high, 0, READ, pageBytes, false);
-      tlb.flushPage(0x4000_0000 + distance, high < 0);
+      tlb.flushPage(0x4000_0000 + distance, high);
       assert.equal(holds(0x4000_0000), false);
     }
   });
@@ -42,9 +42,9 @@ test('forgetting a page leaves others, and large mappings of the other half', ()
   const { tlb, holds } = rig();
   tlb.fill(0x1000, 0, 0, READ, 4096, false);
   tlb.fill(0x4000_0000, KERNEL_HIGH, 0, READ, 0x4000_0000, true);
-  tlb.flushPage(0x4000_2000, false);
+  tlb.flushPage(0x4000_2000, 0);
   assert.deepEqual([holds(0x1000), holds(0x4000_0000)], [true, true]);
-  tlb.flushPage(0x1000, false);
+  tlb.flushPage(0x1000, 0);
   assert.deepEqual([holds(0x1000), holds(0x4000_0000)], [false, true]);
 });
 
@@ -56,11 +56,11 @@ test('the number of the mapping of code changes with what it may depend on', () 
     return epochs().map((epoch, i) => epoch !== before[i]);
   };
   assert.deepEqual(
-    changes(() => tlb.flushPage(0x1000, false)),
+    changes(() => tlb.flushPage(0x1000, 0)),
     [true, false],
   );
   assert.deepEqual(
-    changes(() => tlb.flushPage(0x1000, true)),
+    changes(() => tlb.flushPage(0x1000, KERNEL_HIGH)),
     [false, true],
   );
   assert.deepEqual(
@@ -94,6 +94,36 @@ test('the number of the mapping of code changes with what it may depend on', () 
   );
   assert.deepEqual(
     changes(() => tlb.flushOwn()),
+    [true, true],
+  );
+});
+
+test('where addresses have 32 bits, the last GiB is the upper half', () => {
+  const { tlb, header, epochs } = rig();
+  const changes = (act: () => void): readonly boolean[] => {
+    const before = epochs();
+    act();
+    return epochs().map((epoch, i) => epoch !== before[i]);
+  };
+  const flush = (low: number) => changes(() => tlb.flushPage(low | 0, 0));
+  assert.deepEqual(flush(0xc000_0000), [true, false]);
+  header.upperQuarter = 1;
+  assert.deepEqual(
+    [flush(0xc000_0000), flush(0xffff_f000), flush(0xbfff_f000)],
+    [
+      [false, true],
+      [false, true],
+      [true, false],
+    ],
+  );
+  tlb.fill(0xc000_1000 | 0, 0, 0, EXECUTE, 4096, true);
+  assert.deepEqual(
+    changes(() => void tlb.selectSpace(0, false)),
+    [true, false],
+  );
+  tlb.fill(0xc000_1000 | 0, 0, 0, EXECUTE, 4096, false);
+  assert.deepEqual(
+    changes(() => void tlb.selectSpace(0, false)),
     [true, true],
   );
 });

@@ -108,12 +108,16 @@ export class VcpuTlb {
     this.selectSpace(0, true);
   }
 
-  #headerWord(name: 'codeEpoch' | 'codeEpochUpper' | 'upperIsOwn' | 'tlb' | 'tlbs' | 'tlbSpace'): number {
+  #headerWord(name: 'codeEpoch' | 'codeEpochUpper' | 'upperIsOwn' | 'upperQuarter' | 'tlb' | 'tlbs' | 'tlbSpace'): number {
     return (this.#header + VcpuHeader.offset[name]) >>> 2;
   }
   #newEpoch(): number {
     this.#lastEpoch = (this.#lastEpoch + 1) >>> 0;
     return this.#lastEpoch;
+  }
+  /** Has code at the address (words) the upper half's number? */
+  #hasUpperEpoch(low: number, high: number): boolean {
+    return high >>> 31 !== 0 || (low >>> 30 === 3 && this.#words[this.#headerWord('upperQuarter')] !== 0);
   }
   /** The upper half's code may lie elsewhere, where it is not the same in all address spaces. */
   #changeOwnUpper(): void {
@@ -161,7 +165,7 @@ export class VcpuTlb {
     words[entry + ADDEND] = hostPage - page;
     (isGlobal ? this.#space.global : this.#space.own).add(entry);
     if (pageBytes > 4096) markLarge(this.#space.large, low, high, pageBytes);
-    if (!isGlobal && (grants & 4) !== 0 && high >>> 31 !== 0) this.#words[this.#headerWord('upperIsOwn')] = 1;
+    if (!isGlobal && (grants & 4) !== 0 && this.#hasUpperEpoch(low, high)) this.#words[this.#headerWord('upperIsOwn')] = 1;
   }
 
   #clear(entry: number): void {
@@ -218,12 +222,13 @@ export class VcpuTlb {
   }
 
   /** Forgets one linear page in all address spaces; where a large mapping has been used near it, that whole mapping (with it everything) goes. */
-  flushPage(low: number, isUpper: boolean): void {
+  flushPage(low: number, high: number): void {
+    const isUpper = this.#hasUpperEpoch(low, high);
     if (isUpper) this.#upperEpoch = this.#newEpoch();
     for (const space of this.#spaces) {
       if (space.key < 0) continue;
       if (!isUpper) space.epoch = this.#newEpoch();
-      if ((space.large[(isUpper ? UPPER_WORDS : 0) + (low >>> 26)] as number) & (1 << ((low >>> 21) & 31))) {
+      if ((space.large[(high >>> 31) * UPPER_WORDS + (low >>> 26)] as number) & (1 << ((low >>> 21) & 31))) {
         const { key } = space;
         this.#clearAll(space);
         space.key = key;

@@ -182,7 +182,7 @@ class WasmVm implements AcceleratedVm {
       selectAddressSpace: (key, keep) => tlb.selectSpace(key, keep),
       flushTlb: () => tlb.flush(),
       flushAddressSpace: (key) => tlb.flushOwn(key),
-      flushTlbPage: (linearLow, linearHigh) => tlb.flushPage(linearLow, linearHigh >>> 31 !== 0),
+      flushTlbPage: (linearLow, linearHigh) => tlb.flushPage(linearLow, linearHigh),
       requestExit: () => vcpu()?.endBurst(),
       nowNs: () => ports.nowNs(),
       interrupts: ports.interrupts(id),

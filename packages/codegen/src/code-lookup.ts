@@ -4,6 +4,7 @@ import { ACCESS } from '@anillo/ir/frontend';
 import { BlockRecord, BUCKET_MODE_SHIFT, BUCKET_MULTIPLIER, BUCKET_SHIFT, PAGE_LIST_HEAD_BYTES, PageOfFunction } from './block-record.ts';
 import { FunctionCode, type Local } from './function-code.ts';
 import { HEADER, loadHeader32, loadHeader64 } from './header-access.ts';
+import { emitContextAt } from './jump-cache.ts';
 import { ENTRY_OFFSET_SHIFT } from './region-entries.ts';
 import { TLB_INDEX_MASK, TLB_INDEX_SHIFT, TlbEntry } from './tlb-layout.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
@@ -13,6 +14,7 @@ const O = {
   mul: opcodeOf('i32.mul'),
   sub: opcodeOf('i32.sub'),
   and: opcodeOf('i32.and'),
+  or: opcodeOf('i32.or'),
   xor: opcodeOf('i32.xor'),
   shl: opcodeOf('i32.shl'),
   shrU: opcodeOf('i32.shr_u'),
@@ -169,6 +171,7 @@ export function writeIsMapped(refill: number | undefined): FunctionCode {
   const entry = f.local('i32');
   const page = f.local('i32');
   const left = f.local('i32');
+  const context = f.local('i32');
   const record = 1;
   f.get(record);
   f.memory(O.load32, R.pages);
@@ -186,6 +189,10 @@ export function writeIsMapped(refill: number | undefined): FunctionCode {
   f.op(O.extendS);
   f.op(O.sub64);
   f.set(base);
+  emitLinearPc(f);
+  f.set(va);
+  emitContextAt(f, CPU, va, undefined);
+  f.set(context);
   f.get(page);
   f.memory(O.load32, 0);
   f.set(left);
@@ -206,6 +213,11 @@ export function writeIsMapped(refill: number | undefined): FunctionCode {
   f.get(page);
   f.memory(O.load32, PageOfFunction.offset.hostPage);
   f.op(O.ne);
+  // One number stands for the mapping of all of its pages, so they must lie in one half.
+  emitContextAt(f, CPU, va, undefined);
+  f.get(context);
+  f.op(O.ne);
+  f.op(O.or);
   f.if();
   f.i32(0);
   f.return();

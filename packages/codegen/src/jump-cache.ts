@@ -4,7 +4,7 @@
 import { struct } from '@anillo/base/struct';
 import { JUMP_CACHE_OFFSET } from '@anillo/ir/vcpu-header';
 import type { FunctionCode, Local } from './function-code.ts';
-import { HEADER, loadHeader64 } from './header-access.ts';
+import { HEADER, loadHeader32, loadHeader64 } from './header-access.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
 export const JumpEntry = struct({
@@ -21,11 +21,17 @@ export const JUMP_ENTRIES = 2048;
 export const JUMP_CACHE_BYTES = JUMP_ENTRIES * JumpEntry.bytes;
 const INDEX_SHIFTS = [2, 13] as const;
 
+type PcBits = 16 | 32 | 64;
+/** Of 32-bit addresses. */
+const LAST_GIB_SHIFT = 30;
+const LAST_GIB = 3;
+
 const at = JumpEntry.offset;
 const O = {
   add: opcodeOf('i32.add'),
   add64: opcodeOf('i64.add'),
   and: opcodeOf('i32.and'),
+  or: opcodeOf('i32.or'),
   xor: opcodeOf('i32.xor'),
   shl: opcodeOf('i32.shl'),
   shrU: opcodeOf('i32.shr_u'),
@@ -52,12 +58,28 @@ export function emitLinear(f: FunctionCode, cpu: Local, pc: Local, linear: Local
   f.set(linear);
 }
 
-/** Pushes where the context lies that code at the linear address holds for: the vCPU's struct, moved by the half in which the address lies. */
-export function emitContextAt(f: FunctionCode, cpu: Local, linear: Local): void {
-  f.get(linear);
-  f.i64(63, 0);
-  f.op(O.shrU64);
-  f.op(O.wrap);
+/**
+ * Pushes where the context lies that code at the linear address holds for: the vCPU's struct, moved by the half in which the address lies (see the header's
+ * `codeEpoch`). `pcBits` undefined: code of any width.
+ */
+export function emitContextAt(f: FunctionCode, cpu: Local, linear: Local, pcBits: PcBits | undefined): void {
+  if (pcBits !== 64) {
+    f.get(linear);
+    f.op(O.wrap);
+    f.i32(LAST_GIB_SHIFT);
+    f.op(O.shrU);
+    f.i32(LAST_GIB);
+    f.op(O.eq);
+    loadHeader32(f, cpu, HEADER.upperQuarter);
+    f.op(O.and);
+  }
+  if (pcBits === 64 || pcBits === undefined) {
+    f.get(linear);
+    f.i64(63, 0);
+    f.op(O.shrU64);
+    f.op(O.wrap);
+  }
+  if (pcBits === undefined) f.op(O.or);
   f.i32(2);
   f.op(O.shl);
   f.get(cpu);
@@ -70,7 +92,7 @@ export function emitContext(f: FunctionCode): void {
 }
 
 /** Sets `slot` to where the address has its entry (fields at JUMP_CACHE_OFFSET from there); pushes 1 if that is an entry for it now. */
-export function emitJumpLookup(f: FunctionCode, cpu: Local, linear: Local, slot: Local): void {
+export function emitJumpLookup(f: FunctionCode, cpu: Local, linear: Local, slot: Local, pcBits?: PcBits): void {
   for (const shift of INDEX_SHIFTS) {
     f.get(linear);
     f.op(O.wrap);
@@ -90,7 +112,7 @@ export function emitJumpLookup(f: FunctionCode, cpu: Local, linear: Local, slot:
   f.op(O.eq64);
   f.get(slot);
   f.memory(O.load64, JUMP_CACHE_OFFSET + at.context);
-  emitContextAt(f, cpu, linear);
+  emitContextAt(f, cpu, linear, pcBits);
   emitContext(f);
   f.op(O.eq64);
   f.op(O.and);
@@ -122,7 +144,7 @@ export function emitJumpFill(f: FunctionCode, cpu: Local, linear: Local, slot: L
   };
   put(() => f.get(linear), O.store64, at.linear);
   const pushContext = (): void => {
-    emitContextAt(f, cpu, linear);
+    emitContextAt(f, cpu, linear, undefined);
     emitContext(f);
   };
   put(pushContext, O.store64, at.context);

@@ -54,7 +54,7 @@ export class RegionTransfers {
     const { f, pcBits } = this.#p;
     f.set(this.newPc);
     emitLinear(f, CPU, this.newPc, this.#linear, pcBits);
-    emitContextAt(f, CPU, this.#linear);
+    emitContextAt(f, CPU, this.#linear, pcBits);
     f.tee(this.#contextAt);
     emitContext(f);
     f.set(this.#context);
@@ -120,7 +120,7 @@ export class RegionTransfers {
   #pushIsKnown(): void {
     const { f, pcBits } = this.#p;
     emitLinear(f, CPU, this.newPc, this.#linear, pcBits);
-    emitJumpLookup(f, CPU, this.#linear, this.#slot);
+    emitJumpLookup(f, CPU, this.#linear, this.#slot, pcBits);
     loadHeader32(f, CPU, HEADER.budget);
     f.i32(0);
     f.op(O.gtS);

@@ -58,7 +58,9 @@ export const tlbFill = (granulesAt: number): Routine =>
         b.op('i32.ram_store', [b.get(at), b.or(b.op('i32.ram_load', [b.get(at)]), b.shl(b.i32(3), b.and(bit, b.i32(30))))]);
       });
       b.op('state.store32', [b.i32(0), b.add(header(HEADER.tlbFills), b.i32(1))], HEADER.tlbFills);
-      const isOwnCode = b.and(b.and(b.eqz(isGlobal), b.shrU(b.get(grants), b.i32(ACCESS.EXECUTE))), b.ltS(va, b.i64(0)));
+      const isInLastGib = b.and(b.eq(b.shrU(b.wrap(va), b.i32(30)), b.i32(3)), header(HEADER.upperQuarter));
+      const isUpper = b.or(b.ltS(va, b.i64(0)), isInLastGib);
+      const isOwnCode = b.and(b.and(b.eqz(isGlobal), b.shrU(b.get(grants), b.i32(ACCESS.EXECUTE))), isUpper);
       b.if(isOwnCode, () => void b.op('state.store32', [b.i32(0), b.i32(1)], HEADER.upperIsOwn));
       return b.get(grants);
     },

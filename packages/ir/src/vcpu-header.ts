@@ -35,8 +35,9 @@ export const VCPU_HEADER = {
   /** Instructions left before the vCPU loop wants control. */
   budget: 'i32',
   /**
-   * Number of the mapping of code in the lower half of the linear address space, and (after `mode`) in the upper half, where bit 63 is set: what was known
-   * of where code lies holds while the number stands. Kept by the accelerator. `mode` lies between, so that 8 bytes hold it with either.
+   * Number of the mapping of code in the lower half of the linear address space, and (after `mode`) in the upper half, where bit 63 is set (or, see
+   * `upperQuarter`, at 3 GiB): what was known of where code lies holds while the number stands. Kept by the accelerator. `mode` lies between, so that 8
+   * bytes hold it with either.
    */
   codeEpoch: 'u32',
   /** Mode bits that the translation of code depends on; part of every block's key. Kept by the front end. */
@@ -44,6 +45,8 @@ export const VCPU_HEADER = {
   codeEpochUpper: 'u32',
   /** 1 once code has been found in the upper half that is not mapped alike in all address spaces. */
   upperIsOwn: 'u32',
+  /** 1 where linear addresses have 32 bits: the upper half is the last GiB, which kernels have for themselves. The front end says so. */
+  upperQuarter: 'u32',
   /** The one of `tlbs` in force. The front end chooses; the accelerator keeps the class when it changes the address space. */
   tlb: 'u32',
   /** Not 0: an interrupt may be deliverable, so a `poll` terminal leaves. */

@@ -133,6 +133,7 @@ export function syncMode(cpu: X86Context): void {
   if ((mode & MODE.CODE_SIZE) === 2) setWords(cpu, WORD.codeBase, 0, 0);
   else setWords(cpu, WORD.codeBase, word(cpu, WORD.segmentBase + 2 * CS), 0);
   setWord(cpu, WORD.tlb, word(cpu, WORD.tlbs + tlbClassOf(cpu)));
+  setWord(cpu, WORD.upperQuarter, (mode & MODE.LONG) === 0 ? 1 : 0);
   // Single steps are the vCPU loop's work.
   if ((mode & MODE.STEP) !== 0) cpu.ports.requestExit();
 }
