@@ -57,6 +57,7 @@ export class WasmVcpu implements Vcpu {
   readonly #view: ReturnType<typeof VcpuHeader.view>;
   readonly #words: Uint32Array;
   readonly #bytes: Uint8Array;
+  #page: Uint8Array = new Uint8Array(0);
   /** Guest instructions for which budget was spent or taken away, and those of them that were taken away. */
   #retired = 0;
   #unused = 0;
@@ -230,7 +231,9 @@ export class WasmVcpu implements Vcpu {
           return undefined;
         case EXIT.POLL:
           this.#count('poll');
-          return undefined;
+          // An interrupt that is held off stays pending, and whatever might let it in polls again.
+          if (this.#p.cpu.canInterrupt() || this.#p.cpu.canTakeNmi()) return undefined;
+          break;
         case EXIT.TRAP: {
           const exit = this.#trap();
           if (exit !== undefined) return exit === 'go' ? undefined : exit;
@@ -400,8 +403,8 @@ export class WasmVcpu implements Vcpu {
     const start = hasBreakpoints ? this.#linearPc() : 0n;
     if (hasBreakpoints && this.#breakpoints.has(start)) return { block: STOP, guard: undefined };
     const source: CodeSource = {
-      bytes: this.#bytes.subarray(hostAddress, hostAddress + delta),
-      pageOffset,
+      bytes: this.#pageBytes(hostAddress),
+      start: pageOffset,
       mode,
       maxInsns,
       endsBefore: hasBreakpoints ? (delta) => this.#breakpoints.has(start + BigInt(delta)) : undefined,
@@ -419,12 +422,18 @@ export class WasmVcpu implements Vcpu {
     return block && { block, guard: second < 0 ? undefined : { delta, hostPage: second } };
   }
 
+  /** The page around an address; the last one is kept, as most blocks are in the page of the one before. */
+  #pageBytes(hostAddress: number): Uint8Array {
+    const start = (hostAddress & ~0xfff) >>> 0;
+    if (this.#page.byteOffset !== start) this.#page = this.#bytes.subarray(start, start + 4096);
+    return this.#page;
+  }
+
   /** For the compiler (CodeReader). */
   liftAgain(hostAddress: number, mode: number, nextPage: number): Block | undefined {
-    const delta = 4096 - (hostAddress & 0xfff);
     return this.#p.cpu.lift({
-      bytes: this.#bytes.subarray(hostAddress, hostAddress + delta),
-      pageOffset: hostAddress & 0xfff,
+      bytes: this.#pageBytes(hostAddress),
+      start: hostAddress & 0xfff,
       mode,
       maxInsns: BLOCK_INSNS,
       nextPage: () => (nextPage < 0 ? undefined : this.#bytes.subarray(nextPage, nextPage + 4096)),

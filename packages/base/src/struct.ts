@@ -61,40 +61,127 @@ function scalarArray(type: Scalar, buffer: ArrayBufferLike, at: number, count: n
   }
 }
 
+/**
+ * What the views of all structs share: typed arrays over the struct's bytes. A struct's fields are accessors of its own subclass, which the host compiles into
+ * the array accesses that they are; accessors of each object would be look-ups by name.
+ */
+class StructView {
+  readonly #u8: Uint8Array;
+  readonly #u16: Uint16Array;
+  readonly #u32: Uint32Array;
+  readonly #i32: Int32Array;
+  readonly #u64: BigUint64Array;
+  readonly #f64: Float64Array;
+  /** The array fields. */
+  readonly #arrays: readonly unknown[];
+
+  constructor(buffer: ArrayBufferLike, base: number, bytes: number, arrays: readonly unknown[]) {
+    this.#u8 = new Uint8Array(buffer, base, bytes);
+    this.#u16 = new Uint16Array(buffer, base, bytes / 2);
+    this.#u32 = new Uint32Array(buffer, base, bytes / 4);
+    this.#i32 = new Int32Array(buffer, base, bytes / 4);
+    this.#u64 = new BigUint64Array(buffer, base, bytes / 8);
+    this.#f64 = new Float64Array(buffer, base, bytes / 8);
+    this.#arrays = arrays;
+  }
+
+  static arrayAccessor(n: number): ThisType<StructView> & PropertyDescriptor {
+    return {
+      get() {
+        return this.#arrays[n];
+      },
+    };
+  }
+
+  static scalarAccessor(type: Exclude<Scalar, 'v128'>, offset: number): ThisType<StructView> & PropertyDescriptor {
+    const n = offset / SIZE[type];
+    switch (type) {
+      case 'u8':
+        return {
+          get() {
+            return this.#u8[n];
+          },
+          set(value: number) {
+            this.#u8[n] = value;
+          },
+        };
+      case 'u16':
+        return {
+          get() {
+            return this.#u16[n];
+          },
+          set(value: number) {
+            this.#u16[n] = value;
+          },
+        };
+      case 'u32':
+        return {
+          get() {
+            return this.#u32[n];
+          },
+          set(value: number) {
+            this.#u32[n] = value;
+          },
+        };
+      case 'i32':
+        return {
+          get() {
+            return this.#i32[n];
+          },
+          set(value: number) {
+            this.#i32[n] = value;
+          },
+        };
+      case 'u64':
+        return {
+          get() {
+            return this.#u64[n];
+          },
+          set(value: bigint) {
+            this.#u64[n] = value;
+          },
+        };
+      case 'f64':
+        return {
+          get() {
+            return this.#f64[n];
+          },
+          set(value: number) {
+            this.#f64[n] = value;
+          },
+        };
+    }
+  }
+}
+
 /** Declares a layout. */
 export function struct<const S extends StructSpec>(spec: S): Struct<S> {
   let at = 0;
-  const offset: Record<string, number> = {};
+  const offsets: [string, number][] = [];
+  const arrays: { type: Scalar; offset: number; count: number }[] = [];
+  class Fields extends StructView {}
   for (const [name, field] of Object.entries(spec)) {
     const [type, count] = typeof field === 'string' ? [field, 1] : field;
     at = (at + SIZE[type] - 1) & -SIZE[type];
-    offset[name] = at;
+    offsets.push([name, at]);
+    let accessor: PropertyDescriptor;
+    if (typeof field === 'string' && field !== 'v128') accessor = StructView.scalarAccessor(field, at);
+    else {
+      accessor = StructView.arrayAccessor(arrays.length);
+      arrays.push({ type, offset: at, count });
+    }
+    Object.defineProperty(Fields.prototype, name, { ...accessor, enumerable: true });
     at += SIZE[type] * count;
   }
   const bytes = (at + 15) & -16;
   return {
     spec,
-    offset: offset as { readonly [K in keyof S]: number },
+    // Not filled key by key: look-ups in such an object are slow.
+    offset: Object.fromEntries(offsets) as { readonly [K in keyof S]: number },
     bytes,
     view(buffer, base) {
-      const view: object = {};
-      for (const [name, field] of Object.entries(spec)) {
-        const fieldAt = base + (offset[name] as number);
-        if (typeof field !== 'string' || field === 'v128') {
-          const [type, count] = typeof field === 'string' ? [field, 1] : field;
-          Object.defineProperty(view, name, { value: scalarArray(type, buffer, fieldAt, count), enumerable: true });
-          continue;
-        }
-        const cells = scalarArray(field, buffer, fieldAt, 1) as Uint32Array;
-        Object.defineProperty(view, name, {
-          get: () => cells[0],
-          set: (value: number) => {
-            cells[0] = value;
-          },
-          enumerable: true,
-        });
-      }
-      return view as View<S>;
+      const own = arrays.map(({ type, offset, count }) => scalarArray(type, buffer, base + offset, count));
+      return new Fields(buffer, base, bytes, own) as unknown as View<S>;
     },
   };
 }

@@ -6,7 +6,7 @@
 // - `set X = v` makes v's op write X itself when nothing between the op and the set could see the difference.
 
 import type { Block, Inst } from '@anillo/ir/block';
-import type { OpName, OpSpec, Type } from '@anillo/ir/ops';
+import { type Effect, OPS, type OpName, type OpSpec, type Type } from '@anillo/ir/ops';
 import type { Slot } from '@anillo/ir/slot';
 import { TEMPS_OFFSET } from '@anillo/ir/vcpu-header';
 import { hasConstantForm } from './interpreter-arms.ts';
@@ -28,9 +28,37 @@ const RENAMES: ReadonlySet<OpName> = new Set<OpName>([
   'f64.reinterpret_i64',
 ]);
 
-const isConstant = (inst: Inst): boolean => inst.op === 'i32.const' || inst.op === 'i64.const';
+/** What the plan must know of an op, by its code: one of these, perhaps with RENAMES or CONSTANT_FORM. */
+const TRAIT = { NONE: 0, GET: 1, SET: 2, CONTROL: 3, STATE: 4, BARRIER: 5, KIND: 7, RENAMES: 8, CONSTANT_FORM: 16, CONSTANT: 32 } as const;
+
+const TRAIT_OF_EFFECT: Readonly<Record<Effect, number>> = {
+  pure: TRAIT.NONE,
+  get: TRAIT.GET,
+  set: TRAIT.SET,
+  control: TRAIT.CONTROL,
+  stateLoad: TRAIT.STATE,
+  stateStore: TRAIT.STATE,
+  load: TRAIT.BARRIER,
+  store: TRAIT.BARRIER,
+  call: TRAIT.BARRIER,
+  trap: TRAIT.NONE,
+};
+
+function traitsOf(spec: OpSpec): number {
+  if (spec.name === 'raise_if') return TRAIT.BARRIER;
+  const isConst = spec.name === 'i32.const' || spec.name === 'i64.const';
+  return (
+    TRAIT_OF_EFFECT[spec.effect] |
+    (RENAMES.has(spec.name) ? TRAIT.RENAMES : 0) |
+    (hasConstantForm(spec) ? TRAIT.CONSTANT_FORM : 0) |
+    (isConst ? TRAIT.CONSTANT : 0)
+  );
+}
+const TRAITS = Uint8Array.from(Object.values(OPS), traitsOf);
+
+const isConstant = (inst: Inst): boolean => (TRAITS[inst.spec.code] & TRAIT.CONSTANT) !== 0;
 /** Does the op take its last operand, a constant, from the instruction? */
-export const takesConstant = (inst: Inst, spec: OpSpec): boolean => hasConstantForm(spec) && isConstant(inst.args[1]);
+export const takesConstant = (inst: Inst): boolean => (TRAITS[inst.spec.code] & TRAIT.CONSTANT_FORM) !== 0 && isConstant(inst.args[1]);
 
 /** May the bytes that an op of type `from` stores stand for a slot of type `to`? */
 function storesAs(from: Type | undefined, to: Type): boolean {
@@ -58,8 +86,9 @@ export class BytecodePlan {
   copied = new Uint8Array(1024);
   /** Last position at which an IR temp's location matters, by temp index. */
   readonly tempEnd = new Int32Array(MAX_TEMP_SLOTS);
-  readonly #nextClobber: { array: Int32Array } = { array: new Int32Array(1024) };
-  readonly #temps = new Map<Slot, number>();
+  #nextClobber = new Int32Array(1024);
+  /** Temps seen so far are below this index. */
+  #tempCount = 0;
   /** Backward pass: position of the next write. Forward pass: last write and last read. All reset by stamp. */
   readonly #stamp = new Int32Array(SLOT_INDICES);
   readonly #nextSet = new Int32Array(SLOT_INDICES);
@@ -72,25 +101,21 @@ export class BytecodePlan {
   run(block: Block): void {
     const { insts } = block;
     this.#reserve(insts.length);
-    this.#temps.clear();
+    this.#tempCount = 0;
     this.#findLoops(insts);
     this.#findUses(block);
     this.#findClobbers(insts);
     this.#place(insts);
-    if (this.#loopEnd.size > 0) this.tempEnd.fill(NEVER, 0, this.#temps.size);
+    if (this.#loopEnd.size > 0) this.tempEnd.fill(NEVER, 0, this.#tempCount);
   }
 
   get tempCount(): number {
-    return this.#temps.size;
+    return this.#tempCount;
   }
   tempIndex(slot: Slot): number {
-    let index = this.#temps.get(slot);
-    if (index === undefined) {
-      index = this.#temps.size;
-      if (index === MAX_TEMP_SLOTS) throw new RangeError('a block has too many temps; lift fewer instructions into it');
-      this.#temps.set(slot, index);
-      this.tempEnd[index] = -1;
-    }
+    const { index } = slot;
+    if (index >= MAX_TEMP_SLOTS) throw new RangeError('a block has too many temps; lift fewer instructions into it');
+    for (; this.#tempCount <= index; this.#tempCount++) this.tempEnd[this.#tempCount] = -1;
     return index;
   }
 
@@ -102,7 +127,7 @@ export class BytecodePlan {
     this.writesFor = new Int32Array(capacity);
     this.elided = new Uint8Array(capacity);
     this.copied = new Uint8Array(capacity);
-    this.#nextClobber.array = new Int32Array(capacity);
+    this.#nextClobber = new Int32Array(capacity);
   }
 
   #slotIndex(slot: Slot): number {
@@ -111,7 +136,7 @@ export class BytecodePlan {
   }
 
   #findLoops(insts: readonly Inst[]): void {
-    this.#loopEnd.clear();
+    if (this.#loopEnd.size > 0) this.#loopEnd.clear();
     const open: number[] = [];
     for (let i = 0; i < insts.length; i++) {
       const { op } = insts[i];
@@ -138,16 +163,17 @@ export class BytecodePlan {
 
   #findUses(block: Block): void {
     const { insts, terminal } = block;
-    const { root, lastUse } = this;
+    const { root, lastUse, writesFor, elided, copied } = this;
     for (let i = 0; i < insts.length; i++) {
       const inst = insts[i];
       inst.id = i;
       lastUse[i] = -1;
       root[i] = i;
-      this.writesFor[i] = 0;
-      this.elided[i] = 0;
-      this.copied[i] = 0;
-      if (RENAMES.has(inst.op)) {
+      writesFor[i] = 0;
+      elided[i] = 0;
+      copied[i] = 0;
+      const traits = TRAITS[inst.spec.code];
+      if ((traits & TRAIT.RENAMES) !== 0) {
         const operand = root[inst.args[0].id];
         if (inst.op !== 'i64.extend_i32_u' || insts[operand].type === 'i32') {
           root[i] = operand;
@@ -156,8 +182,9 @@ export class BytecodePlan {
       }
       const { args } = inst;
       let count = args.length;
-      if (count === 2 && takesConstant(inst, inst.spec)) count = 1;
-      if (inst.op === 'set' && isConstant(args[0])) count = 0;
+      if ((traits & TRAIT.CONSTANT_FORM) !== 0) {
+        if (isConstant(args[1])) count = 1;
+      } else if (traits === TRAIT.SET && isConstant(args[0])) count = 0;
       for (let a = 0; a < count; a++) this.#use(args[a], i);
     }
     if (terminal.kind === 'branch') this.#use(terminal.cond, insts.length);
@@ -168,7 +195,7 @@ export class BytecodePlan {
   #findClobbers(insts: readonly Inst[]): void {
     const next = this.#nextSet;
     const stamp = this.#stamp;
-    const clobber = this.#nextClobber.array;
+    const clobber = this.#nextClobber;
     const round = ++this.#round;
     let nextCall = NEVER;
     for (let i = insts.length - 1; i >= 0; i--) {
@@ -213,29 +240,21 @@ export class BytecodePlan {
     let lastStateAccess = -1;
     for (let i = 0; i < insts.length; i++) {
       const inst = insts[i];
-      switch (inst.spec.effect) {
-        case 'get':
+      switch (TRAITS[inst.spec.code] & TRAIT.KIND) {
+        case TRAIT.GET:
           this.#placeGet(inst, i, round);
           break;
-        case 'set':
+        case TRAIT.SET:
           this.#placeSet(inst, i, round, insts, lastBarrier, lastControl, lastStateAccess);
           break;
-        case 'control':
+        case TRAIT.CONTROL:
           lastControl = i;
           break;
-        case 'stateLoad':
-        case 'stateStore':
+        case TRAIT.STATE:
           lastStateAccess = i;
           break;
-        case 'load':
-        case 'store':
-        case 'call':
+        case TRAIT.BARRIER:
           lastBarrier = i;
-          break;
-        case 'trap':
-          if (inst.op === 'raise_if') lastBarrier = i;
-          break;
-        case 'pure':
           break;
       }
     }
@@ -245,7 +264,7 @@ export class BytecodePlan {
     const slot = inst.slot as Slot;
     const index = this.#slotIndex(slot);
     this.#touch(index, round);
-    const aliased = this.lastUse[i] <= this.#nextClobber.array[i];
+    const aliased = this.lastUse[i] <= this.#nextClobber[i];
     if (!aliased) this.copied[i] = 1;
     const end = aliased ? Math.max(this.lastUse[i], i) : i;
     if (end > this.#lastRead[index]) this.#lastRead[index] = end;
@@ -276,7 +295,7 @@ export class BytecodePlan {
       source.op !== 'get' &&
       !isConstant(source) &&
       storesAs(source.type, slot.type) &&
-      this.#nextClobber.array[i] >= this.lastUse[from]
+      this.#nextClobber[i] >= this.lastUse[from]
     ) {
       this.writesFor[from] = i + 1;
       this.elided[i] = 1;

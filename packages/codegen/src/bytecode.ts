@@ -1,6 +1,7 @@
 // Block -> bytecode of the interpreter. Format: bytecode-format.ts; where values live: bytecode-plan.ts.
 
 import type { Block, Inst } from '@anillo/ir/block';
+import type { Callee } from '@anillo/ir/callee';
 import { OPS, type OpName, type OpSpec } from '@anillo/ir/ops';
 import type { Slot } from '@anillo/ir/slot';
 import { JUMP_CACHE_OFFSET, TEMPS_OFFSET } from '@anillo/ir/vcpu-header';
@@ -16,6 +17,9 @@ export interface BlockPlace {
 }
 
 const R = BlockRecord.offset;
+const INSTRUCTION_BYTES = Uint8Array.from(Object.values(OPS), instructionBytes);
+const I32_CONST = OPS['i32.const'].code;
+const I64_CONST = OPS['i64.const'].code;
 const MAX_INSTRUCTION_BYTES = 256;
 const TEMP_BYTES = 16;
 const MAX_TEMPS = (JUMP_CACHE_OFFSET - TEMPS_OFFSET) / TEMP_BYTES;
@@ -24,8 +28,13 @@ const PAGE_BYTES = 4096;
 /** Writes records with their bytecode. One per machine memory; `encode` keeps its scratch arrays. */
 export class BlockEncoder {
   readonly #opcodes: ReadonlyMap<string, number>;
-  /** Opcodes of the forms with a constant, by op. */
-  readonly #constantForms = new Map<OpName, number>();
+  /** Opcodes by an op's code: of the plain form (lane 0, for ops with a lane), and of that with a constant. */
+  readonly #opcodeOf: Uint16Array;
+  readonly #constantOpcodeOf: Uint16Array;
+  readonly #callOpcodes = new Map<Callee, number>();
+  readonly #move4: number;
+  readonly #move8: number;
+  readonly #move16: number;
   readonly #u16: Uint16Array;
   readonly #i32: Int32Array;
   readonly #u8: Uint8Array;
@@ -41,10 +50,12 @@ export class BlockEncoder {
 
   constructor(opcodes: ReadonlyMap<string, number>, buffer: ArrayBufferLike) {
     this.#opcodes = opcodes;
-    for (const op of Object.keys(OPS) as OpName[]) {
-      const opcode = opcodes.get(opcodeName.withConstant(op));
-      if (opcode !== undefined) this.#constantForms.set(op, opcode);
-    }
+    const ops: readonly OpSpec[] = Object.values(OPS);
+    this.#opcodeOf = Uint16Array.from(ops, ({ name, imm }) => opcodes.get(imm === 'lane' ? opcodeName.lane(name, 0) : name) ?? 0);
+    this.#constantOpcodeOf = Uint16Array.from(ops, ({ name }) => opcodes.get(opcodeName.withConstant(name)) ?? 0);
+    this.#move4 = this.#opcode(opcodeName.move(4));
+    this.#move8 = this.#opcode(opcodeName.move(8));
+    this.#move16 = this.#opcode(opcodeName.move(16));
     this.#u16 = new Uint16Array(buffer);
     this.#i32 = new Int32Array(buffer);
     this.#u8 = new Uint8Array(buffer);
@@ -60,7 +71,7 @@ export class BlockEncoder {
     this.#plan.run(block);
     this.#insts = insts;
     if (this.#valueTemp.length < insts.length) this.#valueTemp = new Int32Array(insts.length * 2);
-    this.#slotTemp.fill(-1, 0, this.#plan.tempCount);
+    if (this.#plan.tempCount > 0) this.#slotTemp.fill(-1, 0, this.#plan.tempCount);
     this.#tempsUsed = 0;
     this.#at = at + BlockRecord.bytes;
     const open: number[] = [];
@@ -76,16 +87,14 @@ export class BlockEncoder {
 
   #writeRecord(block: Block, at: number, place: BlockPlace): void {
     const words = this.#i32;
-    words.fill(0, at >>> 2, (at + BlockRecord.bytes) >>> 2);
-    const set = (offset: number, value: number): void => {
-      words[(at + offset) >>> 2] = value;
-    };
-    set(R.hostAddress, place.hostAddress);
-    set(R.mode, place.mode);
-    set(R.code, at + BlockRecord.bytes);
-    set(R.insnCount, block.insnCount);
-    set(R.hotAt, place.hotAt);
-    set(R.byteCount, block.byteCount);
+    const end = (at + BlockRecord.bytes) >>> 2;
+    for (let i = at >>> 2; i < end; i++) words[i] = 0;
+    words[(at + R.hostAddress) >>> 2] = place.hostAddress;
+    words[(at + R.mode) >>> 2] = place.mode;
+    words[(at + R.code) >>> 2] = at + BlockRecord.bytes;
+    words[(at + R.insnCount) >>> 2] = block.insnCount;
+    words[(at + R.hotAt) >>> 2] = place.hotAt;
+    words[(at + R.byteCount) >>> 2] = block.byteCount;
   }
 
   #opcode(name: string): number {
@@ -178,7 +187,8 @@ export class BlockEncoder {
 
   #encodeMove(slot: Slot, from: number, to: number): void {
     if (from === to) return;
-    this.#start(opcodeName.move(slot.type === 'v128' ? 16 : slot.type === 'i64' || slot.type === 'f64' ? 8 : 4));
+    const { type } = slot;
+    this.#field16(FIELD.opcode, type === 'v128' ? this.#move16 : type === 'i64' || type === 'f64' ? this.#move8 : this.#move4);
     this.#field16(FIELD.dst, to);
     this.#field16(FIELD.a, from);
     this.#at += 8;
@@ -198,7 +208,7 @@ export class BlockEncoder {
   /** An i64 whose high word is 0 is stored like an i32. */
   #encodeConstant(value: Inst, to: number): void {
     const short = value.op === 'i32.const' || value.immHigh === 0;
-    this.#start(short ? 'i32.const' : 'i64.const');
+    this.#field16(FIELD.opcode, this.#opcodeOf[short ? I32_CONST : I64_CONST]);
     this.#field16(FIELD.dst, to);
     if (short) {
       this.#field32(FIELD.imm32, value.imm);
@@ -216,8 +226,8 @@ export class BlockEncoder {
       return;
     }
     const { args } = inst;
-    if (takesConstant(inst, spec)) {
-      this.#field16(FIELD.opcode, this.#constantForms.get(inst.op) as number);
+    if (takesConstant(inst)) {
+      this.#field16(FIELD.opcode, this.#constantOpcodeOf[spec.code]);
       this.#field16(FIELD.a, this.#operand(args[0], i));
       this.#field32(FIELD.imm64, args[1].imm);
       this.#field32(FIELD.imm64 + 4, args[1].immHigh);
@@ -225,11 +235,11 @@ export class BlockEncoder {
       this.#at += 16;
       return;
     }
-    this.#start(spec.imm === 'lane' ? opcodeName.lane(inst.op, inst.imm) : inst.op);
+    this.#field16(FIELD.opcode, this.#opcodeOf[spec.code] + (spec.imm === 'lane' ? inst.imm : 0));
     for (let a = 0; a < args.length; a++) this.#field16(operandField(a), this.#operand(args[a], i));
     this.#encodeImmediate(inst, spec);
     if (inst.type !== undefined) this.#field16(FIELD.dst, this.#result(i));
-    this.#at += instructionBytes(spec);
+    this.#at += INSTRUCTION_BYTES[spec.code];
   }
 
   #encodeImmediate(inst: Inst, spec: OpSpec): void {
@@ -248,10 +258,19 @@ export class BlockEncoder {
     }
   }
 
+  #callOpcode(callee: Callee): number {
+    let opcode = this.#callOpcodes.get(callee);
+    if (opcode === undefined) {
+      opcode = this.#opcode(callee.traps ? opcodeName.trappingCall(callee.name) : opcodeName.call(callee.name));
+      this.#callOpcodes.set(callee, opcode);
+    }
+    return opcode;
+  }
+
   #encodeCall(inst: Inst, i: number): void {
     const callee = inst.callee;
     if (!callee) throw new TypeError('a call without callee');
-    this.#start(callee.traps ? opcodeName.trappingCall(callee.name) : opcodeName.call(callee.name));
+    this.#field16(FIELD.opcode, this.#callOpcode(callee));
     for (let a = 0; a < inst.args.length; a++) this.#field16(operandField(a), this.#operand(inst.args[a], i));
     this.#field16(FIELD.at, inst.at);
     if (inst.type !== undefined) this.#field16(FIELD.dst, this.#result(i));

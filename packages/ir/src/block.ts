@@ -24,9 +24,9 @@ export class Inst<T extends Type | undefined = Type | undefined> {
   /** Position in the block, given by `Builder`; passes may renumber. */
   id: number;
 
-  constructor(op: OpName, type: T, args: readonly Inst[], at: number, id: number) {
+  constructor(op: OpName, type: T, args: readonly Inst[], at: number, id: number, spec: OpSpec = OPS[op]) {
     this.op = op;
-    this.spec = OPS[op];
+    this.spec = spec;
     this.type = type;
     this.args = args;
     this.imm = 0;

@@ -6,10 +6,10 @@ import type { Routine } from './callee.ts';
 
 /** Guest code as the lifter sees it. */
 export interface CodeSource {
-  /** Bytes from the block's start to the end of its page. */
+  /** Bytes up to the end of the block's page. */
   readonly bytes: Uint8Array;
-  /** Low bits of the block's linear address (page offset). */
-  readonly pageOffset: number;
+  /** Where in them the block starts. */
+  readonly start: number;
   /** Mode bits of the block's key. */
   readonly mode: number;
   /**

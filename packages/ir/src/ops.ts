@@ -15,12 +15,20 @@ export type Effect = 'pure' | 'load' | 'store' | 'get' | 'set' | 'stateLoad' | '
 /** What the immediate of an op is. `lane`: a lane number below `lanes`. */
 export type Immediate = 'none' | 'i32' | 'i64' | 'f64' | 'bytes16' | 'lane' | 'slot' | 'disp' | 'callee' | 'trapCode';
 
-export interface OpSpec {
+interface OpForm {
   readonly args: readonly Type[];
   readonly result: Type | undefined;
   readonly effect: Effect;
   readonly imm: Immediate;
   readonly lanes: number;
+}
+
+export interface OpSpec extends OpForm {
+  readonly name: OpName;
+  /** Number of the op: an index for tables by op. */
+  readonly code: number;
+  /** Can state be seen at the op (calls aside), or is it control flow? */
+  readonly isLook: boolean;
 }
 
 type Spec<A extends readonly Type[], R extends Type | undefined> = {
@@ -63,7 +71,7 @@ const testV = spec([v128], i32);
 const load = <const R extends Type>(result: R) => spec([i64], result, 'load', 'disp');
 const store = <const T extends Type>(type: T) => spec([i64, type], undefined, 'store', 'disp');
 
-export const OPS = {
+const FORMS = {
   // constants
   'i32.const': spec([], i32, 'pure', 'i32'),
   'i64.const': spec([], i64, 'pure', 'i64'),
@@ -215,9 +223,27 @@ export const OPS = {
   'if': spec([i32], undefined, 'control'), 'else': spec([], undefined, 'control'), 'end': spec([], undefined, 'control'),
   'loop': spec([], undefined, 'control'), // body runs at least once
   'loop_while': spec([i32], undefined, 'control'), // closes 'loop': again when the argument is not 0
-} as const satisfies Record<string, OpSpec>;
+} as const satisfies Record<string, OpForm>;
 
-export type OpName = keyof typeof OPS;
+export type OpName = keyof typeof FORMS;
+type Specs = { readonly [N in OpName]: (typeof FORMS)[N] & OpSpec };
+
+const isLook = (name: string, effect: Effect): boolean =>
+  effect === 'load' || effect === 'store' || effect === 'control' || name === 'raise_if';
+
+/** Every op has a record of its own, in an object that stays of one shape: look-ups by a constant name are free. */
+function numberOps(): Specs {
+  const all: Record<string, OpForm> = { ...FORMS };
+  Object.keys(FORMS).forEach((name, code) => {
+    const { args, result, effect, imm, lanes } = FORMS[name as OpName] as OpForm;
+    const spec: OpSpec = { args, result, effect, imm, lanes, name: name as OpName, code, isLook: isLook(name, effect) };
+    all[name] = spec;
+  });
+  return all as unknown as Specs;
+}
+
+export const OPS: Specs = numberOps();
+
 /** Types of an op's arguments, as a tuple. */
 export type ArgTypes<N extends OpName> = (typeof OPS)[N]['args'];
 export type ResultType<N extends OpName> = (typeof OPS)[N]['result'];

@@ -190,7 +190,7 @@ test('branches with nothing in them go', () => {
 test('a deferred write comes before the next look at state, if no other has taken its place', () => {
   const b = new Builder();
   const a = slot('a', 'i64', 8);
-  const write = (n: number): void => b.defer(() => b.set(a, b.i64(n)));
+  const write = (n: number): void => b.defer({ writeDeferred: () => b.set(a, b.i64(n)) });
   write(1);
   write(2);
   b.op('i64.load', [b.get(a)]);

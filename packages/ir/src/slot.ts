@@ -12,6 +12,8 @@ export interface Slot<T extends Type = Type> {
   readonly pinned: boolean;
   /** Lives only inside one block or routine; its value does not survive it. */
   readonly temp: boolean;
+  /** Of a temp: its number in the block or routine, from 0. */
+  readonly index: number;
 }
 
 export const slot = <T extends Type>(name: string, type: T, offset: number, pinned = false): Slot<T> => ({
@@ -20,4 +22,5 @@ export const slot = <T extends Type>(name: string, type: T, offset: number, pinn
   offset,
   pinned,
   temp: false,
+  index: -1,
 });

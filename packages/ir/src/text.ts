@@ -129,8 +129,8 @@ class Parser {
     const match = /^([^:]+):(\w+)(?:@(\d+)(!?))?$/.exec(text ?? '');
     if (!match) this.#fail('a slot is missing');
     const [, name, type, offset, pinned] = match;
-    if (offset !== undefined) return { name, type: type as Type, offset: Number(offset), pinned: pinned === '!', temp: false };
-    const temp = this.#temps.get(name) ?? { name, type: type as Type, offset: -1, pinned: false, temp: true };
+    if (offset !== undefined) return { name, type: type as Type, offset: Number(offset), pinned: pinned === '!', temp: false, index: -1 };
+    const temp = this.#temps.get(name) ?? { name, type: type as Type, offset: -1, pinned: false, temp: true, index: this.#temps.size };
     this.#temps.set(name, temp);
     return temp;
   }

@@ -47,21 +47,30 @@ export interface Decoded {
 /** What decoding can say besides success. `more`: bytes ran out before the instruction ended. */
 export type DecodeOutcome = 'ok' | 'more' | 'undefined' | 'too-long';
 
-export type OpcodeTable = readonly (readonly Row[])[];
+/** Rows of one opcode, most specific first. */
+interface OpcodeRows {
+  readonly rows: Row[];
+  hasModrm: boolean;
+}
+export type OpcodeTable = readonly Readonly<OpcodeRows>[];
 
 const LONGEST = 15;
+const NO_ROWS: OpcodeRows = { rows: [], hasModrm: false };
 
 /** Index of a row list: VEX, map, opcode. */
 const slotOf = (vex: boolean, map: number, opcode: number): number => ((vex ? 4 : 0) + map) * 256 + opcode;
 
 /** Sorts rows into lists by opcode, most specific first; rows of features that the model lacks are left out. */
 export function buildOpcodeTable(rows: readonly Row[], model: CpuModel): OpcodeTable {
-  const table: Row[][] = Array.from({ length: 2048 }, () => []);
+  const table: OpcodeRows[] = Array.from({ length: 2048 }, () => ({ rows: [], hasModrm: false }));
   for (const row of rows) {
     if (row.feature !== undefined && !model.features.has(row.feature)) continue;
-    for (let i = 0; i < (row.plusRegister ? 8 : 1); i++) (table[slotOf(row.vex, row.map, row.opcode + i)] as Row[]).push(row);
+    for (let i = 0; i < (row.plusRegister ? 8 : 1); i++) (table[slotOf(row.vex, row.map, row.opcode + i)] as OpcodeRows).rows.push(row);
   }
-  for (const list of table) list.sort((a, b) => b.specificity - a.specificity);
+  for (const entry of table) {
+    entry.rows.sort((a, b) => b.specificity - a.specificity);
+    entry.hasModrm = entry.rows.some((row) => row.hasModrm);
+  }
   return table;
 }
 
@@ -168,7 +177,7 @@ export class Decoder {
       }
       d.vexV = d.vexVField = (~last >> 3) & 15;
       d.vexL = ((last >> 2) & 1) as 0 | 1;
-      prefix = [0, 1, 2, 3][last & 3] as number;
+      prefix = last & 3;
       if (codeSize !== 64) {
         r = x = b = 0;
         d.vexV &= 7;
@@ -183,14 +192,15 @@ export class Decoder {
       }
     }
     d.opcode = opcode;
-    const list = vex && (map < 1 || map > 3) ? [] : (this.#table[slotOf(vex, map, opcode)] as readonly Row[]);
+    const entry = vex && (map < 1 || map > 3) ? NO_ROWS : (this.#table[slotOf(vex, map, opcode)] as OpcodeRows);
+    const list = entry.rows;
     if (list.length === 0) {
       this.#skipUndefined(vex, map, d);
       return 'undefined';
     }
 
     // The ModRM byte, if any row of the list has one, takes part in the choice.
-    const modrm = (list[0] as Row).hasModrm || list.some((row) => row.hasModrm) ? (this.#at < this.#end ? this.#bytes[this.#at] : -1) : 0;
+    const modrm = entry.hasModrm ? (this.#at < this.#end ? this.#bytes[this.#at] : -1) : 0;
     const row = this.#choose(list, prefix, modrm, d.w, d.vexL, codeSize);
     if (modrm < 0) {
       this.#byte();
@@ -221,7 +231,7 @@ export class Decoder {
 
   /** How long an instruction would have been decides whether it can be fetched, and whether it is too long, before it is undefined. */
   #skipUndefined(vex: boolean, map: number, d: Decoded): void {
-    const legacy = map === 1 ? (this.#table[slotOf(false, 1, d.opcode)] as readonly Row[])[0] : undefined;
+    const legacy = map === 1 ? (this.#table[slotOf(false, 1, d.opcode)] as OpcodeRows).rows[0] : undefined;
     const is3DNow = !vex && map === 1 && d.opcode === 0x0f;
     if (map > 1 || (vex && map === 0) || is3DNow || legacy?.hasModrm) this.#modrm(d, false, 0, 0, 0);
     if (map === 3 || is3DNow) this.#byte();
@@ -286,8 +296,7 @@ export class Decoder {
 
   #immediates(row: Row, d: Decoded): void {
     let n = 0;
-    for (const o of row.operands) {
-      if (o.kind !== 'I' && o.kind !== 'J' && o.kind !== 'O' && o.kind !== 'A' && o.kind !== 'L') continue;
+    for (const o of row.immediates) {
       let low = 0;
       let high = 0;
       let signed = true;
@@ -300,9 +309,9 @@ export class Decoder {
         low = d.operandSize === 16 ? this.#word() : this.#dword();
         signed = false;
         d.immLow[1] = this.#word();
-      } else if (o.size === 8) {
+      } else if (o.bits === 8) {
         low = (this.#byte() << 24) >> 24;
-      } else if (o.size === 16) {
+      } else if (o.bits === 16) {
         low = this.#word();
       } else if (o.size === 'v' && d.operandSize === 64) {
         low = this.#dword();

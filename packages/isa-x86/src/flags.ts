@@ -30,8 +30,10 @@ export const CC = { EFLAGS: 0, ADC: 1, ADD: 2, SBB: 3, SUB: 4, LOGIC: 5, INC: 6,
 export type CcKind = (typeof CC)[keyof typeof CC];
 export type IntBits = 8 | 16 | 32 | 64;
 
+/** log2 of a size in bytes. */
+const sizeLog = (bits: IntBits): number => 28 - Math.clz32(bits);
 /** ccOp: kind, times 4, plus log2 of the size in bytes. */
-export const ccOp = (kind: CcKind, bits: IntBits): number => kind * 4 + Math.log2(bits / 8);
+export const ccOp = (kind: CcKind, bits: IntBits): number => kind * 4 + sizeLog(bits);
 /** Bits of ccOp that `ccOp` gives. */
 export const CC_BASE_MASK = 0x3f;
 
@@ -40,7 +42,7 @@ export const PATCH = { NONE: 0, INC: 1, DEC: 2, ROL: 3, ROR: 4, BOTH: 5, CARRY: 
 export type PatchKind = (typeof PATCH)[keyof typeof PATCH];
 export const PATCH_SHIFT = 8;
 /** What a patch adds to ccOp. */
-export const patchOp = (kind: PatchKind, bits: IntBits): number => (kind << PATCH_SHIFT) | (Math.log2(bits / 8) << 6);
+export const patchOp = (kind: PatchKind, bits: IntBits): number => (kind << PATCH_SHIFT) | (sizeLog(bits) << 6);
 
 /** Parity of the low byte: 4 (PF) when the number of ones is even. */
 export function parityFlag(b: Builder, result: Value<'i32'>): Value<'i32'> {

@@ -77,7 +77,7 @@ function run(code: readonly number[], registers: readonly bigint[], flags: numbe
   const page = new Uint8Array(4096);
   page.set(code);
   for (let at = 0; at < code.length; at = Number(view.pc)) {
-    const source = { bytes: page.subarray(at), pageOffset: at, mode: MODE_64, maxInsns, nextPage: () => undefined, endsBefore: (n: number) => at + n >= code.length };
+    const source = { bytes: page, start: at, mode: MODE_64, maxInsns, nextPage: () => undefined, endsBefore: (n: number) => at + n >= code.length };
     const block = lifter.lift(source);
     assert.ok(block);
     verifyBlock(block);

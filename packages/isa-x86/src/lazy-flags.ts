@@ -1,7 +1,7 @@
 // What the lifter knows of the arithmetic flags at a point of a block, and how it sets and reads them (flags.ts has the encoding). At the start of a
 // block nothing is known: then a patch may have to materialise what an earlier patch did, and conditions go by ccOp at run time.
 
-import type { Builder } from '@anillo/ir/builder';
+import type { Builder, Deferred } from '@anillo/ir/builder';
 import type { Value } from '@anillo/ir/block';
 import type { Slot } from '@anillo/ir/slot';
 import { COMPUTE_FLAGS, topDistance } from './compute-flags.ts';
@@ -33,13 +33,14 @@ interface Patch {
 }
 const isStep = (patch: Patch): boolean => patch.kind === PATCH.INC || patch.kind === PATCH.DEC;
 const stepKind = (patch: Patch): CcKind => (patch.kind === PATCH.INC ? CC.INC : CC.DEC);
-const NO_PATCH: Patch = { kind: PATCH.NONE, bits: 64, dst: undefined, first: undefined, carry: undefined, overflow: undefined };
+const patchOf = (kind: PatchKind, bits: IntBits, dst?: Int, first?: Int, carry?: I32, overflow?: I32): Patch => ({ kind, bits, dst, first, carry, overflow });
+const NO_PATCH = patchOf(PATCH.NONE, 64);
 
 /** Condition codes of Jcc, SETcc and CMOVcc without their lowest bit, which inverts. SDM Vol. 1, appendix B. */
 const PAIR = { O: 0, C: 1, Z: 2, BE: 3, S: 4, P: 5, L: 6, LE: 7 } as const;
 const isResultFlag = (pair: number): boolean => pair === PAIR.Z || pair === PAIR.S || pair === PAIR.P;
 
-export class LazyFlags {
+export class LazyFlags implements Deferred {
   readonly #c: Lift;
   readonly #b: Builder;
   /** Undefined: known at run time only. A known base has a known patch. */
@@ -82,19 +83,19 @@ export class LazyFlags {
       this.set(isInc ? CC.INC : CC.DEC, bits, dst, this.#carry(), undefined, first);
       return;
     }
-    this.#setPatch({ ...NO_PATCH, kind: isInc ? PATCH.INC : PATCH.DEC, bits, dst, first });
+    this.#setPatch(patchOf(isInc ? PATCH.INC : PATCH.DEC, bits, dst, first));
   }
 
   /** ROL and ROR by a count that is not 0. */
   rotate(isLeft: boolean, bits: IntBits, dst: Int): void {
     this.#keepOthers();
-    this.#setPatch({ ...NO_PATCH, kind: isLeft ? PATCH.ROL : PATCH.ROR, bits, dst });
+    this.#setPatch(patchOf(isLeft ? PATCH.ROL : PATCH.ROR, bits, dst));
   }
 
   /** CF and OF, each 0 or 1. */
   setCarryOverflow(carry: I32, overflow: I32): void {
     this.#keepOthers();
-    this.#setPatch({ ...NO_PATCH, kind: PATCH.BOTH, carry, overflow });
+    this.#setPatch(patchOf(PATCH.BOTH, 64, undefined, undefined, carry, overflow));
   }
 
   /** CF alone, 0 or 1. */
@@ -108,7 +109,7 @@ export class LazyFlags {
       this.set(stepKind(patch), patch.bits, patch.dst, carry, undefined, patch.first);
       return;
     }
-    this.#setPatch({ ...NO_PATCH, kind: PATCH.CARRY, carry });
+    this.#setPatch(patchOf(PATCH.CARRY, 64, undefined, undefined, carry));
   }
 
   /** Before CF and OF are patched: what INC or DEC have set becomes the base. */
@@ -125,15 +126,15 @@ export class LazyFlags {
   }
 
   #defer(): void {
-    this.#b.defer(() => this.#write());
+    this.#b.defer(this);
   }
   #flush(): void {
     this.#b.defer(undefined);
-    this.#write();
+    this.writeDeferred();
   }
 
   /** Brings the state up to date. */
-  #write(): void {
+  writeDeferred(): void {
     const b = this.#b;
     const c = this.#c;
     const base = this.#base;

@@ -10,6 +10,8 @@ import { CHECK_BREAKPOINT } from './single-step.ts';
 import { checkUsable } from './usable.ts';
 import { TRAP } from './state.ts';
 
+const CODE_SIZES = [16, 32, 64, 64] as const;
+
 /** `byteCount` of a block that straddles is larger than the rest of its page. */
 export class BlockLifter {
   readonly #decoder: Decoder;
@@ -22,13 +24,13 @@ export class BlockLifter {
   /** Undefined: the first instruction needs the next page and that cannot be fetched (the fault is recorded by `nextPage`). */
   lift(source: CodeSource): Block | undefined {
     const { mode } = source;
-    const codeSize = ([16, 32, 64, 64] as const)[mode & MODE.CODE_SIZE] as 16 | 32 | 64;
+    const codeSize = CODE_SIZES[mode & MODE.CODE_SIZE] as 16 | 32 | 64;
     const realMode = (mode & MODE.PROTECTED) === 0;
     const d = this.#decoded;
     const c = new Lift(mode, d);
     const limit = mode & (MODE.STEP | MODE.BREAK) ? 1 : source.maxInsns;
-    let bytes = source.bytes;
-    const pageRest = bytes.length;
+    let { bytes, start } = source;
+    const pageRest = bytes.length - start;
     let at = 0;
     let count = 0;
     let last = limit;
@@ -37,7 +39,7 @@ export class BlockLifter {
         c.jumpTo(at);
         break;
       }
-      let outcome: DecodeOutcome = at < pageRest ? this.#decoder.decode(bytes, at, codeSize, realMode, d) : 'more';
+      let outcome: DecodeOutcome = at < pageRest ? this.#decoder.decode(bytes, start + at, codeSize, realMode, d) : 'more';
       if (outcome === 'more') {
         if (count > 0) {
           c.jumpTo(at);
@@ -46,9 +48,10 @@ export class BlockLifter {
         const more = source.nextPage();
         if (more === undefined) return undefined;
         const joined = new Uint8Array(pageRest + 16);
-        joined.set(bytes);
+        joined.set(bytes.subarray(start));
         joined.set(more.subarray(0, 16), pageRest);
         bytes = joined;
+        start = 0;
         outcome = this.#decoder.decode(bytes, at, codeSize, realMode, d);
         last = 1;
       }

@@ -70,6 +70,10 @@ export const CHECK_SEGMENT = routine({
 
 const LARGEST_DISPLACEMENT = 0x7fff_0000;
 
+const LOAD = { 8: 'i32.load8_u', 16: 'i32.load16_u', 32: 'i32.load', 64: 'i64.load' } as const;
+const STORE = { 8: 'i32.store8', 16: 'i32.store16', 32: 'i32.store' } as const;
+const PROBE_WRITE = { 8: 'probe_write8', 16: 'probe_write16', 32: 'probe_write32', 64: 'probe_write64' } as const;
+
 export class Lift {
   readonly b: Builder = new Builder();
   readonly d: Decoded;
@@ -121,11 +125,11 @@ export class Lift {
     return this.sizeOf(this.operand(i));
   }
   sizeOf(o: Operand): IntBits {
-    const { size } = o;
-    if (size === 'v' || size === 'z') return this.d.operandSize;
-    if (size === 'y') return this.d.operandSize === 64 || (this.d.row.vex && this.d.w === 1 && this.is64) ? 64 : 32;
-    if (size === 8 || size === 16 || size === 32 || size === 64) return size;
-    throw new TypeError(`${this.d.row.encoding}: operand of size ${size} is not an integer`);
+    const { bits } = o;
+    if (bits === 8 || bits === 16 || bits === 32 || bits === 64) return bits;
+    if (o.size === 'v' || o.size === 'z') return this.d.operandSize;
+    if (o.size === 'y') return this.d.operandSize === 64 || (this.d.row.vex && this.d.w === 1 && this.is64) ? 64 : 32;
+    throw new TypeError(`${this.d.row.encoding}: operand of size ${o.size} is not an integer`);
   }
   /** Constant of an operation size. */
   const(bits: IntBits, value: number): Int {
@@ -300,13 +304,12 @@ export class Lift {
   }
   load(a: Address, bits: IntBits): Int {
     this.checkAlignment(a, bits / 8);
-    const op = ({ 8: 'i32.load8_u', 16: 'i32.load16_u', 32: 'i32.load', 64: 'i64.load' } as const)[bits];
-    return this.b.op(op, [a.base], a.disp) as Int;
+    return this.b.op(LOAD[bits], [a.base], a.disp) as Int;
   }
   store(a: Address, bits: IntBits, v: Int): void {
     this.checkAlignment(a, bits / 8);
     if (bits === 64) this.b.op('i64.store', [a.base, this.to64(v)], a.disp);
-    else this.b.op(({ 8: 'i32.store8', 16: 'i32.store16', 32: 'i32.store' } as const)[bits], [a.base, this.to32(v)], a.disp);
+    else this.b.op(STORE[bits], [a.base, this.to32(v)], a.disp);
   }
   /** Load of what is about to be stored: faults as a write (SDM Vol. 3A 4.7, W/R). */
   loadToWrite(a: Address, bits: IntBits): Int {
@@ -320,7 +323,7 @@ export class Lift {
   }
   /** The same for an access whose alignment is not checked, or has been. */
   probeWrite(a: Address, bits: IntBits): void {
-    this.b.op(({ 8: 'probe_write8', 16: 'probe_write16', 32: 'probe_write32', 64: 'probe_write64' } as const)[bits], [a.base], a.disp);
+    this.b.op(PROBE_WRITE[bits], [a.base], a.disp);
   }
 
   // ---- operands

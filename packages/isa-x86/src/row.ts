@@ -21,6 +21,8 @@ export type OperandSize = 8 | 16 | 32 | 64 | 80 | 128 | 256 | 'v' | 'y' | 'z' | 
 export interface Operand {
   readonly kind: OperandKind;
   readonly size: OperandSize;
+  /** `size` where it is a number, else 0. */
+  readonly bits: number;
   /** Register number of a fixed operand. */
   readonly register: number;
 }
@@ -53,7 +55,17 @@ export interface Row {
   /** The 66 prefix is part of the opcode and not an operand size. */
   readonly mandatory66: boolean;
   readonly specificity: number;
+  /** Operands that are bytes of the instruction after ModRM and displacement. */
+  readonly immediates: readonly Operand[];
+  /** What the operands need of the CPU's state (NEEDS). */
+  readonly needs: number;
 }
+
+/** Bits of `Row.needs`: vector registers, MMX registers; V: VEX.vvvv names a register. */
+export const NEEDS = { VECTOR: 1, MMX: 2, V: 4 } as const;
+const NEEDS_OF: Readonly<Partial<Record<OperandKind, number>>> = {
+  V: NEEDS.VECTOR, W: NEEDS.VECTOR, U: NEEDS.VECTOR, L: NEEDS.VECTOR, P: NEEDS.MMX, Q: NEEDS.MMX, N: NEEDS.MMX, H: NEEDS.VECTOR | NEEDS.V, B: NEEDS.V,
+};
 
 const FIXED: Readonly<Record<string, readonly [number, OperandSize]>> = {
   AL: [0, 8], CL: [1, 8], AX: [0, 16], DX: [2, 16], eAX: [0, 32], rAX: [0, 'v'], rCX: [1, 'v'], rDX: [2, 'v'],
@@ -61,6 +73,7 @@ const FIXED: Readonly<Record<string, readonly [number, OperandSize]>> = {
 const SIZES: Readonly<Record<string, OperandSize>> = { b: 8, w: 16, d: 32, q: 64, t: 80, v: 'v', y: 'y', z: 'z', x: 'x', dq: 128, qq: 256, p: 'p', '': 0 };
 const MODRM_KINDS = 'EGMRSCDVWUPQN';
 
+const operandOf = (kind: OperandKind, size: OperandSize, register: number): Operand => ({ kind, size, bits: typeof size === 'number' ? size : 0, register });
 const parsed = new Map<string, Operand>();
 
 function operand(text: string): Operand {
@@ -74,11 +87,11 @@ function operand(text: string): Operand {
 
 function parseOperand(text: string): Operand {
   const fixed = FIXED[text];
-  if (fixed) return { kind: 'fixed', size: fixed[1], register: fixed[0] };
-  if (text === '1') return { kind: 'one', size: 8, register: 0 };
+  if (fixed) return operandOf('fixed', fixed[1], fixed[0]);
+  if (text === '1') return operandOf('one', 8, 0);
   const size = SIZES[text.slice(1)];
   if (size === undefined || !'EGMRIJOSCDZVWHULPQNBA'.includes(text[0] as string)) throw new TypeError(`unknown operand ${text}`);
-  return { kind: text[0] as OperandKind, size, register: 0 };
+  return operandOf(text[0] as OperandKind, size, 0);
 }
 
 const PREFIX_MASK: Readonly<Record<string, number>> = { NP: 1, '66': 2, F3: 4, F2: 8, NFx: 3 };
@@ -96,6 +109,8 @@ export function insn(encoding: string, text: string, feature: Feature | undefine
     encoding, mnemonic, operands, feature, lift,
     map: 0 as 0 | 1 | 2 | 3, vex: false, opcode: -1, plusRegister: false, hasModrm: operands.some((o) => MODRM_KINDS.includes(o.kind)),
     prefixMask: 15, regMask: 0xff, formMask: 3, wMask: 3, lMask: 3, codeMask: 7, modrm: -1, ignoresMod: false, default64: false, force64: false, lockable: false, mandatory66: false, specificity: 0,
+    immediates: operands.filter((o) => 'IJOAL'.includes(o.kind)),
+    needs: operands.reduce((needs, o) => needs | (NEEDS_OF[o.kind] ?? 0), 0),
   };
   if (operands.some((o) => o.kind === 'M')) row.formMask = 1;
   if (operands.some((o) => 'RUN'.includes(o.kind))) row.formMask = 2;

@@ -44,7 +44,7 @@ test('stepping keeps the shadow of MOV SS for the next instruction and no longer
 test('HLT under EFLAGS.TF does not halt: its trap comes at once', () => {
   const lifter = new BlockLifter(buildOpcodeTable(ROWS, cpuModel('max')));
   const kind = (mode: number): string | undefined =>
-    lifter.lift({ bytes: Uint8Array.of(0xf4, 0x90), pageOffset: 0, mode: mode | 2 | MODE.FLAT | MODE.PROTECTED | MODE.LONG, maxInsns: 8, nextPage: () => undefined })?.terminal.kind;
+    lifter.lift({ bytes: Uint8Array.of(0xf4, 0x90), start: 0, mode: mode | 2 | MODE.FLAT | MODE.PROTECTED | MODE.LONG, maxInsns: 8, nextPage: () => undefined })?.terminal.kind;
   assert.equal(kind(0), 'exit');
   assert.equal(kind(MODE.STEP), 'jump');
 });

@@ -3,6 +3,7 @@
 
 import type { Lift } from './lift.ts';
 import { MODE } from './mode.ts';
+import { NEEDS } from './row.ts';
 import { TRAP } from './state.ts';
 
 /** x87 instructions: #NM when CR0.EM or CR0.TS is set. */
@@ -40,19 +41,12 @@ export function requireAvx(c: Lift): boolean {
 /** What the operands of the instruction need. False: a trap ends the block. */
 export function checkUsable(c: Lift): boolean {
   const { row } = c.d;
-  let vector = false;
-  let mmx = false;
-  let usesV = false;
-  for (const o of row.operands) {
-    if (o.kind === 'V' || o.kind === 'W' || o.kind === 'U' || o.kind === 'L') vector = true;
-    else if (o.kind === 'P' || o.kind === 'Q' || o.kind === 'N') mmx = true;
-    else if (o.kind === 'H') vector = usesV = true;
-    else if (o.kind === 'B') usesV = true;
-  }
-  if (row.vex && !usesV && c.d.vexVField !== 0) {
+  const { needs } = row;
+  if (row.vex && (needs & NEEDS.V) === 0 && c.d.vexVField !== 0) {
     c.trap(TRAP.UD);
     return false;
   }
-  if (vector) return row.vex ? requireAvx(c) : requireSse(c) && (!mmx || requireMmx(c));
+  const mmx = (needs & NEEDS.MMX) !== 0;
+  if ((needs & NEEDS.VECTOR) !== 0) return row.vex ? requireAvx(c) : requireSse(c) && (!mmx || requireMmx(c));
   return !mmx || requireMmx(c);
 }
