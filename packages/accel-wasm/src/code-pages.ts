@@ -34,10 +34,12 @@ export class CodePages {
     return false;
   }
 
-  clear(hostPage: number): void {
-    const page = (hostPage >>> 12) * 2;
-    this.#granules[page] = 0;
-    this.#granules[page + 1] = 0;
+  /** Forgets the granules that [at, at + byteCount) of one page touches. */
+  clear(at: number, byteCount: number): void {
+    const page = (at >>> 12) * 2;
+    const first = (at & (PAGE - 1)) >> 6;
+    const last = ((at + byteCount - 1) & (PAGE - 1)) >> 6;
+    for (let g = first; g <= last; g++) this.#granules[page + (g >> 5)] &= ~(1 << (g & 31));
   }
 
   clearAll(): void {

@@ -8,6 +8,8 @@ interface CompiledFunction {
   readonly pages: readonly number[];
   /** Records that enter it. */
   readonly records: Set<number>;
+  /** Records of all of its blocks. */
+  readonly blocks: ReadonlySet<number>;
 }
 
 /** Slots of dead functions that are kept until the jump caches, which may still name them, are cleared at once. */
@@ -32,22 +34,23 @@ export class FunctionTable {
 
   constructor(parts: FunctionTableParts) {
     this.#p = parts;
-    parts.cache.onDrop = (hostPage) => this.#drop(hostPage);
+    parts.cache.onDrop = (hostPage, records) => this.#drop(hostPage, records);
   }
 
-  /** Makes a function known, which `entries` (record, functionEntry) enter from now on; `pageList` as in BlockRecord.pages. */
-  add(code: unknown, pages: readonly number[], pageList: number, entries: readonly (readonly [record: number, entry: number])[]): void {
+  /** Makes a function known, whose `blocks` (record, functionEntry or -1) enter it from now on; `pageList` as in BlockRecord.pages. */
+  add(code: unknown, pages: readonly number[], pageList: number, blocks: readonly (readonly [record: number, entry: number])[]): void {
     const slot = this.#takeSlot();
     const { table, cache } = this.#p;
     table.set(slot, code);
-    const made: CompiledFunction = { slot, pages, records: new Set() };
+    const made: CompiledFunction = { slot, pages, records: new Set(), blocks: new Set(blocks.map(([record]) => record)) };
     this.#bySlot.set(slot, made);
     for (const page of pages) {
       const list = this.#byPage.get(page);
       if (list) list.add(made);
       else this.#byPage.set(page, new Set([made]));
     }
-    for (const [record, entry] of entries) {
+    for (const [record, entry] of blocks) {
+      if (entry < 0) continue;
       if (cache.word(record, 'flags') & BLOCK_FLAGS.COMPILED) this.#leave(record);
       made.records.add(record);
       cache.setWord(record, 'functionIndex', slot);
@@ -88,10 +91,11 @@ export class FunctionTable {
     return slot;
   }
 
-  /** Ends the functions with code in a page; 0: all, with all records. */
-  #drop(hostPage: number): void {
+  /** Ends the functions with code in a page that have one of the blocks; page 0: all functions, with all records. */
+  #drop(hostPage: number, blocks: ReadonlySet<number>): void {
     const { cache } = this.#p;
-    const dying = hostPage === 0 ? [...this.#bySlot.values()] : [...(this.#byPage.get(hostPage) ?? [])];
+    const hasDied = (f: CompiledFunction): boolean => [...blocks].some((record) => f.blocks.has(record));
+    const dying = hostPage === 0 ? [...this.#bySlot.values()] : [...(this.#byPage.get(hostPage) ?? [])].filter(hasDied);
     for (const dead of dying) {
       this.#kill(dead);
       if (hostPage === 0) continue;

@@ -23,15 +23,21 @@ export interface MissParts {
   readonly watchpoints: Watchpoints;
 }
 
+/** Bytes within a page, in the machine's memory. */
+export interface StoredRange {
+  at: number;
+  byteCount: number;
+}
+
 export class MemoryMiss {
   /** Accesses served; those that went to devices. */
   misses = 0;
   deviceAccesses = 0;
   /** While one instruction runs alone: stores may overwrite code, whose pages are then dropped. */
   storeThrough = false;
-  /** Machine-memory page whose code the refused store would have overwritten. */
-  stalePage = 0;
-  readonly overwritten: number[] = [];
+  /** Code that the refused store would have overwritten. */
+  readonly stale: StoredRange = { at: 0, byteCount: 0 };
+  readonly overwritten: StoredRange[] = [];
   readonly #p: MissParts;
   readonly #words: Uint32Array;
   readonly #bytes: Uint8Array;
@@ -90,12 +96,12 @@ export class MemoryMiss {
     const isStore = (kind & ACCESS_KIND.WRITE) !== 0;
     if (isStore && this.#isUnchanged(host, byteCount)) return MISS_RESULT.DONE;
     if (cache.codePages.touches(host, byteCount)) {
-      const page = (host & ~0xfff) >>> 0;
       if (!this.storeThrough) {
-        this.stalePage = page;
+        this.stale.at = host;
+        this.stale.byteCount = byteCount;
         return this.#leave(EXIT.STALE_CODE);
       }
-      if (!this.overwritten.includes(page)) this.overwritten.push(page);
+      this.overwritten.push({ at: host, byteCount });
     }
     if (isStore) this.#bytes.copyWithin(host, state + at.accessData, state + at.accessData + byteCount);
     return MISS_RESULT.DONE;

@@ -44,9 +44,7 @@ export class RegionPromoter {
     const compiled = compileRegions([blocks], { sharedMaximumPages: this.#host.sharedMaximumPages });
     const instance = new WebAssembly.Instance(new WebAssembly.Module(compiled.bytes), this.#host.imports);
     this.compilations++;
-    const entries = region.blocks
-      .map(({ record }, i) => [record, (compiled.entries[0] as Int32Array)[i] as number] as const)
-      .filter(([, entry]) => entry >= 0);
+    const entries = region.blocks.map(({ record }, i) => [record, (compiled.entries[0] as Int32Array)[i] as number] as const);
     this.#functions.add(instance.exports.f0, [...region.pages.values()], pageList, entries);
   }
 

@@ -1,5 +1,5 @@
 // All translations of a machine: block records in the arena, chained in the bucket table for the dispatcher, and listed by page so that they die
-// with their page. When the arena is full everything is forgotten. Bytecode of dead blocks stays until then: code that is running may finish.
+// with what they were made from: a store into a granule of code ends the blocks that have bytes in it. When the arena is full everything is forgotten. Bytecode of dead blocks stays until then: code that is running may finish.
 
 import { BLOCK_BUCKET_TABLE_BYTES, BlockRecord, blockBucket, BLOCK_FLAGS } from '@anillo/codegen/block-record';
 import type { BlockEncoder } from '@anillo/codegen/bytecode';
@@ -8,6 +8,8 @@ import { CodePages } from './code-pages.ts';
 import type { MemoryPlan } from './memory-plan.ts';
 
 const field = BlockRecord.offset;
+const GRANULE = 64;
+const NONE: ReadonlySet<number> = new Set();
 
 export interface BlockGuard {
   /** Bytes from the block's start to the second page. */
@@ -18,8 +20,8 @@ export interface BlockGuard {
 
 export class TranslationCache {
   readonly codePages: CodePages;
-  /** Told when a page's translations die, and (0) when all do. */
-  onDrop: (hostPage: number) => void = () => {};
+  /** Told when translations of a page die (some of it: `records`), and (0) when all do. */
+  onDrop: (hostPage: number, records: ReadonlySet<number>) => void = () => {};
   /** Told when a page gets its first translation. */
   onFirstCode: (hostPage: number) => void = () => {};
   blocks = 0;
@@ -103,8 +105,8 @@ export class TranslationCache {
     if (this.codePages.add(at, Math.max(1, byteCount))) this.onFirstCode(hostPage);
   }
 
-  /** Takes one record out of its chain; it stays listed with its page. */
-  unlink(record: number): void {
+  /** Takes one record out of its chain, so that another can stand for its block. */
+  hide(record: number): void {
     const bucket = (this.#plan.bucketsAt >>> 2) + blockBucket(this.word(record, 'hostAddress'), this.word(record, 'mode'));
     const next = this.word(record, 'next');
     if (this.#words[bucket] === record) {
@@ -119,27 +121,77 @@ export class TranslationCache {
     }
   }
 
-  /** Forgets every translation that has bytes in the page. */
-  dropPage(hostPage: number): void {
-    const records = this.#byPage.get(hostPage);
-    if (records === undefined) return;
-    for (const record of records) {
-      this.unlink(record);
-      // Code that is running may still follow links to it: it must not reach a function slot that gets another use.
-      this.setWord(record, 'flags', this.word(record, 'flags') & ~BLOCK_FLAGS.COMPILED);
-    }
-    this.#byPage.delete(hostPage);
-    this.codePages.clear(hostPage);
-    this.onDrop(hostPage);
+  /** Puts a hidden record back, unless it has died meanwhile. */
+  show(record: number): void {
+    if (this.word(record, 'flags') & BLOCK_FLAGS.DEAD) return;
+    const bucket = (this.#plan.bucketsAt >>> 2) + blockBucket(this.word(record, 'hostAddress'), this.word(record, 'mode'));
+    this.setWord(record, 'next', this.#words[bucket] as number);
+    this.#words[bucket] = record;
   }
 
-  /** Forgets what stores by devices have overwritten. */
+  /** Ends one translation. */
+  drop(record: number): void {
+    this.#kill(record);
+    const isGuarded = (this.word(record, 'flags') & BLOCK_FLAGS.GUARD) !== 0;
+    const pages = [this.word(record, 'hostAddress'), ...(isGuarded ? [this.word(record, 'guardHost')] : [])];
+    for (const at of pages) {
+      const page = (at & ~0xfff) >>> 0;
+      const records = this.#byPage.get(page);
+      const index = records?.indexOf(record) ?? -1;
+      if (index >= 0) records?.splice(index, 1);
+      this.onDrop(page, new Set([record]));
+    }
+  }
+
+  /** Links to it may remain, and code that is running follow them: the dispatcher turns away from what is dead. */
+  #kill(record: number): void {
+    this.hide(record);
+    this.setWord(record, 'flags', (this.word(record, 'flags') & ~BLOCK_FLAGS.COMPILED) | BLOCK_FLAGS.DEAD);
+  }
+
+  /** Forgets every translation that has bytes in the page. */
+  dropPage(hostPage: number): void {
+    this.#dropGranules(hostPage, 4096);
+  }
+
+  /** Forgets what has been overwritten, or is about to be. */
   dropRange(at: number, byteCount: number): void {
     for (let page = (at & ~0xfff) >>> 0; page < at + byteCount; page += 4096) {
       const from = Math.max(at, page);
       const count = Math.min(at + byteCount, page + 4096) - from;
-      if (this.codePages.hasCode(page) && this.codePages.touches(from, count)) this.dropPage(page);
+      if (this.codePages.hasCode(page) && this.codePages.touches(from, count)) this.#dropGranules(from, count);
     }
+  }
+
+  /** [at, at + byteCount) lies in one page. */
+  #dropGranules(at: number, byteCount: number): void {
+    const page = (at & ~0xfff) >>> 0;
+    this.codePages.clear(at, byteCount);
+    const from = at & ~(GRANULE - 1) & 0xfff;
+    const end = (((at & 0xfff) + byteCount - 1) | (GRANULE - 1)) + 1;
+    const records = this.#byPage.get(page) ?? [];
+    const dying = new Set(records.filter((record) => this.#overlaps(record, page, from, end)));
+    if (dying.size === 0) return;
+    for (const record of dying) this.#kill(record);
+    if (dying.size === records.length) this.#byPage.delete(page);
+    else {
+      this.#byPage.set(
+        page,
+        records.filter((record) => !dying.has(record)),
+      );
+    }
+    this.onDrop(page, dying);
+  }
+
+  /** Has the block bytes at [from, end) of the page? */
+  #overlaps(record: number, page: number, from: number, end: number): boolean {
+    const hostAddress = this.word(record, 'hostAddress');
+    const byteCount = Math.max(1, this.word(record, 'byteCount'));
+    const isGuarded = (this.word(record, 'flags') & BLOCK_FLAGS.GUARD) !== 0;
+    const isFirstPage = ((hostAddress ^ page) & ~0xfff) === 0;
+    const start = hostAddress & 0xfff;
+    if (isFirstPage && start < end && start + Math.min(byteCount, 4096 - start) > from) return true;
+    return isGuarded && this.word(record, 'guardHost') === page && byteCount - this.word(record, 'guardDelta') > from;
   }
 
   dropAll(): void {
@@ -148,6 +200,6 @@ export class TranslationCache {
     this.codePages.clearAll();
     this.#arenaAt = this.#plan.arenaAt;
     this.flushes++;
-    this.onDrop(0);
+    this.onDrop(0, NONE);
   }
 }

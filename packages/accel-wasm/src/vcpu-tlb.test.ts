@@ -20,7 +20,7 @@ function rig() {
   const holds = (low: number): boolean =>
     words[(plan.tlbAt(0, 0, 0) + tlbEntryOffset(low) + TlbEntry.offset.tagRead) >>> 2] === (low & ~0xfff) >>> 0;
   const epochs = (): readonly number[] => [header.codeEpoch, header.codeEpochUpper];
-  return { tlb, header, holds, epochs };
+  return { tlb, header, holds, epochs, words, plan };
 }
 
 for (const [name, pageBytes, distance] of [
@@ -126,4 +126,30 @@ test('where addresses have 32 bits, the last GiB is the upper half', () => {
     changes(() => void tlb.selectSpace(0, false)),
     [true, true],
   );
+});
+
+test('a page with code is written through none of its entries, of however many', () => {
+  const WRITE = 2;
+  for (const others of [0, 1, 3000]) {
+    const { tlb, words, plan } = rig();
+    const mayWrite = (space: number, low: number): boolean =>
+      words[(plan.tlbAt(0, space, 0) + tlbEntryOffset(low) + TlbEntry.offset.tagWrite) >>> 2] === (low & ~0xfff) >>> 0;
+    const CODE = 0x12_3000;
+    // Pages with the same number modulo the number of slots share one.
+    for (let i = 0; i < others; i++) tlb.fill(0x10_0000 + i * 4096, 0, CODE + (1 + (i % 3)) * 0x40_0000, READ | WRITE, 4096, (i & 1) === 0);
+    tlb.fill(0x5000, 0, CODE, READ | WRITE, 4096, false);
+    tlb.fill(0x6000, 0, CODE, READ | WRITE, 4096, true);
+    tlb.fill(0x7000, 0, CODE + 0x40_0000, READ | WRITE, 4096, true);
+    tlb.selectSpace(3, true);
+    tlb.fill(0x8000, 0, CODE, READ | WRITE, 4096, false);
+    for (let turn = 0; turn < 2; turn++) {
+      tlb.revokeWrite(CODE);
+      assert.deepEqual([mayWrite(0, 0x5000), mayWrite(0, 0x6000), mayWrite(1, 0x8000)], [false, false, false]);
+      assert.equal(mayWrite(0, 0x7000), true);
+      tlb.fill(0x8000, 0, CODE, READ | WRITE, 4096, false);
+      assert.equal(mayWrite(1, 0x8000), true);
+    }
+    tlb.revokeWrite(CODE + 0x40_0000);
+    assert.equal(mayWrite(0, 0x7000), false);
+  }
 });

@@ -2,7 +2,17 @@
 // There is a set of TLBs (one a privilege class) for each of a few address spaces, so that a guest that names its address spaces (PCID) finds its
 // entries again after a switch. Entries of global mappings outlive the flush of one address space.
 
-import { TLB_BYTES, TLB_CLASSES, TLB_ENTRIES, TlbEntry, TlbSpace, tlbEntryOffset } from '@anillo/codegen/tlb-layout';
+import {
+  SEVERAL_WRITERS,
+  TLB_BYTES,
+  TLB_CLASSES,
+  TLB_ENTRIES,
+  TlbEntry,
+  TlbSpace,
+  tlbEntryOffset,
+  WRITER_MASK,
+  WRITER_SHIFT,
+} from '@anillo/codegen/tlb-layout';
 import { VcpuHeader } from '@anillo/ir/vcpu-header';
 import { ADDRESS_SPACES, type MemoryPlan } from './memory-plan.ts';
 
@@ -56,6 +66,13 @@ function markLarge(large: Uint32Array, low: number, high: number, pageBytes: num
     large[(high >>> 31 ? UPPER_WORDS : 0) + (granule >>> 5)] |= 1 << (granule & 31);
 }
 
+const writerSlot = (hostPage: number): number => ((hostPage >>> WRITER_SHIFT) & WRITER_MASK) >>> 2;
+
+function noteWriter(writers: Uint32Array, hostPage: number, entry: number): void {
+  const slot = writerSlot(hostPage);
+  if (writers[slot] !== entry) writers[slot] = writers[slot] === 0 ? entry : SEVERAL_WRITERS;
+}
+
 class AddressSpace {
   readonly record: number;
   readonly bases: readonly number[];
@@ -63,18 +80,21 @@ class AddressSpace {
   readonly global: FilledList;
   /** TlbSpace.large. */
   readonly large: Uint32Array;
+  /** TlbSpace.writers. */
+  readonly writers: Uint32Array;
   key = -1;
   lastUse = 0;
   /** Number of its mapping of the lower half (VcpuHeader.codeEpoch). */
   epoch = 0;
 
   constructor(words: Uint32Array, record: number, bases: readonly number[]) {
-    const { ownCount, globalCount, own, global, large } = TlbSpace.offset;
+    const { ownCount, globalCount, own, global, large, writers } = TlbSpace.offset;
     this.record = record;
     this.bases = bases;
     this.own = new FilledList(words, record + ownCount, record + own);
     this.global = new FilledList(words, record + globalCount, record + global);
     this.large = new Uint32Array(words.buffer, record + large, 128);
+    this.writers = new Uint32Array(words.buffer, record + writers, (WRITER_MASK >>> 2) + 1);
   }
 }
 
@@ -163,9 +183,18 @@ export class VcpuTlb {
     words[entry + EXECUTE] = grants & 4 ? page : -1;
     words[entry + EXECUTE + 1] = grants & 4 ? high : -1;
     words[entry + ADDEND] = hostPage - page;
+    if (grants & 2) noteWriter(this.#space.writers, hostPage, entry << 2);
     (isGlobal ? this.#space.global : this.#space.own).add(entry);
     if (pageBytes > 4096) markLarge(this.#space.large, low, high, pageBytes);
     if (!isGlobal && (grants & 4) !== 0 && this.#hasUpperEpoch(low, high)) this.#words[this.#headerWord('upperIsOwn')] = 1;
+  }
+
+  /** Machine-memory page of the code at a linear address (words), if the TLB in force has it; else -1. */
+  codePageAt(low: number, high: number): number {
+    const words = this.#words;
+    const entry = ((words[this.#headerWord('tlb')] as number) + tlbEntryOffset(low)) >>> 2;
+    const page = (low & ~0xfff) >>> 0;
+    return words[entry + EXECUTE] === page && words[entry + EXECUTE + 1] === high ? (page + (words[entry + ADDEND] as number)) >>> 0 : -1;
   }
 
   #clear(entry: number): void {
@@ -186,6 +215,7 @@ export class VcpuTlb {
       space.global.count = 0;
     }
     space.large.fill(0);
+    space.writers.fill(0);
     space.key = -1;
   }
   #clearOwn(space: AddressSpace): void {
@@ -241,27 +271,30 @@ export class VcpuTlb {
 
   /** Takes write access to a machine-memory page out of every entry (code has been translated from it). */
   revokeWrite(hostPage: number): void {
+    const slot = writerSlot(hostPage);
     for (const space of this.#spaces) {
-      if (space.own.isComplete && space.global.isComplete) {
-        this.#revokeIn(space.own, hostPage);
-        this.#revokeIn(space.global, hostPage);
+      const writer = space.writers[slot] as number;
+      if (writer === 0) continue;
+      space.writers[slot] = 0;
+      if (writer !== SEVERAL_WRITERS) this.#revoke(space, slot, writer >>> 2, hostPage);
+      else if (space.own.isComplete && space.global.isComplete) {
+        for (const list of [space.own, space.global])
+          for (let i = 0; i < list.count; i++) this.#revoke(space, slot, list.entry(i), hostPage);
       } else {
-        for (const base of space.bases) {
-          for (let entry = base >>> 2, end = entry + TLB_ENTRIES * ENTRY_WORDS; entry < end; entry += ENTRY_WORDS)
-            this.#revoke(entry, hostPage);
-        }
+        for (const base of space.bases)
+          for (let i = 0; i < TLB_ENTRIES; i++) this.#revoke(space, slot, (base >>> 2) + i * ENTRY_WORDS, hostPage);
       }
     }
   }
-  #revokeIn(list: FilledList, hostPage: number): void {
-    for (let i = 0; i < list.count; i++) this.#revoke(list.entry(i), hostPage);
-  }
-  #revoke(entry: number, hostPage: number): void {
+  /** One entry; writes down anew what goes on being written through it, if that has the same slot. */
+  #revoke(space: AddressSpace, slot: number, entry: number, hostPage: number): void {
     const words = this.#words;
-    const page = words[entry + WRITE] as number;
-    if ((page & 0xfff) === 0 && (page + (words[entry + ADDEND] as number)) >>> 0 === hostPage) {
+    const tag = words[entry + WRITE] as number;
+    if ((tag & 0xfff) !== 0) return;
+    const page = (tag + (words[entry + ADDEND] as number)) >>> 0;
+    if (page === hostPage) {
       words[entry + WRITE] = -1;
       words[entry + WRITE + 1] = -1;
-    }
+    } else if (writerSlot(page) === slot) noteWriter(space.writers, page, entry << 2);
   }
 }

@@ -30,6 +30,7 @@ const MIN_BURST = 5_000;
 const MAX_BURST = 400_000;
 const BURST_MS = 0.25;
 const BLOCK_INSNS = 48;
+const LONGEST_INSN = 15;
 
 /** Stands where a debugger has set a breakpoint: leaves at once. */
 const STOP: Block = new Builder().finish({ kind: 'exit', delta: 0, reason: EXIT.DEBUG }, { byteCount: 1, insnCount: 1, pcBits: 64 });
@@ -268,8 +269,19 @@ export class WasmVcpu implements Vcpu {
     view.trapAt = 0;
     if (view.exitReason === EXIT.DEBUG) return { kind: 'debug', reason: 'watchpoint', address: this.#p.watchpoints.hitAddress };
     this.#count('staleCode');
-    this.#p.vm.cache.dropPage(this.#p.miss.stalePage);
-    return this.#single() ?? 'go';
+    const { at: stored, byteCount } = this.#p.miss.stale;
+    this.#p.vm.cache.dropRange(stored, byteCount);
+    // The store is tried again, in a block that may cover what it overwrites if that is near.
+    return this.#mayRunInto(stored) ? (this.#single() ?? 'go') : undefined;
+  }
+
+  /** May a block that begins at pc have bytes in the page of a place in the machine's memory? */
+  #mayRunInto(place: number): boolean {
+    this.#setAccessAddress(0);
+    const low = this.#words[this.#accessAt] as number;
+    if ((low & 0xfff) + BLOCK_INSNS * LONGEST_INSN > 0x1000) return true;
+    const here = this.#p.tlb.codePageAt(low, this.#words[this.#accessAt + 1] as number);
+    return here < 0 || here === (place & ~0xfff) >>> 0;
   }
 
   /** Exactly one instruction, which may overwrite code, itself included. */
@@ -278,9 +290,9 @@ export class WasmVcpu implements Vcpu {
     const { cache } = this.#p.vm;
     const stepping = cpu.isStepping();
     miss.storeThrough = true;
+    this.#flushes = this.#p.vm.cache.flushes;
     let exit: VcpuExit | undefined;
     let trapped = false;
-    this.#isolate();
     if (!this.#translate(1)) exit = this.#shutdown();
     else {
       this.#view.budget = 1;
@@ -301,22 +313,27 @@ export class WasmVcpu implements Vcpu {
       }
     }
     miss.storeThrough = false;
-    for (const page of miss.overwritten) cache.dropPage(page);
+    for (const { at: stored, byteCount } of miss.overwritten) cache.dropRange(stored, byteCount);
     miss.overwritten.length = 0;
-    this.#isolate();
+    this.#joinAgain();
     if (exit === undefined && stepping && !trapped && !cpu.stepTrap()) return this.#shutdown();
     return exit;
   }
 
-  /** Drops the translation at the present pc, so that the next one is made for one instruction (or, afterwards, in full again). */
-  #isolate(): void {
-    const record = this.#isolated;
-    if (record !== 0) {
-      this.#p.vm.cache.dropPage((this.#p.vm.cache.word(record, 'hostAddress') & ~0xfff) >>> 0);
-      this.#isolated = 0;
+  /** Ends translations of single instructions, and puts back those in whose place they stood. */
+  #joinAgain(): void {
+    const { cache } = this.#p.vm;
+    if (cache.flushes === this.#flushes) {
+      for (const record of this.#singles) cache.drop(record);
+      for (const record of this.#hidden) cache.show(record);
     }
+    this.#singles.length = 0;
+    this.#hidden.length = 0;
   }
-  #isolated = 0;
+  /** State of the translation cache in which they were made. */
+  #flushes = 0;
+  readonly #singles: number[] = [];
+  readonly #hidden: number[] = [];
 
   /** Instruction by instruction, under EFLAGS.TF. */
   #stepwise(insns: number): VcpuExit | undefined {
@@ -355,8 +372,11 @@ export class WasmVcpu implements Vcpu {
     const { mode } = view;
     const old = cache.find(hostAddress, mode);
     const guardFailed = old !== 0 && view.block === old;
-    if (old !== 0 && maxInsns === 1) cache.dropPage(hostPage);
-    else if (guardFailed) cache.unlink(old);
+    if (guardFailed) cache.drop(old);
+    else if (old !== 0 && maxInsns === 1) {
+      cache.hide(old);
+      this.#hidden.push(old);
+    }
     view.block = 0;
     if (old === 0 || guardFailed || maxInsns === 1) {
       const made = this.#lift(hostAddress, mode, maxInsns);
@@ -365,7 +385,7 @@ export class WasmVcpu implements Vcpu {
       if (this.#trace?.blocks === true)
         this.#trace.line(`block at ${hex(this.#linearPc())}, ${made.block.byteCount} bytes, ${made.block.insnCount} instructions`);
       const record = cache.insert(made.block, hostAddress, mode, maxInsns === 1 ? 0 : this.#p.hotAt, made.guard);
-      if (maxInsns === 1) this.#isolated = record;
+      if (maxInsns === 1) this.#singles.push(record);
     }
     if (cache.codePages.hasCode(hostPage) || !this.#p.vm.isWritable(this.#into.gpa)) grants &= ~(1 << ACCESS.WRITE);
     if (watchpoints.isActive && watchpoints.pageHas(low, high)) grants &= 1 << ACCESS.EXECUTE;

@@ -39,7 +39,8 @@ export const PageOfFunction = struct({
   spare: ['u32', 2],
 });
 
-export const BLOCK_FLAGS = { GUARD: 1, COMPILED: 2 } as const;
+/** DEAD: the block's bytes have changed; links to it lead to a look-up. */
+export const BLOCK_FLAGS = { GUARD: 1, COMPILED: 2, DEAD: 4 } as const;
 
 export const BLOCK_BUCKETS = 65536;
 export const BLOCK_BUCKET_TABLE_BYTES = BLOCK_BUCKETS * 4;

@@ -193,6 +193,10 @@ function writeEnterPart(e: InterpreterEmitter, parts: InterpreterParts): void {
 function writeFlagged(e: InterpreterEmitter, parts: InterpreterParts): void {
   const { f } = e;
   loadRecord(e, R.flags);
+  f.i32(BLOCK_FLAGS.DEAD);
+  f.op(O.and);
+  f.brIf(e.labels.lookup);
+  loadRecord(e, R.flags);
   f.i32(BLOCK_FLAGS.GUARD);
   f.op(O.and);
   f.if();

@@ -4,7 +4,16 @@ import { routine, type Routine } from '@anillo/ir/callee';
 import { ACCESS, WALK } from '@anillo/ir/frontend';
 import type { Value } from '@anillo/ir/block';
 import { HEADER } from './header-access.ts';
-import { TLB_ENTRIES, TLB_INDEX_MASK, TLB_INDEX_SHIFT, TlbEntry, TlbSpace } from './tlb-layout.ts';
+import {
+  SEVERAL_WRITERS,
+  TLB_ENTRIES,
+  TLB_INDEX_MASK,
+  TLB_INDEX_SHIFT,
+  TlbEntry,
+  TlbSpace,
+  WRITER_MASK,
+  WRITER_SHIFT,
+} from './tlb-layout.ts';
 
 const field = TlbEntry.offset;
 
@@ -39,6 +48,14 @@ export const tlbFill = (granulesAt: number): Routine =>
 
       const space = b.temp('i32', header(HEADER.tlbSpace));
       const isGlobal = b.and(walk, b.i32(WALK.GLOBAL));
+      b.if(b.and(b.get(grants), b.i32(1 << ACCESS.WRITE)), () => {
+        const slot = b.and(b.shrU(b.get(hostPage), b.i32(WRITER_SHIFT)), b.i32(WRITER_MASK));
+        const at = b.temp('i32', b.add(b.add(b.get(space), b.i32(TlbSpace.offset.writers)), slot));
+        const known = b.temp('i32', b.op('i32.ram_load', [b.get(at)]));
+        b.if(b.ne(b.get(known), b.get(entry)), () =>
+          b.op('i32.ram_store', [b.get(at), b.select(b.get(known), b.i32(SEVERAL_WRITERS), b.get(entry))]),
+        );
+      });
       const countAt = b.temp(
         'i32',
         b.add(b.get(space), b.select(isGlobal, b.i32(TlbSpace.offset.globalCount), b.i32(TlbSpace.offset.ownCount))),

@@ -38,7 +38,18 @@ export const TlbSpace = struct({
    * than 4 KiB. All bits of such a mapping are set, so that forgetting any address in it finds one.
    */
   large: ['u32', 128],
+  /**
+   * By host page (`writerSlot`): through which entries pages of that number may be written. 0: none; SEVERAL_WRITERS; else the address of the only one. It
+   * may name entries that are of another page by now.
+   */
+  writers: ['u32', 1024],
   /** Addresses of entries of mappings that are not global, and of global ones. */
   own: ['u32', TLB_ENTRIES],
   global: ['u32', TLB_ENTRIES],
 });
+
+export const SEVERAL_WRITERS = 1;
+const WRITER_SLOTS = 1024;
+export const WRITER_MASK = (WRITER_SLOTS - 1) * 4;
+/** Host page address -> byte offset in TlbSpace.writers, after masking. */
+export const WRITER_SHIFT = 10;

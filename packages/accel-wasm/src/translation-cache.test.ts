@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BLOCK_FLAGS } from '@anillo/codegen/block-record';
+import { BlockEncoder } from '@anillo/codegen/bytecode';
+import { buildRuntime } from '@anillo/codegen/runtime-module';
+import { Builder } from '@anillo/ir/builder';
+import { planMemory } from './memory-plan.ts';
+import { type BlockGuard, TranslationCache } from './translation-cache.ts';
+
+const MODE = 5;
+const plan = planMemory(1, [{ start: 0, byteCount: 0x10000, kind: 'ram' }]);
+const PAGE = plan.regions[0]?.offset ?? 0;
+
+function rig() {
+  const buffer = new ArrayBuffer(plan.pageCount * 65536);
+  const { opcodes } = buildRuntime({ routines: [], helpers: [], bucketsAt: plan.bucketsAt });
+  const cache = new TranslationCache(buffer, plan, new BlockEncoder(opcodes, buffer));
+  const insert = (at: number, byteCount: number, guard?: BlockGuard): number => {
+    const block = new Builder().finish({ kind: 'jump', delta: byteCount, poll: false }, { byteCount, insnCount: 1, pcBits: 64 });
+    return cache.insert(block, at, MODE, 100, guard);
+  };
+  const isAlive = (record: number): boolean =>
+    cache.find(cache.word(record, 'hostAddress'), MODE) === record && (cache.word(record, 'flags') & BLOCK_FLAGS.DEAD) === 0;
+  return { cache, insert, isAlive };
+}
+
+test('what is stored ends the blocks with bytes in its granules, and no others', () => {
+  const { cache, insert, isAlive } = rig();
+  const told: [number, number[]][] = [];
+  cache.onDrop = (page, records) => told.push([page, [...records]]);
+  const records = [insert(PAGE, 64), insert(PAGE + 60, 8), insert(PAGE + 64, 20), insert(PAGE + 128, 64)];
+  cache.dropRange(PAGE + 70, 1);
+  assert.deepEqual(records.map(isAlive), [true, false, false, true]);
+  assert.deepEqual(told, [[PAGE, [records[1], records[2]]]]);
+  assert.deepEqual([cache.codePages.touches(PAGE + 100, 4), cache.codePages.touches(PAGE + 120, 16)], [false, true]);
+  cache.dropRange(PAGE - 8, 0x1008);
+  assert.deepEqual(records.map(isAlive), [false, false, false, false]);
+  assert.equal(cache.codePages.hasCode(PAGE), false);
+});
+
+test('a block that runs into the next page ends with either part', () => {
+  for (const stored of [PAGE + 0xffe, PAGE + 0x3002]) {
+    const { cache, insert, isAlive } = rig();
+    const straddling = insert(PAGE + 0xffc, 9, { delta: 4, hostPage: PAGE + 0x3000 });
+    const others = [insert(PAGE + 0x100, 4), insert(PAGE + 0x3100, 4)];
+    cache.dropRange(stored ^ 0x800, 1);
+    assert.equal(isAlive(straddling), true);
+    cache.dropRange(stored, 1);
+    assert.deepEqual([straddling, ...others].map(isAlive), [false, true, true]);
+  }
+});
+
+test('a hidden block comes back, but not from the dead', () => {
+  const { cache, insert, isAlive } = rig();
+  const [kept, overwritten] = [insert(PAGE, 4), insert(PAGE + 0x200, 4)] as const;
+  for (const record of [kept, overwritten]) cache.hide(record);
+  const single = insert(PAGE, 2);
+  assert.deepEqual([kept, single].map(isAlive), [false, true]);
+  cache.dropRange(PAGE + 0x200, 1);
+  cache.drop(single);
+  for (const record of [kept, overwritten]) cache.show(record);
+  assert.deepEqual([kept, overwritten, single].map(isAlive), [true, false, false]);
+});

@@ -1,0 +1,57 @@
+// A guest that rewrites its own code: the instruction after the one that stores, a function in another page, and data beside code, thousands of times.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Machine } from 'anillo';
+import { tinyFirmware } from './tiny-firmware.ts';
+
+const TURNS = 6_000;
+const low = (value: number): number => value & 0xff;
+const word = (value: number): readonly [number, number] => [low(value), low(value >> 8)];
+
+const PROGRAM_AT = 0x1000;
+const COUNTER_AT = 0x1f00;
+const FUNCTION_AT = 0x3000;
+
+/** Adds the turns up three times: in BL by an immediate that it increments, in BH by what a function returns that is written anew, in memory beside the code. */
+const LOOP_AT = 5;
+const program = [
+  ...[0xb9, ...word(TURNS)], // mov cx, TURNS
+  ...[0x31, 0xdb], // xor bx, bx
+  ...[0xfe, 0x06, ...word(PROGRAM_AT + LOOP_AT + 6)], // loop: inc byte [its immediate]
+  ...[0x80, 0xc3, 0x00], // add bl, 0
+  ...[0x88, 0x0e, ...word(FUNCTION_AT + 1)], // mov [FUNCTION_AT + 1], cl
+  ...[0xe8, ...word(FUNCTION_AT - (PROGRAM_AT + LOOP_AT + 14))], // call FUNCTION_AT
+  ...[0x00, 0xc7], // add bh, al
+  ...[0x01, 0x0e, ...word(COUNTER_AT)], // add [COUNTER_AT], cx
+  ...[0xe2, low(-22)], // loop
+  ...[0x33, 0x1e, ...word(COUNTER_AT)], // xor bx, [COUNTER_AT]
+  ...[0x30, 0xfb, 0x88, 0xd8, 0xe6, 0xf4, 0xf4], // xor bl, bh; mov al, bl; out 0xf4, al; hlt
+];
+
+const SOURCE_AT = 0xf080;
+const copy = [
+  ...[0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xc0, 0x8e, 0xd0], // ds = es = ss = 0
+  ...[0xbc, ...word(0x800)], // mov sp, 0x800
+  ...[0xbe, ...word(SOURCE_AT), 0xbf, ...word(PROGRAM_AT), 0xb9, ...word(program.length)], // si, di, cx
+  ...[0xf3, 0x2e, 0xa4], // rep movs byte es:[di], cs:[si]
+  ...[0xc6, 0x06, ...word(FUNCTION_AT), 0xb0], // mov al, ...
+  ...[0xc6, 0x06, ...word(FUNCTION_AT + 2), 0xc3], // ret
+  ...[0xc7, 0x06, ...word(COUNTER_AT), 0, 0], // mov word [COUNTER_AT], 0
+  ...[0xea, ...word(PROGRAM_AT), 0, 0], // jmp 0:PROGRAM_AT
+];
+const padding = new Array<number>(SOURCE_AT - 0xf000 - copy.length).fill(0x90);
+
+const SUM = (TURNS * (TURNS + 1)) / 2;
+/** The low bytes of BX and of the counter are the same. */
+const EXPECTED = low(SUM) ^ low(SUM >> 8);
+
+for (const accel of ['jit', 'interp'] as const) {
+  test(`new code is executed at once (${accel})`, { timeout: 300_000 }, async () => {
+    const bios = tinyFirmware([...copy, ...padding, ...program]);
+    await using machine = await Machine.create({ bios, accel, devices: [{ model: 'isa-debug-exit', iobase: 0xf4, iosize: 4 }] });
+    machine.start();
+    const { reason, status } = await machine.waitForExit();
+    assert.deepEqual([reason, status], ['debug-exit', low((EXPECTED << 1) | 1)]);
+  });
+}
