@@ -201,6 +201,16 @@ export class VcpuTlb {
     const words = this.#words;
     for (let i = entry; i < entry + EXECUTE + 2; i++) words[i] = 0xffff_ffff;
   }
+  /** Most entries are of other pages, and reading is cheaper than writing. */
+  #clearIfOf(entry: number, page: number): void {
+    const words = this.#words;
+    if (
+      ((words[entry + READ] as number) | 0) === page ||
+      ((words[entry + WRITE] as number) | 0) === page ||
+      ((words[entry + EXECUTE] as number) | 0) === page
+    )
+      this.#clear(entry);
+  }
   #clearList(list: FilledList): void {
     for (let i = 0; i < list.count; i++) this.#clear(list.entry(i));
     list.count = 0;
@@ -264,7 +274,7 @@ export class VcpuTlb {
         space.key = key;
         continue;
       }
-      for (const base of space.bases) this.#clear((base + tlbEntryOffset(low)) >>> 2);
+      for (const base of space.bases) this.#clearIfOf((base + tlbEntryOffset(low)) >>> 2, low & ~0xfff);
     }
     this.#publishEpochs();
   }

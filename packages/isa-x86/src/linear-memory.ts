@@ -62,6 +62,10 @@ export function probe(cpu: X86Context, linear: number, byteCount: number, access
   return physicalOf(cpu, last - (last & 0xfff), access, privilege);
 }
 
+/** Byte offset in the machine's memory of `byteCount` bytes at `linear` that lie in one page of RAM, for this access; -1 where it faults, -2 for all else. */
+export const reachRam = (cpu: X86Context, linear: number, byteCount: number, access: Access, privilege: number): number =>
+  locate(cpu, wrapLinear(cpu, linear), byteCount, access, privilege);
+
 /** Reads 1, 2 or 4 bytes; unsigned. -1: fault recorded. */
 export function readLinear(cpu: X86Context, address: number, byteCount: 1 | 2 | 4, privilege: number): number {
   const linear = wrapLinear(cpu, address);

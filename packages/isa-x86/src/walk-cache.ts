@@ -9,6 +9,8 @@ export class WalkCache {
   readonly #pages = new Float64Array(ENTRIES * CLASSES * 2).fill(Number.NaN);
   readonly #frames = new Float64Array(ENTRIES * CLASSES * 2);
 
+  #isEmpty = true;
+
   /** Guest-physical address of `linear`, or -1. `write`: 0 or 1. */
   find(linear: number, write: number, privilege: number): number {
     const offset = linear & 0xfff;
@@ -19,11 +21,14 @@ export class WalkCache {
   add(linear: number, write: number, privilege: number, gpa: number): void {
     const offset = linear & 0xfff;
     const index = (privilege * 2 + write) * ENTRIES + ((linear >>> 12) & (ENTRIES - 1));
+    this.#isEmpty = false;
     this.#pages[index] = linear - offset;
     this.#frames[index] = gpa - offset;
   }
 
   clear(): void {
+    if (this.#isEmpty) return;
     this.#pages.fill(Number.NaN);
+    this.#isEmpty = true;
   }
 }

@@ -6,40 +6,39 @@ import { setWord, setWords, word, WORD } from '../state-words.ts';
 import { initializeFpu } from './environment.ts';
 import { physical, setControlWord, setStatusWord, statusWord, syncSummary } from './fpu.ts';
 
-/** Writes the x87 state into an image of at least 160 bytes. */
-export function writeX87Image(cpu: X86Context, image: DataView, wide: boolean): void {
-  image.setUint16(0, word(cpu, WORD.fpuControl), true);
-  image.setUint16(2, statusWord(cpu), true);
-  image.setUint8(4, word(cpu, WORD.fpuTags));
-  image.setUint8(5, 0);
-  image.setUint16(6, word(cpu, WORD.fpuOpcode), true);
-  image.setUint32(8, word(cpu, WORD.fpuIp), true);
-  image.setUint32(12, wide ? word(cpu, WORD.fpuIp + 1) : word(cpu, WORD.fpuCs), true);
-  image.setUint32(16, word(cpu, WORD.fpuDp), true);
-  image.setUint32(20, wide ? word(cpu, WORD.fpuDp + 1) : word(cpu, WORD.fpuDs), true);
+/** Writes the x87 state into an image of at least 160 bytes that begins at words[at]. */
+export function writeX87Image(cpu: X86Context, words: Uint32Array, at: number, wide: boolean): void {
+  words[at] = (word(cpu, WORD.fpuControl) & 0xffff) | (statusWord(cpu) << 16);
+  words[at + 1] = (word(cpu, WORD.fpuTags) & 0xff) | (word(cpu, WORD.fpuOpcode) << 16);
+  words[at + 2] = word(cpu, WORD.fpuIp);
+  words[at + 3] = wide ? word(cpu, WORD.fpuIp + 1) : word(cpu, WORD.fpuCs);
+  words[at + 4] = word(cpu, WORD.fpuDp);
+  words[at + 5] = wide ? word(cpu, WORD.fpuDp + 1) : word(cpu, WORD.fpuDs);
   for (let i = 0; i < 8; i++) {
     const n = physical(cpu, i);
-    image.setUint32(32 + 16 * i, word(cpu, WORD.fpuMantissa + 2 * n), true);
-    image.setUint32(36 + 16 * i, word(cpu, WORD.fpuMantissa + 2 * n + 1), true);
-    image.setUint32(40 + 16 * i, word(cpu, WORD.fpuExponent + n) & 0xffff, true);
-    image.setUint32(44 + 16 * i, 0, true);
+    const to = at + 8 + 4 * i;
+    words[to] = word(cpu, WORD.fpuMantissa + 2 * n);
+    words[to + 1] = word(cpu, WORD.fpuMantissa + 2 * n + 1);
+    words[to + 2] = word(cpu, WORD.fpuExponent + n) & 0xffff;
+    words[to + 3] = 0;
   }
 }
 
-/** Loads the x87 state from an image. */
-export function readX87Image(cpu: X86Context, image: DataView, wide: boolean): void {
-  setControlWord(cpu, image.getUint16(0, true));
-  setStatusWord(cpu, image.getUint16(2, true));
-  setWord(cpu, WORD.fpuTags, image.getUint8(4));
-  setWord(cpu, WORD.fpuOpcode, image.getUint16(6, true) & 0x7ff);
-  setWords(cpu, WORD.fpuIp, image.getUint32(8, true), wide ? image.getUint32(12, true) : 0);
-  setWords(cpu, WORD.fpuDp, image.getUint32(16, true), wide ? image.getUint32(20, true) : 0);
-  setWord(cpu, WORD.fpuCs, wide ? 0 : image.getUint16(12, true));
-  setWord(cpu, WORD.fpuDs, wide ? 0 : image.getUint16(20, true));
+/** Loads the x87 state from an image that begins at words[at]. */
+export function readX87Image(cpu: X86Context, words: Uint32Array, at: number, wide: boolean): void {
+  setControlWord(cpu, words[at] & 0xffff);
+  setStatusWord(cpu, words[at] >>> 16);
+  setWord(cpu, WORD.fpuTags, words[at + 1] & 0xff);
+  setWord(cpu, WORD.fpuOpcode, (words[at + 1] >>> 16) & 0x7ff);
+  setWords(cpu, WORD.fpuIp, words[at + 2], wide ? words[at + 3] : 0);
+  setWords(cpu, WORD.fpuDp, words[at + 4], wide ? words[at + 5] : 0);
+  setWord(cpu, WORD.fpuCs, wide ? 0 : words[at + 3] & 0xffff);
+  setWord(cpu, WORD.fpuDs, wide ? 0 : words[at + 5] & 0xffff);
   for (let i = 0; i < 8; i++) {
     const n = physical(cpu, i);
-    setWords(cpu, WORD.fpuMantissa + 2 * n, image.getUint32(32 + 16 * i, true), image.getUint32(36 + 16 * i, true));
-    setWord(cpu, WORD.fpuExponent + n, image.getUint16(40 + 16 * i, true));
+    const from = at + 8 + 4 * i;
+    setWords(cpu, WORD.fpuMantissa + 2 * n, words[from], words[from + 1]);
+    setWord(cpu, WORD.fpuExponent + n, words[from + 2] & 0xffff);
   }
   syncSummary(cpu);
 }
