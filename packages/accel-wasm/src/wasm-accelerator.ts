@@ -50,9 +50,9 @@ export function createWasmAccelerator(frontend: Frontend, options: WasmAccelerat
 }
 
 /** The runtime module of a front end: the same for every machine with one vCPU, whatever its memory. */
-export function generateRuntime({ routines, helpers, walk, events }: Frontend): Runtime {
+export function generateRuntime({ routines, helpers, walk, walkFault, events }: Frontend): Runtime {
   const { bucketsAt, granulesAt } = planMemory(1, []);
-  return buildRuntime({ routines, helpers, bucketsAt, walk: walk && { routine: walk, granulesAt }, events });
+  return buildRuntime({ routines, helpers, bucketsAt, walk: walk && { routine: walk, granulesAt, fault: walkFault }, events });
 }
 
 function makeMemory(plan: MemoryPlan): WebAssembly.Memory {

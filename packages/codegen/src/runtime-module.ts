@@ -23,6 +23,7 @@
 //   others  the reason of an `exit` terminal, also stored in exitReason
 
 import type { Callee, Routine } from '@anillo/ir/callee';
+import { ACCESS, WALK } from '@anillo/ir/frontend';
 import type { OpName } from '@anillo/ir/ops';
 import type { Linkage } from './body-compiler.ts';
 import { FunctionCode } from './function-code.ts';
@@ -33,6 +34,7 @@ import { calleeArmOfRoutine, calleeArmsOfHelper, type CalleeArm } from './interp
 import { ModuleWriter, type FunctionType } from './module-writer.ts';
 import { COMPILED_TYPE, helperType, RESUME_TYPE, routineExport, TRAP_TYPE } from './region-compiler.ts';
 import { compileRoutine, routineType } from './routine-compiler.ts';
+import { REFILL_FAULTED } from './slow-access.ts';
 import { defineSlowFunctions } from './slow-functions.ts';
 import { tlbFill } from './tlb-fill.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
@@ -43,7 +45,7 @@ export interface RuntimeOptions {
   /** Address of the BLOCK_BUCKETS u32 chain heads. */
   readonly bucketsAt: number;
   /** The front end's page walk, and the address of the accelerator's code granules (two u32 a page of the memory): TLB misses without the host. */
-  readonly walk?: { readonly routine: Routine; readonly granulesAt: number };
+  readonly walk?: { readonly routine: Routine; readonly granulesAt: number; readonly fault?: Routine };
   /** Of `routines`: deliver what has trapped, and tell whether a pending interrupt is of use, without the host. */
   readonly events?: { readonly deliver: Routine; readonly canInterrupt: Routine };
   /** Set when the imported memory is shared, to its maximum (then read-modify-writes are WebAssembly atomics where aligned). */
@@ -73,7 +75,10 @@ export function buildRuntime(options: RuntimeOptions): Runtime {
   module.define(trap, writeTrap());
   const fill = options.walk && [options.walk.routine, tlbFill(options.walk.granulesAt)];
   const routines = defineRoutines(module, [...new Set([...options.routines, ...(fill ?? [])])], { slow, helpers, trap, atomics });
-  if (refill !== undefined && fill) module.define(refill, writeRefill(fill.map((r) => routines.get(r.name) as number)));
+  if (refill !== undefined && fill) {
+    const [walk, enter] = fill.map((r) => routines.get(r.name) as number);
+    module.define(refill, writeRefill({ walk, fill: enter, fault: options.walk?.fault && routines.get(options.walk.fault.name) }));
+  }
   const lookup = module.declare(VCPU_TO_I32, 'lookup');
   module.define(lookup, writeLookup(options.bucketsAt, refill));
   const guard = module.declare(GUARD_TYPE);
@@ -114,11 +119,11 @@ function writeAbsent(): FunctionCode {
   return f;
 }
 
-/** refill(cpu, linear, access) -> what the TLB grants now, as bits; 0: ask the host. */
+/** refill(cpu, linear, access) -> what the TLB grants now, as bits; REFILL_FAULTED: a fault has been recorded; 0: ask the host. */
 const REFILL_TYPE: FunctionType = { params: ['i32', 'i64', 'i32'], results: ['i32'] };
 const declareRefill = (module: ModuleWriter): number => module.declare(REFILL_TYPE);
 
-function writeRefill([walk, fill]: readonly number[]): FunctionCode {
+function writeRefill({ walk, fill, fault }: { walk: number; fill: number; fault: number | undefined }): FunctionCode {
   const f = new FunctionCode(3);
   const found = f.local('i32');
   loadHeader32(f, 0, HEADER.hostWalks);
@@ -127,17 +132,33 @@ function writeRefill([walk, fill]: readonly number[]): FunctionCode {
   f.return();
   f.end();
   for (const parameter of [0, 1, 2]) f.get(parameter);
-  f.call(walk as number);
+  f.call(walk);
   f.tee(found);
+  f.i32(WALK.GRANTS);
+  f.op(opcodeOf('i32.and'));
   f.op(opcodeOf('i32.eqz'));
   f.if();
+  if (fault !== undefined) {
+    f.get(found);
+    f.i32(0);
+    f.get(2);
+    f.i32(ACCESS.EXECUTE);
+    f.op(opcodeOf('i32.ne'));
+    f.op(opcodeOf('i32.select'));
+    f.if();
+    for (const parameter of [0, 1, 2, found]) f.get(parameter);
+    f.call(fault);
+    f.i32(REFILL_FAULTED);
+    f.return();
+    f.end();
+  }
   f.i32(0);
   f.return();
   f.end();
   f.get(0);
   f.get(1);
   f.get(found);
-  f.call(fill as number);
+  f.call(fill);
   return f;
 }
 

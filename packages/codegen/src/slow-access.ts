@@ -10,6 +10,9 @@
 /** Bits of `kind`. Size in bytes = 1 << (kind & SIZE_LOG2). */
 export const ACCESS_KIND = { SIZE_LOG2: 7, WRITE: 8, PROBE: 16 } as const;
 
+/** What refilling the TLB in generated code answers where a fault has been recorded; else the grants, as bits 1 << ACCESS. */
+export const REFILL_FAULTED = 8;
+
 /** What `memory_miss` answers. */
 export const MISS_RESULT = {
   /** The TLB entry for this kind of access is now present: the access is tried again. */

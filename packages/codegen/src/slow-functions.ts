@@ -11,7 +11,7 @@ import { emitCheck, emitHostAddress, emitAccess, emitNewValue, type SiteLocals }
 import { MEMORY_OPS, type MemoryOp } from './memory-op.ts';
 import type { FunctionType, ModuleWriter } from './module-writer.ts';
 import { ScratchLocals } from './scratch-locals.ts';
-import { ACCESS_KIND, MISS_RESULT } from './slow-access.ts';
+import { ACCESS_KIND, MISS_RESULT, REFILL_FAULTED } from './slow-access.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 import type { OpName } from '@anillo/ir/ops';
 
@@ -149,16 +149,25 @@ class SlowFunction {
       return;
     }
     const access = kindBits === 0 ? ACCESS.READ : ACCESS.WRITE;
+    const granted = this.#e.scratch('i32', 5);
     f.get(CPU);
     f.get(VA);
     f.i32(access);
     f.call(this.#refill);
+    f.tee(granted);
     f.i32(1 << access);
     f.op(O.and);
     f.if('i32');
     f.i32(MISS_RESULT.FILLED);
     f.else();
+    f.get(granted);
+    f.i32(REFILL_FAULTED);
+    f.op(O.eq);
+    f.if('i32');
+    f.i32(MISS_RESULT.LEAVE);
+    f.else();
     this.#askHost(kindBits);
+    f.end();
     f.end();
   }
 

@@ -40,9 +40,9 @@ export interface Translation {
 
 /**
  * Result of a front end's `walk` routine: byte offset of the page in the machine's memory (low 12 bits 0), with what it grants in bits 0..2
- * (1 << ACCESS) and these bits; 0 when the host must look (fault, device memory, anything unusual).
+ * (1 << ACCESS) and these bits. Without grants: ABSENT or DENIED where the access faults, else 0, and the host must look (device memory, anything unusual).
  */
-export const WALK = { GRANTS: 7, LARGE: 8, GLOBAL: 16 } as const;
+export const WALK = { GRANTS: 7, LARGE: 8, GLOBAL: 16, ABSENT: 32, DENIED: 64 } as const;
 
 /** CPU state that a boot protocol wants; the accelerator's `CpuStart`. */
 export interface StartState {
@@ -175,6 +175,8 @@ export interface Frontend {
    * interrupt that is pending is of no use, for the guest holds it off.
    */
   readonly events?: { readonly deliver: Routine; readonly canInterrupt: Routine };
+  /** `(linear i64, access i32, WALK.ABSENT or WALK.DENIED)`, in `routines` too: records the fault of a read or write for `deliver`. */
+  readonly walkFault?: Routine;
   /** Names and argument counts of every helper that lifted code may call. */
   readonly helpers: readonly { readonly name: string; readonly argCount: number }[];
   /** Number of privilege classes that need a TLB of their own (at most 4). */

@@ -6,7 +6,7 @@ import type { CpuModel } from './cpu-model.ts';
 import { buildOpcodeTable, type OpcodeTable } from './decode.ts';
 import { CAN_INTERRUPT, DELIVER } from './event-delivery.ts';
 import { HELPER_FUNCTIONS, HELPERS, ROUTINES, ROWS } from './instruction-set.ts';
-import { PAGE_WALK } from './page-walk.ts';
+import { PAGE_WALK, RECORD_PAGE_FAULT } from './page-walk.ts';
 import { X86State } from './state.ts';
 import { X86Cpu } from './x86-cpu.ts';
 
@@ -28,6 +28,7 @@ export const X86: Frontend = {
   stateBytes: X86State.bytes,
   routines: ROUTINES,
   walk: PAGE_WALK,
+  walkFault: RECORD_PAGE_FAULT,
   events: { deliver: DELIVER, canInterrupt: CAN_INTERRUPT },
   helpers: HELPERS.map(({ name, argCount }) => ({ name, argCount })),
   tlbCount: 3,

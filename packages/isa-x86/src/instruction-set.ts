@@ -24,7 +24,7 @@ import { INTERRUPT_RETURN_HELPERS } from './interrupt-return.ts';
 import { INTERRUPT_RETURN_ROUTINES } from './interrupt-return-routines.ts';
 import { CHECK_SEGMENT } from './lift.ts';
 import { MSR_HELPERS } from './msr.ts';
-import { PAGE_WALK, PAGE_WALK_ROUTINES } from './page-walk.ts';
+import { PAGE_WALK, PAGE_WALK_ROUTINES, RECORD_PAGE_FAULT } from './page-walk.ts';
 import { PORT_STRING_HELPERS } from './port-string.ts';
 import { PRIVILEGED_HELPERS } from './privileged.ts';
 import { PROTECTION_KEY_HELPERS } from './protection-keys.ts';
@@ -43,7 +43,7 @@ export const ROWS: readonly Row[] = [
 ];
 
 export const ROUTINES: readonly Routine[] = [
-  COMPUTE_FLAGS, CURRENT_FLAGS, DIVIDE_WIDE, DIVIDE_WIDE_SIGNED, CHECK_SEGMENT, CHANGE_AC, PAGE_WALK, ...PAGE_WALK_ROUTINES, ...EVENT_DELIVERY_ROUTINES, ...SYSTEM_CALL_ROUTINES, ...INTERRUPT_RETURN_ROUTINES,
+  COMPUTE_FLAGS, CURRENT_FLAGS, DIVIDE_WIDE, DIVIDE_WIDE_SIGNED, CHECK_SEGMENT, CHANGE_AC, PAGE_WALK, RECORD_PAGE_FAULT, ...PAGE_WALK_ROUTINES, ...EVENT_DELIVERY_ROUTINES, ...SYSTEM_CALL_ROUTINES, ...INTERRUPT_RETURN_ROUTINES,
   ...SEGMENT_LOAD_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES, ...X87_ROUTINES,
 ];
 

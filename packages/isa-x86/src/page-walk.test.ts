@@ -4,10 +4,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { evaluateRoutine, type EvaluatorWorld } from '@anillo/ir/evaluate';
-import { type Access, WALK } from '@anillo/ir/frontend';
+import { ACCESS, type Access, WALK } from '@anillo/ir/frontend';
 import { CR0, CR4, EFER, syncMode, tlbClassOf } from './mode.ts';
-import { walk } from './mmu.ts';
-import { PAGE_WALK } from './page-walk.ts';
+import { raisePageFault, walk } from './mmu.ts';
+import { PAGE_WALK, RECORD_PAGE_FAULT } from './page-walk.ts';
 import { enterLong, enterProtected, makeBench, RAM_BYTES, type Bench } from './ram-bench.test.ts';
 import { EFLAG, X86State } from './state.ts';
 import { setWord, setWords, word, WORD } from './state-words.ts';
@@ -89,10 +89,14 @@ const worldOf = ({ cpu }: Bench): EvaluatorWorld => ({
   call: () => assert.fail(),
 });
 
+/** What has been recorded. */
+const faultIn = ({ cpu }: Bench): readonly unknown[] => [cpu.view.cr2, cpu.view.faultVector, cpu.view.faultError, cpu.view.faultSoftware, cpu.view.trapCode, cpu.view.trapped];
+
 for (const mode of MODES) {
   test(`paging: ${mode}`, () => {
     let found = 0;
     let left = 0;
+    let faults = 0;
     for (let seed = 1; seed <= SEEDS / (mode === 'long' ? 1 : 2); seed++) {
       const [bench, reference] = [randomBench(0, seed, mode), randomBench(1, seed, mode)];
       const random = randomFrom(seed + 1_000_000);
@@ -100,19 +104,29 @@ for (const mode of MODES) {
       const access = random(3) as Access;
       const before = Buffer.from(ramOf(bench));
       const result = Number(evaluateRoutine(PAGE_WALK, [BigInt(linear), BigInt(access)], worldOf(bench)));
-      if (result === 0) {
+      const into = { gpa: 0, grants: 0, pageBytes: 4096, isGlobal: false };
+      const { cpu } = reference;
+      if ((result & WALK.GRANTS) === 0) {
         assert.ok(ramOf(bench).equals(before), `seed ${seed}: changed something without finding a page`);
-        left++;
+        if (result === 0) left++;
+        else {
+          faults++;
+          const error = walk(cpu, linear, access, tlbClassOf(cpu), into);
+          if (access === ACCESS.EXECUTE) assert.ok(error >= 0, `seed ${seed}: no fault`);
+          else {
+            raisePageFault(cpu, linear, error);
+            evaluateRoutine(RECORD_PAGE_FAULT, [BigInt(linear), BigInt(access), BigInt(result)], worldOf(bench));
+            assert.deepEqual(faultIn(bench), faultIn(reference), `seed ${seed}`);
+          }
+        }
         continue;
       }
       found++;
-      const into = { gpa: 0, grants: 0, pageBytes: 4096, isGlobal: false };
-      const { cpu } = reference;
       assert.equal(walk(cpu, linear, access, tlbClassOf(cpu), into), -1, `seed ${seed}: a fault`);
       const expected = into.gpa - (into.gpa % PAGE) + word(cpu, WORD.ramOffset) + into.grants + (into.pageBytes > PAGE ? WALK.LARGE : 0) + (mode !== 'none' && into.isGlobal ? WALK.GLOBAL : 0);
       assert.equal(result.toString(16), expected.toString(16), `seed ${seed}`);
       assert.ok(ramOf(bench).equals(ramOf(reference)), `seed ${seed}: accessed and dirty bits`);
     }
-    assert.ok(found > 30 && left > 20, `${found} found, ${left} left to the host`);
+    assert.ok(found > 30 && left + faults > 20 && (faults > 10 || mode === 'none'), `${found} found, ${faults} faults, ${left} left to the host`);
   });
 }

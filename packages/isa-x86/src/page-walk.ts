@@ -1,5 +1,5 @@
-// The page walk in IR, for TLB misses that end well: mapped RAM, access granted; also without paging. Everything else (faults, device memory, data
-// breakpoints, protection keys) answers 0, and mmu.ts decides. SDM Vol. 3A 4.3 to 4.8. Both must agree: mmu.ts is the complete one.
+// The page walk in IR, for TLB misses that end well (mapped RAM, access granted; also without paging) or in a plain page fault. Everything else (reserved bits,
+// device memory, data breakpoints, protection keys) answers 0, and mmu.ts decides. SDM Vol. 3A 4.3 to 4.8. Both must agree: mmu.ts is the complete one.
 
 import type { Builder } from '@anillo/ir/builder';
 import type { Value } from '@anillo/ir/block';
@@ -7,7 +7,8 @@ import { routine, type Routine } from '@anillo/ir/callee';
 import { ACCESS, WALK } from '@anillo/ir/frontend';
 import type { Slot } from '@anillo/ir/slot';
 import { CR0, CR4, EFER, MODE } from './mode.ts';
-import { EFLAG, X86State } from './state.ts';
+import { PAGE_FAULT } from './mmu.ts';
+import { EFLAG, VECTOR, X86State } from './state.ts';
 
 type I32 = Value<'i32'>;
 type I64 = Value<'i64'>;
@@ -62,11 +63,16 @@ class Walk {
       visit(b.temp('i32', b.add(b.wrap(b.get(into)), this.state(at.ramOffset)))),
     );
   }
+  /** The entry with this low word is present, or the access faults. */
+  ifPresent(low: I32, then: () => void): void {
+    const { b } = this;
+    b.if(b.and(low, b.i32(PRESENT)), then, () => b.set(this.result, b.i32(WALK.ABSENT)));
+  }
   /** After the levels below have been walked: they count as used only if that went well. */
   markAccessed(host: Slot<'i32'>, low: Slot<'i32'>): void {
     const { b } = this;
     const isNew = b.eqz(b.and(b.get(low), b.i32(ACCESSED)));
-    b.if(b.select(isNew, b.get(this.result), b.i32(0)), () => b.op('i32.ram_store', [b.get(host), b.or(b.get(low), b.i32(ACCESSED))]));
+    b.if(b.select(isNew, b.and(b.get(this.result), b.i32(WALK.GRANTS)), b.i32(0)), () => b.op('i32.ram_store', [b.get(host), b.or(b.get(low), b.i32(ACCESSED))]));
   }
   /** The bits of an address that are within what an entry of `shift` maps, but not within its page. */
   within(shift: number): I64 {
@@ -91,6 +97,7 @@ const PAGE_FOUND: Routine = routine({
     const granted = b.and(b.shrU(b.get(grants), b.get(w.access)), b.i32(1));
     const into = b.temp('i64', w.intoRam(page as I64));
     const inRam = b.leU(b.add(b.get(into), b.i64(PAGE)), b.extendU(w.state(at.ramBytes)));
+    b.set(w.result, b.select(b.and(b.eqz(granted), isKeyless(w, upper as I32)), b.i32(WALK.DENIED), b.i32(0)));
     b.if(b.and(b.and(granted, inRam), isKeyless(w, upper as I32)), () => {
       const isWrite = b.eq(b.get(w.access), b.i32(ACCESS.WRITE));
       const bits = b.or(b.i32(ACCESSED), b.mul(isWrite, b.i32(DIRTY)));
@@ -161,12 +168,13 @@ class EntryWalk extends Walk {
       const entry = b.temp('i64', b.op('i64.ram_load', [b.get(host)]));
       const low = b.temp('i32', b.wrap(b.get(entry)));
       const high = b.temp('i32', b.wrap(b.shrU(b.get(entry), b.i64(32))));
-      const usable = b.and(b.and(b.get(low), b.i32(PRESENT)), b.eqz(b.and(b.get(high), b.get(this.#reserved))));
-      b.if(usable, () => {
-        b.set(this.#rights, b.and(b.get(this.#rights), b.get(low)));
-        b.set(this.#upper, b.or(b.get(this.#upper), b.get(high)));
-        this.#entry(level, host, low, b.and(b.get(entry), b.i64Words(-PAGE, 0xff)));
-      });
+      this.ifPresent(b.get(low), () =>
+        b.if(b.eqz(b.and(b.get(high), b.get(this.#reserved))), () => {
+          b.set(this.#rights, b.and(b.get(this.#rights), b.get(low)));
+          b.set(this.#upper, b.or(b.get(this.#upper), b.get(high)));
+          this.#entry(level, host, low, b.and(b.get(entry), b.i64Words(-PAGE, 0xff)));
+        }),
+      );
     });
   }
 
@@ -211,7 +219,7 @@ function walkShort(w: Walk): void {
     const index = b.and(b.shrU(b.get(w.linear), b.i64(shift)), b.i64(1023));
     w.atEntry(b.add(table, b.shl(index, b.i64(2))), (host) => {
       const low = b.temp('i32', b.op('i32.ram_load', [b.get(host)]));
-      b.if(b.and(b.get(low), b.i32(PRESENT)), () => visit(host, low));
+      w.ifPresent(b.get(low), () => visit(host, low));
     });
   };
   const leaf = (host: Slot<'i32'>, low: Slot<'i32'>, page: I64, rights: I32, large: number): void =>
@@ -258,7 +266,7 @@ const WALK_LONG = walkOf('walkLong', (b, linear, access) => {
 const WALK_PAE = walkOf('walkPae', (b, linear, access) => {
   const w = new EntryWalk(b, linear, access, reservedBits(new Walk(b, linear, access), RESERVED.PAE));
   const pointer = b.temp('i64', b.op('state.load64', [b.shl(b.shrU(b.wrap(linear), b.i32(30)), b.i32(3))], at.pdpte));
-  b.if(b.and(b.wrap(b.get(pointer)), b.i32(PRESENT)), () => w.level(2, b.and(b.get(pointer), b.i64Words(-PAGE, 0xff))));
+  w.ifPresent(b.wrap(b.get(pointer)), () => w.level(2, b.and(b.get(pointer), b.i64Words(-PAGE, 0xff))));
   return b.get(w.result);
 });
 
@@ -284,6 +292,30 @@ export const PAGE_WALK: Routine = walkOf('pageWalk', (b, linear, access) => {
   };
   b.if(b.eqz(b.and(w.state(at.dr + 56), b.i32(0xff))), () => b.if(w.bit(w.state(at.efer), EFER.LMA), go(WALK_LONG), isLegacy));
   return b.get(w.result);
+});
+
+/** (linear, access, WALK.ABSENT or WALK.DENIED): records the page fault of a read or write. */
+export const RECORD_PAGE_FAULT: Routine = routine({
+  name: 'recordPageFault',
+  params: ['i64', 'i32', 'i32'],
+  result: undefined,
+  reads: 'none',
+  writes: 'none',
+  traps: false,
+  build: (b, [linear, access, reason]) => {
+    const w = new Walk(b, linear as I64, access as I32);
+    const put = (offset: number, value: I32): void => b.op('state.store32', [b.i32(0), value], offset);
+    const present = b.mul(b.eq(reason as I32, b.i32(WALK.DENIED)), b.i32(PAGE_FAULT.PRESENT));
+    const write = b.mul(b.eq(b.get(w.access), b.i32(ACCESS.WRITE)), b.i32(PAGE_FAULT.WRITE));
+    const user = b.mul(w.bit(w.state(at.mode), MODE.CPL3), b.i32(PAGE_FAULT.USER));
+    b.op('state.store64', [b.i32(0), b.get(w.linear)], at.cr2);
+    put(at.faultVector, b.i32(VECTOR.PF));
+    put(at.faultError, b.or(b.or(present, write), user));
+    put(at.faultSoftware, b.i32(0));
+    put(at.trapCode, b.i32(0));
+    put(at.trapped, b.i32(1));
+    return undefined;
+  },
 });
 
 /** What PAGE_WALK calls. */

@@ -3,7 +3,7 @@
 
 import type { Value } from '@anillo/ir/block';
 import { routine, type Routine } from '@anillo/ir/callee';
-import { ACCESS } from '@anillo/ir/frontend';
+import { ACCESS, WALK } from '@anillo/ir/frontend';
 import { PAGE_WALK } from './page-walk.ts';
 import { X86State } from './state.ts';
 
@@ -23,7 +23,7 @@ export const REACH: Routine = routine({
     const found = b.temp('i32', b.op('tlb.read', [address]));
     b.ifRarely(b.eq(b.get(found), b.i32(-1)), () => {
       const walked = b.call(PAGE_WALK, [address, b.i32(ACCESS.READ)]) as I32;
-      b.if(b.and(b.ne(walked, b.i32(0)), b.eqz(b.op('state.load32', [b.i32(0)], X86State.offset.hostWalks))), () => {
+      b.if(b.and(b.and(walked, b.i32(WALK.GRANTS)), b.eqz(b.op('state.load32', [b.i32(0)], X86State.offset.hostWalks))), () => {
         b.op('i32.load8_u', [address]);
         b.set(found, b.op('tlb.read', [address]));
       });
