@@ -38,6 +38,19 @@ test('what is stored ends the blocks with bytes in its granules, and no others',
   assert.equal(cache.codePages.hasCode(PAGE), false);
 });
 
+test('stores one after the other end the page', () => {
+  for (const interruptsAt of [-1, 2]) {
+    const { cache, insert, isAlive } = rig();
+    const records = [0, 1, 2, 3, 4].map((i) => insert(PAGE + 64 * i, 8));
+    for (let i = 0; i < 3; i++) {
+      insert(PAGE + (i === interruptsAt ? 0x800 : 0x1000 + 64 * i), 8);
+      cache.dropRange(PAGE + 64 * i, 1);
+    }
+    const isLeft = interruptsAt >= 0;
+    assert.deepEqual(records.map(isAlive), [false, false, false, isLeft, isLeft]);
+  }
+});
+
 test('a block that runs into the next page ends with either part', () => {
   for (const stored of [PAGE + 0xffe, PAGE + 0x3002]) {
     const { cache, insert, isAlive } = rig();

@@ -9,6 +9,8 @@ import type { MemoryPlan } from './memory-plan.ts';
 
 const field = BlockRecord.offset;
 const GRANULE = 64;
+/** A page into which so many stores have gone, one after the other, is no longer one of code. */
+const STORES_THAT_END_PAGE = 3;
 const NONE: ReadonlySet<number> = new Set();
 
 export interface BlockGuard {
@@ -159,9 +161,25 @@ export class TranslationCache {
     for (let page = (at & ~0xfff) >>> 0; page < at + byteCount; page += 4096) {
       const from = Math.max(at, page);
       const count = Math.min(at + byteCount, page + 4096) - from;
-      if (this.codePages.hasCode(page) && this.codePages.touches(from, count)) this.#dropGranules(from, count);
+      if (!this.codePages.hasCode(page) || !this.codePages.touches(from, count)) continue;
+      const isGivenUp = this.#isGivenUp(page);
+      this.#dropGranules(isGivenUp ? page : from, isGivenUp ? 4096 : count);
+      this.#stored.records = this.#recordsIn(page);
     }
   }
+
+  #recordsIn(page: number): number {
+    return this.#byPage.get(page)?.length ?? 0;
+  }
+  /** Has code of the page been overwritten again and again while nothing of it was translated? Then memory is used anew, and what is left of the code would only be in the way. */
+  #isGivenUp(page: number): boolean {
+    const stored = this.#stored;
+    const isSame = page === stored.page && this.#recordsIn(page) === stored.records;
+    stored.page = page;
+    stored.count = isSame ? stored.count + 1 : 1;
+    return stored.count >= STORES_THAT_END_PAGE;
+  }
+  readonly #stored = { page: 0, records: 0, count: 0 };
 
   /** [at, at + byteCount) lies in one page. */
   #dropGranules(at: number, byteCount: number): void {

@@ -144,7 +144,7 @@ function writeRefill({ walk, fill, fault }: { walk: number; fill: number; fault:
     f.get(2);
     f.i32(ACCESS.EXECUTE);
     f.op(opcodeOf('i32.ne'));
-    f.op(opcodeOf('i32.select'));
+    f.op(opcodeOf('select'));
     f.if();
     for (const parameter of [0, 1, 2, found]) f.get(parameter);
     f.call(fault);
