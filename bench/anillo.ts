@@ -19,7 +19,7 @@ export function anilloContender(cpus?: number): Contender {
     version: VERSION,
     command: ({ image, accel }) => [
       ...[COMMAND, 'run', ...boot(image), '--memory', `${GUEST_MEMORY_MIB}M`],
-      ...['--accel', accel, ...smp, '--no-reboot', '--stats'],
+      ...['--accel', accel, ...smp, '--no-reboot', '--no-translation-cache', '--stats'],
     ],
   };
 }

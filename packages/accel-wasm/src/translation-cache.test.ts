@@ -5,6 +5,7 @@ import { BlockEncoder } from '@anillo/codegen/bytecode';
 import { buildRuntime } from '@anillo/codegen/runtime-module';
 import { Builder } from '@anillo/ir/builder';
 import { planMemory } from './memory-plan.ts';
+import { RememberedBlocks } from './remembered-blocks.ts';
 import { type BlockGuard, TranslationCache } from './translation-cache.ts';
 
 const MODE = 5;
@@ -14,14 +15,14 @@ const PAGE = plan.regions[0]?.offset ?? 0;
 function rig() {
   const buffer = new ArrayBuffer(plan.pageCount * 65536);
   const { opcodes } = buildRuntime({ routines: [], helpers: [], bucketsAt: plan.bucketsAt });
-  const cache = new TranslationCache(buffer, plan, new BlockEncoder(opcodes, buffer));
+  const cache = new TranslationCache(buffer, plan, new BlockEncoder(opcodes, buffer), new RememberedBlocks(opcodes));
   const insert = (at: number, byteCount: number, guard?: BlockGuard): number => {
     const block = new Builder().finish({ kind: 'jump', delta: byteCount, poll: false }, { byteCount, insnCount: 1, pcBits: 64 });
     return cache.insert(block, at, MODE, 100, guard);
   };
   const isAlive = (record: number): boolean =>
     cache.find(cache.word(record, 'hostAddress'), MODE) === record && (cache.word(record, 'flags') & BLOCK_FLAGS.DEAD) === 0;
-  return { cache, insert, isAlive };
+  return { cache, insert, isAlive, memory: new Uint8Array(buffer) };
 }
 
 test('what is stored ends the blocks with bytes in its granules, and no others', () => {
@@ -73,4 +74,23 @@ test('a hidden block comes back, but not from the dead', () => {
   cache.drop(single);
   for (const record of [kept, overwritten]) cache.show(record);
   assert.deepEqual([kept, overwritten, single].map(isAlive), [true, false, false]);
+});
+
+test('a block is made from one with the same bytes elsewhere, and dies with its own', () => {
+  const { cache, isAlive, memory } = rig();
+  const [first, second] = [PAGE + 0x10, PAGE + 0x2345];
+  const bytes = [0x48, 0x01, 0xc8, 0xeb, 0x20];
+  memory.set(bytes, first);
+  memory.set(bytes, second);
+  const block = new Builder().finish({ kind: 'jump', delta: 0x25, poll: false }, { byteCount: 5, insnCount: 2, pcBits: 64 });
+  assert.equal(cache.recall(second, MODE, 100), 0);
+  const made = cache.insert(block, first, MODE, 100, undefined, true);
+  const record = cache.recall(second, MODE, 70);
+  assert.deepEqual([isAlive(made), isAlive(record)], [true, true]);
+  assert.deepEqual([cache.word(record, 'byteCount'), cache.word(record, 'insnCount'), cache.word(record, 'hotAt')], [5, 2, 70]);
+  cache.dropRange(second + 4, 1);
+  assert.deepEqual([isAlive(made), isAlive(record)], [true, false]);
+  memory[second + 4] ^= 1;
+  assert.equal(cache.recall(second, MODE, 100), 0);
+  assert.equal(cache.recall(first, MODE + 1, 100), 0);
 });

@@ -6,6 +6,7 @@ import type { BlockEncoder } from '@anillo/codegen/bytecode';
 import type { Block } from '@anillo/ir/block';
 import { CodePages } from './code-pages.ts';
 import type { MemoryPlan } from './memory-plan.ts';
+import type { RememberedBlocks } from './remembered-blocks.ts';
 
 const field = BlockRecord.offset;
 const GRANULE = 64;
@@ -31,10 +32,14 @@ export class TranslationCache {
   readonly #plan: MemoryPlan;
   readonly #words: Uint32Array;
   readonly #encoder: BlockEncoder;
+  readonly #bytes: Uint8Array;
+  readonly #remembered: RememberedBlocks;
   readonly #byPage = new Map<number, number[]>();
   #arenaAt: number;
 
-  constructor(buffer: ArrayBufferLike, plan: MemoryPlan, encoder: BlockEncoder) {
+  constructor(buffer: ArrayBufferLike, plan: MemoryPlan, encoder: BlockEncoder, remembered: RememberedBlocks) {
+    this.#bytes = new Uint8Array(buffer);
+    this.#remembered = remembered;
     this.#plan = plan;
     this.#words = new Uint32Array(buffer);
     this.#encoder = encoder;
@@ -74,7 +79,22 @@ export class TranslationCache {
     return (this.#byPage.get(hostPage) ?? []).filter((record) => ((this.word(record, 'hostAddress') ^ hostPage) & ~0xfff) === 0);
   }
 
-  insert(block: Block, hostAddress: number, mode: number, hotAt: number, guard: BlockGuard | undefined): number {
+  /** Makes the block that starts at an address from what is remembered of another with the same bytes; 0: nothing is. */
+  recall(hostAddress: number, mode: number, hotAt: number): number {
+    const entry = this.#remembered.find(this.#bytes, hostAddress, mode);
+    if (entry === 0) return 0;
+    const { byteCount, insnCount, codeBytes, terminalAt, pcBits } = this.#remembered.shape(entry);
+    const used = (BlockRecord.bytes + codeBytes + 63) & ~63;
+    if (this.#arenaAt + used > this.#plan.arenaEnd) this.dropAll();
+    const record = this.#arenaAt;
+    this.#remembered.copyCode(entry, this.#words, record + BlockRecord.bytes);
+    this.#encoder.adopt({ byteCount, insnCount, pcBits }, record, terminalAt, { hostAddress, mode, hotAt });
+    this.#enter(record, used, byteCount, undefined);
+    return record;
+  }
+
+  /** `remember`: the block is what any translation of these bytes gives. */
+  insert(block: Block, hostAddress: number, mode: number, hotAt: number, guard: BlockGuard | undefined, remember = false): number {
     const place = { hostAddress, mode, hotAt };
     let used = this.#encoder.encode(block, this.#arenaAt, this.#plan.arenaEnd, place);
     if (used < 0) {
@@ -83,20 +103,31 @@ export class TranslationCache {
       if (used < 0) throw new RangeError('a block does not fit the empty arena');
     }
     const record = this.#arenaAt;
+    if (remember && guard === undefined) {
+      const code = this.#encoder.lastCode;
+      this.#remembered.add(this.#bytes, this.#words, hostAddress, mode, block, code.codeAt, code);
+    }
+    this.#enter(record, used, block.byteCount, guard);
+    return record;
+  }
+
+  /** Makes a record known that has been written at the arena's end. */
+  #enter(record: number, used: number, byteCount: number, guard: BlockGuard | undefined): void {
+    const hostAddress = this.word(record, 'hostAddress');
+    const mode = this.word(record, 'mode');
     this.#arenaAt += used;
     this.blocks++;
-    const inPage = guard ? guard.delta : block.byteCount;
+    const inPage = guard ? guard.delta : byteCount;
     if (guard) {
       this.setWord(record, 'flags', BLOCK_FLAGS.GUARD);
       this.setWord(record, 'guardDelta', guard.delta);
       this.setWord(record, 'guardHost', guard.hostPage);
-      this.#register(record, guard.hostPage, Math.max(1, block.byteCount - guard.delta));
+      this.#register(record, guard.hostPage, Math.max(1, byteCount - guard.delta));
     }
     this.#register(record, hostAddress, Math.min(inPage, 4096 - (hostAddress & 0xfff)));
     const bucket = (this.#plan.bucketsAt >>> 2) + blockBucket(hostAddress, mode);
     this.setWord(record, 'next', this.#words[bucket] as number);
     this.#words[bucket] = record;
-    return record;
   }
 
   #register(record: number, at: number, byteCount: number): void {

@@ -14,6 +14,7 @@ import { MemoryMiss } from './memory-miss.ts';
 import { ONES_PAGE, planMemory, type MemoryPlan } from './memory-plan.ts';
 import { FunctionTable } from './function-table.ts';
 import { RegionPromoter } from './region-promoter.ts';
+import { RememberedBlocks } from './remembered-blocks.ts';
 import { TranslationCache } from './translation-cache.ts';
 import { VcpuTlb } from './vcpu-tlb.ts';
 import { Watchpoints } from './watchpoints.ts';
@@ -41,6 +42,11 @@ export interface WasmAcceleratorOptions {
   readonly cpuConfig?: (model: string) => unknown;
   /** Keeps the generated runtime module between runs; its `load` answers only for the same generator and front end. */
   readonly runtimeStore?: { load(): Runtime | undefined; save(runtime: Runtime): void };
+  /**
+   * Keeps translations between runs, by a key that says for which CPU they are. What it gives need not be ours: it is looked at. `save` answers for that they
+   * are given only to the same translator, undamaged.
+   */
+  readonly translationStore?: { load(key: string): Uint8Array | undefined; save(key: string, translations: Uint8Array): void };
   /** Executions after which a block is compiled; 1 compiles everything at once. */
   readonly hotAt?: number;
 }
@@ -75,6 +81,7 @@ class WasmVm implements AcceleratedVm {
   readonly #wasmMemory: WebAssembly.Memory;
   readonly #table = new WebAssembly.Table({ initial: 1024, element: 'anyfunc' });
   readonly #runtime: Runtime;
+  readonly #remembered: RememberedBlocks;
   readonly #parts: VmParts;
 
   constructor(frontend: Frontend, config: VmConfig, options: WasmAcceleratorOptions) {
@@ -87,7 +94,9 @@ class WasmVm implements AcceleratedVm {
     new Uint8Array(buffer).fill(0xff, ONES_PAGE, ONES_PAGE + 4096);
     this.memory = new RegionMemory(buffer, plan.regions);
     this.#runtime = this.#loadRuntime();
-    const cache = new TranslationCache(buffer, plan, new BlockEncoder(this.#runtime.opcodes, buffer));
+    const { opcodes } = this.#runtime;
+    this.#remembered = new RememberedBlocks(opcodes, options.translationStore?.load(this.#translationKey));
+    const cache = new TranslationCache(buffer, plan, new BlockEncoder(opcodes, buffer), this.#remembered);
     this.memory.onWrite = (offset, byteCount) => cache.dropRange(offset, byteCount);
     const { memory } = this;
     this.#parts = {
@@ -99,6 +108,10 @@ class WasmVm implements AcceleratedVm {
       trace: config.trace,
       isWritable: (address) => memory.offsetOf(address - (address % 4096), 4096, true) >= 0,
     };
+  }
+
+  get #translationKey(): string {
+    return `${this.#frontend.name} ${this.#config.cpuModel}`;
   }
 
   #loadRuntime(): Runtime {
@@ -191,5 +204,7 @@ class WasmVm implements AcceleratedVm {
 
   [Symbol.dispose](): void {
     this.#parts.cache.dropAll();
+    const translations = this.#remembered.image();
+    if (translations !== undefined) this.#options.translationStore?.save(this.#translationKey, translations);
   }
 }

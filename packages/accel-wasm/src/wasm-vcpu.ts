@@ -379,12 +379,18 @@ export class WasmVcpu implements Vcpu {
     }
     view.block = 0;
     if (old === 0 || guardFailed || maxInsns === 1) {
-      const made = this.#lift(hostAddress, mode, maxInsns);
-      if (made === undefined) return this.#fetchFault();
-      // Not optimised: most blocks run too seldom to repay the passes; hot ones are lifted again and compiled.
-      if (this.#trace?.blocks === true)
-        this.#trace.line(`block at ${hex(this.#linearPc())}, ${made.block.byteCount} bytes, ${made.block.insnCount} instructions`);
-      const record = cache.insert(made.block, hostAddress, mode, maxInsns === 1 ? 0 : this.#p.hotAt, made.guard);
+      const isUsual = maxInsns > 1 && this.#breakpoints.size === 0;
+      let record = isUsual ? cache.recall(hostAddress, mode, this.#p.hotAt) : 0;
+      if (record === 0) {
+        const made = this.#lift(hostAddress, mode, maxInsns);
+        if (made === undefined) return this.#fetchFault();
+        // Not optimised: most blocks run too seldom to repay the passes; hot ones are lifted again and compiled.
+        record = cache.insert(made.block, hostAddress, mode, maxInsns === 1 ? 0 : this.#p.hotAt, made.guard, isUsual);
+      }
+      if (this.#trace?.blocks === true) {
+        const [bytes, insns] = [cache.word(record, 'byteCount'), cache.word(record, 'insnCount')];
+        this.#trace.line(`block at ${hex(this.#linearPc())}, ${bytes} bytes, ${insns} instructions`);
+      }
       if (maxInsns === 1) this.#singles.push(record);
     }
     if (cache.codePages.hasCode(hostPage) || !this.#p.vm.isWritable(this.#into.gpa)) grants &= ~(1 << ACCESS.WRITE);

@@ -16,6 +16,14 @@ export interface BlockPlace {
   readonly hotAt: number;
 }
 
+/** Where a terminal has the distance to a target, and the link to it. */
+type LinkField = readonly [delta: number, link: number];
+const JUMP_LINKS: readonly LinkField[] = [[JUMP.delta, JUMP.link]];
+const BRANCH_LINKS: readonly LinkField[] = [
+  [BRANCH.deltaTaken, BRANCH.linkTaken],
+  [BRANCH.deltaFall, BRANCH.linkFall],
+];
+
 const R = BlockRecord.offset;
 const INSTRUCTION_BYTES = Uint8Array.from(Object.values(OPS), instructionBytes);
 const I32_CONST = OPS['i32.const'].code;
@@ -35,6 +43,10 @@ export class BlockEncoder {
   readonly #move4: number;
   readonly #move8: number;
   readonly #move16: number;
+  /** Links of the terminals that have some, by opcode. */
+  readonly #links = new Map<number, readonly LinkField[]>();
+  #codeAt = 0;
+  #terminalAt = 0;
   readonly #u16: Uint16Array;
   readonly #i32: Int32Array;
   readonly #u8: Uint8Array;
@@ -56,6 +68,10 @@ export class BlockEncoder {
     this.#move4 = this.#opcode(opcodeName.move(4));
     this.#move8 = this.#opcode(opcodeName.move(8));
     this.#move16 = this.#opcode(opcodeName.move(16));
+    for (const bits of [16, 32, 64]) {
+      for (const kind of ['jump', 'poll'] as const) this.#links.set(this.#opcode(opcodeName.terminal(kind, bits)), JUMP_LINKS);
+      this.#links.set(this.#opcode(opcodeName.terminal('branch', bits)), BRANCH_LINKS);
+    }
     this.#u16 = new Uint16Array(buffer);
     this.#i32 = new Int32Array(buffer);
     this.#u8 = new Uint8Array(buffer);
@@ -74,18 +90,34 @@ export class BlockEncoder {
     if (this.#plan.tempCount > 0) this.#slotTemp.fill(-1, 0, this.#plan.tempCount);
     this.#tempsUsed = 0;
     this.#at = at + BlockRecord.bytes;
+    this.#codeAt = this.#at;
     const open: number[] = [];
     for (let i = 0; i < insts.length; i++) {
       if (this.#at + MAX_INSTRUCTION_BYTES > limit) return -1;
       this.#encodeInst(insts[i], i, open);
     }
     if (this.#at + MAX_INSTRUCTION_BYTES > limit) return -1;
-    this.#encodeTerminal(block, place.hostAddress & (PAGE_BYTES - 1));
+    this.#terminalAt = this.#at;
+    this.#encodeTerminal(block);
+    this.#writeLinks(this.#terminalAt, block.pcBits, place.hostAddress);
     this.#writeRecord(block, at, place);
     return ((this.#at - at + 63) & ~63) >>> 0;
   }
 
-  #writeRecord(block: Block, at: number, place: BlockPlace): void {
+  /** Of the block that was encoded last: where its code begins, how long it is, and where in it the terminal is. */
+  get lastCode(): { readonly codeAt: number; readonly codeBytes: number; readonly terminalAt: number } {
+    return { codeAt: this.#codeAt, codeBytes: this.#at - this.#codeAt, terminalAt: this.#terminalAt - this.#codeAt };
+  }
+
+  /**
+   * Writes the record for code that has been encoded before, in another place, and that the caller has copied to where `encode` would have put it.
+   */
+  adopt(shape: Pick<Block, 'byteCount' | 'insnCount' | 'pcBits'>, at: number, terminalAt: number, place: BlockPlace): void {
+    this.#writeLinks(at + BlockRecord.bytes + terminalAt, shape.pcBits, place.hostAddress);
+    this.#writeRecord(shape, at, place);
+  }
+
+  #writeRecord(block: Pick<Block, 'byteCount' | 'insnCount'>, at: number, place: BlockPlace): void {
     const words = this.#i32;
     const end = (at + BlockRecord.bytes) >>> 2;
     for (let i = at >>> 2; i < end; i++) words[i] = 0;
@@ -300,17 +332,28 @@ export class BlockEncoder {
     this.#i32[(from + FIELD.distance) >>> 2] = this.#at - from;
   }
 
-  /** `pageOffset`: of the block's start. Links stay within a page, for its blocks die together. */
-  #encodeTerminal(block: Block, pageOffset: number): void {
+  /** Links stay within a page, for its blocks die together. */
+  #writeLinks(terminalAt: number, pcBits: number, hostAddress: number): void {
+    const fields = this.#links.get(this.#u16[terminalAt >>> 1]);
+    if (fields === undefined) return;
+    const pageOffset = hostAddress & (PAGE_BYTES - 1);
+    const words = this.#i32;
+    for (const [deltaField, linkField] of fields) {
+      const delta = words[(terminalAt + deltaField) >>> 2];
+      const isNear = words[(terminalAt + deltaField + 4) >>> 2] === delta >> 31;
+      const isInPage = isNear && pageOffset + delta >= 0 && pageOffset + delta < PAGE_BYTES;
+      words[(terminalAt + linkField) >>> 2] = isInPage && pcBits !== 16 ? 0 : LINK_NEVER;
+    }
+  }
+
+  #encodeTerminal(block: Block): void {
     const { terminal, pcBits } = block;
     const now = this.#insts.length;
-    const link = (delta: number): number => (pcBits !== 16 && pageOffset + delta >= 0 && pageOffset + delta < PAGE_BYTES ? 0 : LINK_NEVER);
     switch (terminal.kind) {
       case 'jump':
       case 'call':
         this.#start(opcodeName.terminal(terminal.kind === 'jump' && terminal.poll ? 'poll' : 'jump', pcBits));
         this.#field64(JUMP.delta, terminal.delta);
-        this.#field32(JUMP.link, link(terminal.delta));
         this.#at += JUMP.bytes;
         break;
       case 'branch':
@@ -318,8 +361,6 @@ export class BlockEncoder {
         this.#field16(BRANCH.cond, this.#operand(terminal.cond, now));
         this.#field64(BRANCH.deltaTaken, terminal.taken);
         this.#field64(BRANCH.deltaFall, terminal.fall);
-        this.#field32(BRANCH.linkTaken, link(terminal.taken));
-        this.#field32(BRANCH.linkFall, link(terminal.fall));
         this.#at += BRANCH.bytes;
         break;
       case 'indirect':

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { RuntimeStore } from './runtime-store.ts';
+import { sourceFingerprint } from './source-fingerprint.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'anillo-store-'));
 const sources = join(folder, 'sources');
@@ -26,35 +27,35 @@ const runtime = {
 test('what was saved is loaded, until the file is damaged or the sources change', async () => {
   mkdirSync(sources);
   writeFileSync(join(sources, 'a.ts'), 'one');
-  assert.equal(new RuntimeStore([sources]).load(), undefined);
-  new RuntimeStore([sources]).save(runtime);
-  assert.deepEqual(new RuntimeStore([sources]).load(), runtime);
+  assert.equal(new RuntimeStore(sourceFingerprint([sources])).load(), undefined);
+  new RuntimeStore(sourceFingerprint([sources])).save(runtime);
+  assert.deepEqual(new RuntimeStore(sourceFingerprint([sources])).load(), runtime);
 
   const file = join(folder, 'anillo', 'runtime', readdirSync(join(folder, 'anillo', 'runtime'))[0] as string);
   const bytes = readFileSync(file);
   bytes[bytes.length - 1] ^= 1;
   writeFileSync(file, bytes);
-  assert.equal(new RuntimeStore([sources]).load(), undefined);
+  assert.equal(new RuntimeStore(sourceFingerprint([sources])).load(), undefined);
   writeFileSync(file, bytes.subarray(0, 20));
-  assert.equal(new RuntimeStore([sources]).load(), undefined);
+  assert.equal(new RuntimeStore(sourceFingerprint([sources])).load(), undefined);
 
-  new RuntimeStore([sources]).save(runtime);
+  new RuntimeStore(sourceFingerprint([sources])).save(runtime);
   writeFileSync(join(sources, 'a.ts'), 'other');
-  assert.equal(new RuntimeStore([sources]).load(), undefined);
+  assert.equal(new RuntimeStore(sourceFingerprint([sources])).load(), undefined);
 });
 
 test('only the newest files are kept', () => {
   for (let i = 0; i < 20; i++) {
     writeFileSync(join(sources, 'a.ts'), 'x'.repeat(100 + i));
-    new RuntimeStore([sources]).save(runtime);
+    new RuntimeStore(sourceFingerprint([sources])).save(runtime);
   }
   assert.equal(readdirSync(join(folder, 'anillo', 'runtime')).length, 16);
-  assert.deepEqual(new RuntimeStore([sources]).load(), runtime);
+  assert.deepEqual(new RuntimeStore(sourceFingerprint([sources])).load(), runtime);
 });
 
 test('a folder that cannot be written is no error', () => {
   process.env.XDG_CACHE_HOME = join(sources, 'a.ts');
-  new RuntimeStore([sources]).save(runtime);
-  assert.equal(new RuntimeStore([sources]).load(), undefined);
+  new RuntimeStore(sourceFingerprint([sources])).save(runtime);
+  assert.equal(new RuntimeStore(sourceFingerprint([sources])).load(), undefined);
   process.env.XDG_CACHE_HOME = folder;
 });

@@ -47,6 +47,8 @@ export interface MachineOptions {
   readonly cpu?: string;
   /** How guest code is run. Default "auto". */
   readonly accel?: AcceleratorName;
+  /** Uses what earlier runs have translated, and keeps what this one does, in the user's cache folder. Default true. */
+  readonly translationCache?: boolean;
   /** A guest that resets ends the machine instead of starting again. */
   readonly noReboot?: boolean;
   /** COM1, COM2...: "stream" (COM1 as `machine.serial`), "none" (nothing attached), or a back end of one's own. Default: COM1 as a stream. */
@@ -124,7 +126,7 @@ export class Machine {
       devices: options.devices,
       trace: options.trace,
     };
-    return new Machine(new CoreMachine(spec, accelerator ?? (await createAccelerator()), machineHost()), stream);
+    return new Machine(new CoreMachine(spec, accelerator ?? (await createAccelerator(options.translationCache)), machineHost()), stream);
   }
 
   /** created, running, paused or stopped. */

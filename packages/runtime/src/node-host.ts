@@ -8,9 +8,11 @@ import { createEventLoop } from '@anillo/host-node/event-loop';
 import { readHostFile } from '@anillo/host-node/file';
 import { hostNowNs, hostWallMs } from '@anillo/host-node/host-clock';
 import { RuntimeStore } from '@anillo/host-node/runtime-store';
+import { sourceFingerprint } from '@anillo/host-node/source-fingerprint';
+import { TranslationStore } from '@anillo/host-node/translation-store';
 import type { RuntimeHost } from './runtime-host.ts';
 
-/** What the translator's runtime module is generated from. */
+/** What the translator's runtime module is generated from, and what translations depend on. */
 const GENERATOR_MODULES = [
   '@anillo/base/struct',
   '@anillo/ir/ops',
@@ -27,7 +29,9 @@ export const host: RuntimeHost = {
   createEventLoop,
   readFile: readHostFile,
   fillRandom: (words) => void randomFillSync(words),
-  openRuntimeSource: () => new RuntimeStore(generatorFolders()),
+  openRuntimeSource: (fingerprint) => new RuntimeStore(fingerprint),
+  openTranslations: (fingerprint) => new TranslationStore(fingerprint),
+  fingerprint: (by) => sourceFingerprint(generatorFolders(), by),
   // V8 moves a function to its optimising compiler after this many bytes executed; its own default (13 million) suits programs without a run-time
   // compiler of their own. Measured on a boot: a sixth less time (docs/adr/0006-tiers.md).
   tuneEngine: () => setFlagsFromString('--wasm-tiering-budget=3000000'),

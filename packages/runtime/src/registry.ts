@@ -67,21 +67,26 @@ export function acceleratorTier(name: string): 'jit' | 'interp' {
 const loadTranslator = () => Promise.all([import('@anillo/accel-wasm/wasm-accelerator'), import('@anillo/isa-x86/frontend')]);
 
 /** In a start-up snapshot the runtime module is part of the program. */
-let prepared: RuntimeSource | undefined;
+let prepared: { readonly source: RuntimeSource; readonly fingerprint: string } | undefined;
 
 /** Does now what the first machine would have to wait for: for a start-up snapshot. */
 export async function prepareAccelerator(): Promise<void> {
   const [{ generateRuntime }, { X86 }] = await loadTranslator();
   const runtime = generateRuntime(X86);
-  prepared = { load: () => runtime, save: () => {} };
+  prepared = { source: { load: () => runtime, save: () => {} }, fingerprint: host.fingerprint('content') };
 }
 
-/** Loaded when a machine is made, so that errors in options and files come at once. */
-export async function createAccelerator(): Promise<Accelerator> {
+/**
+ * Loaded when a machine is made, so that errors in options and files come at once. `keepTranslations`: uses what earlier runs have translated, and keeps what
+ * this one does.
+ */
+export async function createAccelerator(keepTranslations = true): Promise<Accelerator> {
   host.tuneEngine();
   const [{ createWasmAccelerator }, { X86 }] = await loadTranslator();
+  const fingerprint = prepared?.fingerprint ?? host.fingerprint('time');
   return createWasmAccelerator(X86, {
     cpuConfig: (text) => ({ model: parseCpu(text), random: randomWords((words) => host.fillRandom(words)), wallClockMs: host.wallMs }),
-    runtimeStore: prepared ?? host.openRuntimeSource(),
+    runtimeStore: prepared?.source ?? host.openRuntimeSource(fingerprint),
+    translationStore: keepTranslations ? host.openTranslations(fingerprint) : undefined,
   });
 }

@@ -9,6 +9,12 @@ export interface RuntimeSource {
   save(runtime: Runtime): void;
 }
 
+/** Keeps translations between runs; never fails its caller. */
+export interface TranslationSource {
+  load(key: string): Uint8Array | undefined;
+  save(key: string, translations: Uint8Array): void;
+}
+
 export interface RuntimeHost extends Pick<MachineHost, 'nowNs' | 'wallMs'> {
   /** One for each machine. */
   createEventLoop(): Omit<MachineHost, 'nowNs' | 'wallMs'>;
@@ -17,7 +23,11 @@ export interface RuntimeHost extends Pick<MachineHost, 'nowNs' | 'wallMs'> {
   /** From a cryptographic generator. */
   fillRandom(words: Uint32Array<ArrayBuffer>): void;
   /** Undefined where nothing is kept. */
-  openRuntimeSource(): RuntimeSource | undefined;
+  openRuntimeSource(fingerprint: string): RuntimeSource | undefined;
+  /** What is kept between runs of what was translated, for the translator with this fingerprint; undefined where nothing is kept. */
+  openTranslations(fingerprint: string): TranslationSource | undefined;
+  /** Says which state of the translator this is, by the times at which its sources were changed (quick), or by what they say. */
+  fingerprint(by: 'time' | 'content'): string;
   /** Before the first machine is made: what the JavaScript engine is to know, where it can be told. */
   tuneEngine(): void;
 }

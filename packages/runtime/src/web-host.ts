@@ -13,5 +13,7 @@ export const host: RuntimeHost = {
   readFile: fetchFile,
   fillRandom,
   openRuntimeSource: () => undefined,
+  openTranslations: () => undefined,
+  fingerprint: () => '',
   tuneEngine: () => {},
 };

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { TranslationStore } from './translation-store.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'anillo-translations-'));
+const home = process.env.XDG_CACHE_HOME;
+process.env.XDG_CACHE_HOME = folder;
+after(() => {
+  process.env.XDG_CACHE_HOME = home;
+  if (home === undefined) delete process.env.XDG_CACHE_HOME;
+  rmSync(folder, { recursive: true });
+});
+
+const files = (): string[] => readdirSync(join(folder, 'anillo', 'translations'));
+
+test('translations come back for the same translator and CPU, undamaged', () => {
+  const store = new TranslationStore('one');
+  assert.equal(store.load('max'), undefined);
+  store.save('max', Uint8Array.of(1, 2, 3));
+  assert.deepEqual([...(new TranslationStore('one').load('max') ?? [])], [1, 2, 3]);
+  assert.equal(store.load('i686'), undefined);
+  assert.equal(new TranslationStore('two').load('max'), undefined);
+
+  const file = join(folder, 'anillo', 'translations', files()[0] as string);
+  const bytes = readFileSync(file);
+  bytes[bytes.length - 1] ^= 1;
+  writeFileSync(file, bytes);
+  assert.equal(store.load('max'), undefined);
+  writeFileSync(file, '');
+  assert.equal(store.load('max'), undefined);
+  store.save('max', Uint8Array.of(4));
+  assert.deepEqual([...(store.load('max') ?? [])], [4]);
+});
+
+test('the number of files is bounded', () => {
+  for (let i = 0; i < 20; i++) new TranslationStore(`version ${i}`).save('max', Uint8Array.of(i));
+  assert.equal(files().length, 6);
+});
