@@ -62,6 +62,17 @@ const KERNELS: readonly Case[] = [
   { name: 'a directory', args: run('--kernel', folder), says: /is a directory; give a file/ },
   { name: '64-bit for a 32-bit CPU', args: withKernel('--cpu', 'i686'), says: /64-bit and the CPU model is not; choose/ },
   { name: 'beside a firmware', args: withKernel('--bios', bios), says: /give one of them/ },
+  {
+    name: 'profile nowhere',
+    args: withKernel('--profile', join(folder, 'no/profile')),
+    says: /profile .*no\/profile does not exist; check the path/,
+  },
+  { name: 'symbols without a profile', args: withKernel('--symbols', kernel), says: /add --profile FILE/ },
+  {
+    name: 'symbols that are none',
+    args: withKernel('--profile', join(folder, 'profile'), '--symbols', kernel),
+    says: /holds no symbols of code; give an ELF file/,
+  },
   { name: 'firmware, truncated', args: run('--bios', file('half', GUESTS.endlessLoop.subarray(0, 1000))), says: /multiple of 64 KiB/ },
   { name: 'initrd, missing', args: withKernel('--initrd', join(folder, 'nothing')), says: /initrd .*nothing does not exist/ },
   { name: 'initrd, empty', args: withKernel('--initrd', empty), says: /initrd .*is empty; copy it again/ },

@@ -1,6 +1,9 @@
 // The default guest (Debian's kernel and BusyBox), booted by the command as a user does. The first time it is fetched through apt.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { fetchGuest } from '@anillo/cli/default-guest/fetch-guest';
@@ -22,13 +25,21 @@ describe('the default guest', { timeout: TIMEOUT_MS }, () => {
 
   test('boots to a shell that takes commands from a pipe, and powers off', async (t) => {
     if (missing !== undefined) return t.skip(missing);
-    const { status, stdout, stderr } = await runCli(['run', '--accel', 'jit'], { input: 'uname -a\ncat /proc/cpuinfo\npoweroff -f\n' });
+    const folder = mkdtempSync(join(tmpdir(), 'anillo-boot-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const profile = join(folder, 'profile.json');
+    const args = ['run', '--accel', 'jit', '--profile', profile];
+    const { status, stdout, stderr } = await runCli(args, { input: 'uname -a\ncat /proc/cpuinfo\npoweroff -f\n' });
     assert.equal(status, 0, stdout + stderr);
     assert.match(stdout, /^Linux anillo \d+\.\d+\.\S+ .* x86_64 GNU\/Linux\r?$/m);
     assert.match(stdout, /^model name\s*: Anillo x86-64-v3\r?$/m);
     assert.match(stdout, /^flags\s*: .*\bavx2\b.*\bbmi2\b/m);
     assert.match(stdout, /reboot: Power down/);
     assert.equal(stderr, '');
+    // The kernel's own symbols, wherever it has put itself.
+    const { shared } = JSON.parse(readFileSync(profile, 'utf8'));
+    const names = new Set(shared.frames.map(({ name }: { name: string }) => name));
+    for (const name of ['memset_orig', 'strcmp', 'kernel', 'translation']) assert.ok(names.has(name), `${name} is missing`);
   });
 
   test('finds PCI Express, a PCI device and an IOMMU on q35, and remaps its interrupts', async (t) => {

@@ -10,6 +10,7 @@ import { Machine, type MachineOptions } from 'anillo';
 import { ClosedInput } from './closed-input.ts';
 import { handleConsoleKey } from './console-keys.ts';
 import { GdbServer } from './gdb/gdb-server.ts';
+import { ProfileFile } from './profile-file.ts';
 import { statsReport } from './stats-report.ts';
 
 export interface SessionOptions {
@@ -21,6 +22,8 @@ export interface SessionOptions {
   /** What to tell on the error output. */
   readonly trace?: TraceChoice;
   readonly stats?: boolean;
+  /** Where to write a profile, and files with symbols for it. */
+  readonly profile?: { readonly path: string; readonly symbols: readonly string[] };
   /** The end of piped input is typed to the guest as Ctrl-D. */
   readonly endOfInput?: boolean;
   /** Says on the error output how an orderly end came about too. */
@@ -103,8 +106,10 @@ export async function runSession(options: SessionOptions): Promise<number> {
   for (const signal of signals) process.on(signal, onSignal);
   let gdb: GdbServer | undefined;
   let firstInstructionMs: number | undefined;
+  let profile: ProfileFile | undefined;
   try {
-    machine = await Machine.create({ ...options.machine, trace, serial: ports.backends });
+    if (options.profile !== undefined) profile = await ProfileFile.open(options.profile.path, options.profile.symbols);
+    machine = await Machine.create({ ...options.machine, trace, profile: profile?.profile, serial: ports.backends });
     if (signalStatus !== undefined) return signalStatus;
     ports.stdio?.open();
     if (options.gdb === undefined) machine.start();
@@ -117,11 +122,14 @@ export async function runSession(options: SessionOptions): Promise<number> {
     await gdb?.close(exit.status);
     await ports.close();
     if (exit.reason === 'triple-fault' || exit.reason === 'panicked' || options.verbose === true) complain(`anillo: ${exit.detail}\n`);
+    const { kernel } = options.machine;
+    await profile?.write(machine, typeof kernel === 'string' ? kernel : undefined);
     if (options.stats === true) complain(statsReport(machine.stats(), firstInstructionMs));
     return signalStatus ?? exit.status;
   } finally {
     await ports.close();
     for (const signal of signals) process.off(signal, onSignal);
     await machine?.[Symbol.asyncDispose]();
+    await profile?.[Symbol.asyncDispose]();
   }
 }

@@ -1,6 +1,7 @@
 // `anillo run`: its options, and what it does with them.
 
 import { parseTraceCategories } from '@anillo/accel/trace';
+import { AnilloError } from '@anillo/base/anillo-error';
 import { checkMachineOptions } from 'anillo';
 import { BOARD_NAMES } from 'anillo/registry';
 import { type DefaultGuest, fetchGuest } from './default-guest/fetch-guest.ts';
@@ -35,6 +36,12 @@ export const RUN_OPTIONS = {
   trace: {
     argument: 'LIST',
     help: 'Tells on the error output what happens:\ntraps, interrupts, exits, blocks, ports, mmio (several with commas).',
+  },
+  profile: { argument: 'FILE', help: 'Writes there where the time went, for speedscope.' },
+  symbols: {
+    argument: 'FILE[@ADDRESS]',
+    help: "Names for the profile: an ELF file or a System.map, moved by ADDRESS.\nA Linux kernel's own are found without.",
+    repeatable: true,
   },
   stats: { help: "Prints the engine's counters at the end." },
   help: { short: '-h', help: 'This text.' },
@@ -106,6 +113,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   }
   const devices = (values.device ?? []).map(parseDevice);
   const trace = values.trace === undefined ? undefined : parseTraceCategories(values.trace);
+  if (values.symbols !== undefined && values.profile === undefined)
+    throw new AnilloError('BAD_OPTION', '--symbols names code in a profile; add --profile FILE.');
   checkMachineOptions({ machine: values.machine, memory: values.memory, cpu: values.cpu, devices });
   const { isDefault, ...boot } = await bootOptions(values);
   return runSession({
@@ -123,6 +132,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     gdb: values.gdb,
     trace,
     stats: values.stats,
+    profile: values.profile === undefined ? undefined : { path: values.profile, symbols: values.symbols ?? [] },
     endOfInput: isDefault,
   });
 }

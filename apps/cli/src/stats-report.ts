@@ -17,8 +17,13 @@ export function statsReport(
     ['guest instructions, compiled', grouped(stats.compiledInsns)],
     ['compilations', grouped(stats.compilations)],
     ['compilation time, ms', grouped(stats.compileMs)],
+    ['modules alive', grouped(stats.modulesAlive)],
+    ['WebAssembly compiled, KiB', grouped(stats.wasmBytes / BYTES_PER_KIB)],
+    ['translation cache flushes', grouped(stats.cacheFlushes)],
+    ['code epochs', grouped(stats.codeEpochs)],
     ['TLB misses', grouped(stats.tlbMisses)],
     ...Object.entries(stats.exits).map(([kind, count]) => [`exits, ${kind}`, grouped(count)] as const),
+    ...Object.entries(stats.timeMs).map(([what, ms]) => [`time, ${what}, ms`, grouped(ms)] as const),
     ['peak memory, MiB', grouped(peakKib / BYTES_PER_KIB)],
   ];
   const width = Math.max(...rows.map(([name]) => name.length));

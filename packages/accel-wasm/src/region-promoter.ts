@@ -5,6 +5,7 @@ import { compileRegions } from '@anillo/codegen/region-compiler';
 import { optimize } from '@anillo/ir/optimize';
 import type { FunctionTable } from './function-table.ts';
 import { gatherRegion, type CodeReader, type FoundRegion } from './region-gatherer.ts';
+import { ModuleCensus } from './module-census.ts';
 import type { TranslationCache } from './translation-cache.ts';
 
 export interface CompileHost extends CodeReader {
@@ -18,6 +19,7 @@ export interface CompileHost extends CodeReader {
 export class RegionPromoter {
   compilations = 0;
   compileMs = 0;
+  readonly modules = new ModuleCensus();
   readonly #cache: TranslationCache;
   readonly #functions: FunctionTable;
   readonly #host: CompileHost;
@@ -43,6 +45,7 @@ export class RegionPromoter {
     const blocks = region.blocks.map(({ block, offset }) => ({ block: optimize(block), offset: offset - base, entry: true }));
     const compiled = compileRegions([blocks], { sharedMaximumPages: this.#host.sharedMaximumPages });
     const instance = new WebAssembly.Instance(new WebAssembly.Module(compiled.bytes), this.#host.imports);
+    this.modules.add(instance, compiled.bytes.length);
     this.compilations++;
     const entries = region.blocks.map(({ record }, i) => [record, (compiled.entries[0] as Int32Array)[i] as number] as const);
     this.#functions.add(instance.exports.f0, [...region.pages.values()], pageList, entries);

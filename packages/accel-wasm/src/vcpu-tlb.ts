@@ -131,6 +131,11 @@ export class VcpuTlb {
   #headerWord(name: 'codeEpoch' | 'codeEpochUpper' | 'upperIsOwn' | 'upperQuarter' | 'tlb' | 'tlbs' | 'tlbSpace'): number {
     return (this.#header + VcpuHeader.offset[name]) >>> 2;
   }
+  /** Times that code has been, or may have been, mapped anew: compiled code then looks its targets up again. */
+  get codeEpochs(): number {
+    return this.#lastEpoch;
+  }
+
   #newEpoch(): number {
     this.#lastEpoch = (this.#lastEpoch + 1) >>> 0;
     return this.#lastEpoch;

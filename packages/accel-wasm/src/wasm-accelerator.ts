@@ -12,6 +12,7 @@ import type { GuestMemory } from '@anillo/memory/guest-memory';
 import { RegionMemory } from '@anillo/memory/region-memory';
 import { MemoryMiss } from './memory-miss.ts';
 import { ONES_PAGE, planMemory, type MemoryPlan } from './memory-plan.ts';
+import { TimeAccount } from './time-account.ts';
 import { FunctionTable } from './function-table.ts';
 import { RegionPromoter } from './region-promoter.ts';
 import { RememberedBlocks } from './remembered-blocks.ts';
@@ -83,10 +84,12 @@ class WasmVm implements AcceleratedVm {
   readonly #runtime: Runtime;
   readonly #remembered: RememberedBlocks;
   readonly #parts: VmParts;
+  readonly #time: TimeAccount;
 
   constructor(frontend: Frontend, config: VmConfig, options: WasmAcceleratorOptions) {
     this.#frontend = frontend;
-    this.#config = config;
+    this.#time = new TimeAccount(config.profile, () => config.ports.nowNs());
+    this.#config = { ...config, ports: this.#time.timedPorts(config.ports) };
     this.#options = options;
     const plan = planMemory(1, config.regions);
     this.#wasmMemory = makeMemory(plan);
@@ -103,7 +106,7 @@ class WasmVm implements AcceleratedVm {
       buffer,
       plan,
       memory,
-      ports: config.ports,
+      ports: this.#config.ports,
       cache,
       trace: config.trace,
       isWritable: (address) => memory.offsetOf(address - (address % 4096), 4096, true) >= 0,
@@ -135,8 +138,8 @@ class WasmVm implements AcceleratedVm {
     const watchpoints = new Watchpoints();
     const miss = new MemoryMiss({ buffer, state, cpu, memory: this.memory, ports: this.#config.ports, tlb, cache, watchpoints });
     const env: Record<string, unknown> = { memory: this.#wasmMemory, table: this.#table };
-    const host = { memory_miss: (_cpu: number, at: number, kind: number) => miss.serve(at, kind) };
-    const helper = { ...cpu.helpers };
+    const host = this.#time.timedHelpers({ memory_miss: (_cpu, at, kind) => miss.serve(at as number, kind as number) });
+    const helper = { ...this.#time.timedHelpers(cpu.helpers) };
     const module = new WebAssembly.Module(this.#runtime.bytes);
     const runtime = new WebAssembly.Instance(module, { env, host, helper }).exports;
     cpu.bindRoutines?.(runtime);
@@ -162,7 +165,8 @@ class WasmVm implements AcceleratedVm {
       miss,
       watchpoints,
       compiler,
-      runBlocks: runtime.run as (state: number) => number,
+      runBlocks: this.#time.timedDispatcher(runtime.run as (state: number) => number, VcpuHeader.view(buffer, state)),
+      timeMs: () => this.#time.spentMs(),
       hotAt: isJit ? (this.#options.hotAt ?? HOT_AT) : NEVER,
     });
     return vcpu;

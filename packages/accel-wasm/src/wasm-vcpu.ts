@@ -49,6 +49,8 @@ export interface VcpuParts {
   /** The runtime module's dispatcher. */
   readonly runBlocks: (state: number) => number;
   readonly hotAt: number;
+  /** See VcpuStats. */
+  timeMs(): Readonly<Record<string, number>>;
 }
 
 export class WasmVcpu implements Vcpu {
@@ -479,8 +481,13 @@ export class WasmVcpu implements Vcpu {
       compiledInsns: Math.max(0, this.#retired - this.#unused - interpretedInsns),
       compilations: compiler?.compilations ?? 0,
       compileMs: compiler?.compileMs ?? 0,
+      modulesAlive: compiler?.modules.alive ?? 0,
+      wasmBytes: compiler?.modules.wasmBytes ?? 0,
+      cacheFlushes: this.#p.vm.cache.flushes,
+      codeEpochs: tlb.codeEpochs,
       tlbMisses: tlb.fills + this.#view.tlbFills,
       exits: { ...Object.fromEntries(this.#exits), device: miss.deviceAccesses, slowAccess: miss.misses },
+      timeMs: this.#p.timeMs(),
     };
   }
 }

@@ -2,6 +2,7 @@
 // Threads: with one vCPU everything runs on the caller's thread, in slices; an accelerator with threads of its own posts to the host thread.
 
 import type { GuestMemory } from '@anillo/memory/guest-memory';
+import type { Profile } from './profile.ts';
 import type { Trace } from './trace.ts';
 
 /** What the board answers to vCPUs. Called synchronously, from the thread on which `run` was called. */
@@ -51,8 +52,16 @@ export interface VcpuStats {
   readonly compiledInsns: number;
   readonly compilations: number;
   readonly compileMs: number;
+  /** Compiled modules that the host's engine has not given back, and the bytes of all that were ever compiled. */
+  readonly modulesAlive: number;
+  readonly wasmBytes: number;
+  /** Times that all translations were forgotten for want of room, and times that compiled code had to look up its targets again. */
+  readonly cacheFlushes: number;
+  readonly codeEpochs: number;
   readonly tlbMisses: number;
   readonly exits: Readonly<Record<string, number>>;
+  /** Host time in milliseconds by what it was spent on: guest code by tier, and what the host does for it. */
+  readonly timeMs: Readonly<Record<string, number>>;
 }
 
 /** Debugger's access to a vCPU that is not running. Register names are gdb's of the architecture ("rax", "eflags", "cr3", "xmm0"...). */
@@ -107,6 +116,8 @@ export interface VmConfig {
   readonly tier: 'jit' | 'interp';
   /** The accelerator tells traps, interrupts, exits and blocks; the machine ports and mmio. */
   readonly trace?: Trace;
+  /** Told where host time goes. */
+  readonly profile?: Profile;
 }
 
 export interface AcceleratedVm {

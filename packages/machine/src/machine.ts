@@ -12,6 +12,7 @@
 // until its next timer or until an interrupt input goes up. Guest time stands still in every state but running.
 
 import type { AcceleratedVm, Accelerator, Vcpu, VcpuDebug, VcpuExit, VcpuStats } from '@anillo/accel/accelerator';
+import type { Profile } from '@anillo/accel/profile';
 import type { Trace } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { GuestClock } from '@anillo/devices/clock/guest-clock';
@@ -52,6 +53,8 @@ export interface MachineSpec {
   readonly devices?: readonly DeviceOptions[];
   /** Tells what happens in the machine. */
   readonly trace?: Trace;
+  /** Told where host time goes. */
+  readonly profile?: Profile;
 }
 
 export type MachineState = 'created' | 'running' | 'paused' | 'stopped';
@@ -120,7 +123,14 @@ export class Machine {
     );
     this.#plan = this.#makePlan();
     const ports = tracedPorts(this.board, spec.trace);
-    this.#vm = accelerator.createVm({ regions: this.board.regions, cpuModel, ports, tier: spec.tier, trace: spec.trace });
+    this.#vm = accelerator.createVm({
+      regions: this.board.regions,
+      cpuModel,
+      ports,
+      tier: spec.tier,
+      trace: spec.trace,
+      profile: spec.profile,
+    });
     this.#attachBoard();
     this.#vcpu = this.#vm.createVcpu(0);
     this.debug = this.#makeDebug();

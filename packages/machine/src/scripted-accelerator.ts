@@ -29,7 +29,10 @@ export interface ScriptedGuest {
 
 export type Script = (guest: ScriptedGuest) => VcpuExit;
 
-const NO_STATS: VcpuStats = { interpretedInsns: 0, compiledInsns: 0, compilations: 0, compileMs: 0, tlbMisses: 0, exits: {} };
+const NO_STATS: VcpuStats = {
+  ...{ interpretedInsns: 0, compiledInsns: 0, compilations: 0, compileMs: 0, modulesAlive: 0, wasmBytes: 0 },
+  ...{ cacheFlushes: 0, codeEpochs: 0, tlbMisses: 0, timeMs: {}, exits: {} },
+};
 
 const NO_DEBUG: VcpuDebug = {
   architecture: 'none',

@@ -8,6 +8,7 @@
 
 import { host } from '#host';
 import type { Accelerator, VcpuStats } from '@anillo/accel/accelerator';
+import type { Profile } from '@anillo/accel/profile';
 import type { Trace } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { checkDevice } from '@anillo/devices/catalog';
@@ -17,6 +18,7 @@ import { Machine as CoreMachine, type MachineDebug, type MachineSpec, type Machi
 import type { BoardModel } from '@anillo/machine/boards/board-model';
 import type { MachineExit } from '@anillo/machine/machine-exit';
 import type { MachineHost } from '@anillo/machine/machine-host';
+import type { GuestMemory } from '@anillo/memory/guest-memory';
 import { parseMemory } from '@anillo/machine/machine-memory';
 import { readBootFiles } from './boot-files.ts';
 import {
@@ -59,6 +61,8 @@ export interface MachineOptions {
   readonly devices?: readonly DeviceOptions[];
   /** Tells what happens in the machine, a line an event: `{ traps: true, ports: true, line: console.error }`. */
   readonly trace?: Trace;
+  /** Told where host time goes: a `GuestProfile` of `anillo/profile/guest-profile`. Costs some per cent of speed. */
+  readonly profile?: Profile;
 }
 
 export type SerialOption = 'stream' | 'none' | CharBackend;
@@ -125,6 +129,7 @@ export class Machine {
       debugConsole: options.debugConsole,
       devices: options.devices,
       trace: options.trace,
+      profile: options.profile,
     };
     return new Machine(new CoreMachine(spec, accelerator ?? (await createAccelerator(options.translationCache)), machineHost()), stream);
   }
@@ -181,6 +186,11 @@ export class Machine {
 
   resume(): void {
     this.#core.resume();
+  }
+
+  /** Guest-physical memory. While the guest runs it changes between any two turns of the host's events. */
+  get memory(): GuestMemory {
+    return this.#core.memory;
   }
 
   /** Counters of the engine since the start. */
