@@ -1,7 +1,7 @@
 // Writes ops in order into a block or a routine. Folds constants where that is free; everything else is the passes' work.
 
 import { Inst, type Block, type Terminal, type Value } from './block.ts';
-import type { Callee } from './callee.ts';
+import type { Callee, StateAccess } from './callee.ts';
 import { OPS, type ArgTypes, type OpName, type OpSpec, type ResultType, type Type } from './ops.ts';
 import type { Slot } from './slot.ts';
 
@@ -18,6 +18,11 @@ export interface Deferred {
   writeDeferred(): void;
 }
 
+interface VectorValues {
+  readonly held: Map<Slot, Inst>;
+  readonly origins: Map<Inst, Inst>;
+}
+
 const NO_ARGS: readonly Inst[] = [];
 
 export class Builder {
@@ -26,6 +31,12 @@ export class Builder {
   at = 0;
   #temps = 0;
   #deferred: Deferred | undefined = undefined;
+  /** Number of open `if`s and loops. */
+  depth = 0;
+  /** Calls so far that may have changed any slot. */
+  upheavals = 0;
+  /** What vector slots hold, each value by the first inst that gave it. */
+  #vectors: VectorValues | undefined = undefined;
 
   /**
    * `writer` is to set slots that nobody has looked at since: it is called before the next op at which state can be seen or which is control flow, and
@@ -95,10 +106,34 @@ export class Builder {
   get<T extends Type>(slot: Slot<T>): Value<T> {
     const inst = this.#push(OPS.get, slot.type, NO_ARGS);
     inst.slot = slot;
+    if (slot.type === 'v128' && !slot.pinned && !slot.temp) this.#noteGet(slot, inst as Inst);
     return inst;
+  }
+  #noteGet(slot: Slot, inst: Inst): void {
+    this.#vectors ??= { held: new Map(), origins: new Map() };
+    const known = this.#vectors.held.get(slot);
+    if (known) this.#vectors.origins.set(inst, known);
+    else this.#vectors.held.set(slot, inst);
+  }
+  #noteSet(slot: Slot, value: Inst): void {
+    this.#vectors ??= { held: new Map(), origins: new Map() };
+    if (this.depth === 0) this.#vectors.held.set(slot, this.origin(value));
+    else this.#vectors.held.delete(slot);
+  }
+  #noteWrites(writes: StateAccess): void {
+    if (writes === 'none') return;
+    if (writes === 'all') {
+      this.upheavals++;
+      this.#vectors = undefined;
+    } else if (this.#vectors) for (const slot of writes) this.#vectors.held.delete(slot);
+  }
+  /** The first inst that gave this value: the same for all gets of a vector slot between two sets, and for copies. What lifting knows of values goes by it. */
+  origin(value: Inst): Inst {
+    return this.#vectors?.origins.get(value) ?? value;
   }
   set<T extends Type>(slot: Slot<T>, value: Value<NoInfer<T>>): void {
     this.#push(OPS.set, undefined, [value as Inst]).slot = slot;
+    if (slot.type === 'v128' && !slot.temp) this.#noteSet(slot, value as Inst);
   }
   /** A new temp slot: a variable of this block or routine, for values that cross `if` and `loop`. */
   temp<T extends Type>(type: T, initial?: Value<T>): Slot<T> {
@@ -116,6 +151,7 @@ export class Builder {
     if (!callee.pure) this.#flush();
     const inst = this.#push(OPS.call, callee.result, args);
     inst.callee = callee;
+    this.#noteWrites(callee.writes);
     return inst as Value;
   }
   raiseIf(cond: Value<'i32'>, trapCode: number): void {
@@ -124,11 +160,13 @@ export class Builder {
 
   if(cond: Value<'i32'>, then: () => void, otherwise?: () => void, rarely = false): void {
     this.#push(OPS.if, undefined, [cond as Inst]).imm = rarely ? 1 : 0;
+    this.depth++;
     then();
     if (otherwise) {
       this.#push(OPS.else, undefined, NO_ARGS);
       otherwise();
     }
+    this.depth--;
     this.#push(OPS.end, undefined, NO_ARGS);
   }
   /** An `if` whose condition hardly ever holds: code after it is not burdened with what a call in it needs. */
@@ -138,7 +176,9 @@ export class Builder {
   /** Runs body, then again while the value that it returns is not 0. */
   loopWhile(body: () => Value<'i32'>): void {
     this.#push(OPS.loop, undefined, NO_ARGS);
+    this.depth++;
     const again = body();
+    this.depth--;
     this.#push(OPS.loop_while, undefined, [again as Inst]);
   }
 

@@ -12,6 +12,7 @@ import { PC } from '@anillo/ir/vcpu-header';
 import type { OpName } from '@anillo/ir/ops';
 import type { Decoded } from './decode.ts';
 import { CC, type CcKind, type IntBits } from './flags.ts';
+import { FloatFacts } from './insn/float-facts.ts';
 import { LazyFlags } from './lazy-flags.ts';
 import { MODE } from './mode.ts';
 import type { Operand } from './row.ts';
@@ -79,6 +80,7 @@ export class Lift {
   readonly d: Decoded;
   readonly mode: number;
   readonly flags: LazyFlags;
+  #floats: FloatFacts | undefined = undefined;
   /** Byte offsets, from the block's start, of this instruction and of the next. */
   at = 0;
   next = 0;
@@ -104,6 +106,10 @@ export class Lift {
     this.#mem = undefined;
   }
 
+  get floats(): FloatFacts {
+    this.#floats ??= new FloatFacts(this.b);
+    return this.#floats;
+  }
   get is64(): boolean {
     return this.d.codeSize === 64;
   }

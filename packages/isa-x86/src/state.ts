@@ -113,6 +113,8 @@ export const X86State = struct({
   ymmHigh: ['v128', 16],
   /** Operands and results of vector helpers: operand k in elements 2k and 2k + 1, result in 0 and 1. Nothing between instructions. */
   simdX: ['v128', 8],
+  /** Constants of generated code: see FLOAT_LIMITS in insn/simd-float-fast.ts. */
+  floatLimits: ['v128', 4],
 });
 
 const at = X86State.offset;
@@ -170,6 +172,8 @@ export const MM = slots('mm', 'i64', at.fpuMantissa, 8, 8, true);
 
 /** Operands of vector helpers, as vectors and as their low halves. */
 export const SIMD_X = slots('simdx', 'v128', at.simdX, 8, 16, true);
+/** Of routines that check floating-point results: not 0 where an operand or result is neither zero nor normal. */
+export const SIMD_DOUBT = slot('simdDoubt', 'i64', at.simdX + 16 * 7, true);
 export const SIMD_X64 = slots('simdxl', 'i64', at.simdX, 8, 16, true);
 
 export type X86View = ReturnType<typeof X86State.view>;

@@ -6,7 +6,7 @@ import type { Value } from '@anillo/ir/block';
 import type { Routine } from '@anillo/ir/callee';
 import { dynamicOp, FloatLanes } from './simd-float-lanes.ts';
 import { floatCode } from './simd-float-helper.ts';
-import { areOrdinary, mxcsrFast, unlessSlow } from './simd-float-fast.ts';
+import { isUnusual, mxcsrFast, unlessSlow } from './simd-float-fast.ts';
 import { guarded } from './simd-float-routines.ts';
 import { vector32, type V } from './simd-operands.ts';
 import { laneBytes } from './simd-integer.ts';
@@ -93,7 +93,7 @@ export function callFromInteger(b: Builder, x: Value<'i32' | 'i64'>, to: 'f32' |
   const native = dynamicOp(b, `${to}.convert_${x.type}_s`, x);
   // A double holds every 32-bit integer.
   if (to === 'f64' && x.type === 'i32') return native;
-  return unlessSlow(b, mxcsrFast(b), [native], () => [b.call(convertRoutine(`cvt${x.type}to${to}`), [x])])[0] as Value;
+  return unlessSlow(b, b.eqz(mxcsrFast(b)), [native], () => [b.call(convertRoutine(`cvt${x.type}to${to}`), [x])])[0] as Value;
 }
 
 /** Scalar to signed integer: quick within the range of `to`. */
@@ -104,7 +104,7 @@ export function callToInteger(b: Builder, x: Value<'f32' | 'f64'>, to: 'i32' | '
   const isInside = l.op('lt', l.op('abs', x), l.constant(limit)) as Value<'i32'>;
   const native = dynamicOp(b, `${to}.trunc_sat_${x.type}_s`, truncate ? x : l.op('nearest', x));
   const name = `cvt${truncate ? 't' : ''}${x.type}to${to}`;
-  return unlessSlow(b, b.and(mxcsrFast(b), isInside), [native], () => [b.call(convertRoutine(name), [x])])[0] as Value<'i32' | 'i64'>;
+  return unlessSlow(b, b.eqz(b.and(mxcsrFast(b), isInside)), [native], () => [b.call(convertRoutine(name), [x])])[0] as Value<'i32' | 'i64'>;
 }
 
 /** Single to double, double to single. */
@@ -112,8 +112,8 @@ export function callConvert(b: Builder, x: Value<'f32' | 'f64'>): Value {
   const isSingle = x.type === 'f32';
   const single = new FloatLanes(b, 'ss');
   const native = isSingle ? b.op('f64.promote_f32', [x as Value<'f32'>]) : b.op('f32.demote_f64', [x as Value<'f64'>]);
-  const isQuick = isSingle ? (single.isPlain(x) as Value<'i32'>) : b.and(mxcsrFast(b), areOrdinary(single, [], [native]));
-  return unlessSlow<Value>(b, isQuick, [native], () => [b.call(isSingle ? widenScalar : narrowScalar, [x])])[0] as Value;
+  const isSlow = isSingle ? b.eqz(single.isPlain(x) as Value<'i32'>) : isUnusual(single, [native], b.sub(mxcsrFast(b), b.i32(1)));
+  return unlessSlow<Value>(b, isSlow, [native], () => [b.call(isSingle ? widenScalar : narrowScalar, [x])])[0] as Value;
 }
 
 // ---- vectors; 256 bits take or give two halves

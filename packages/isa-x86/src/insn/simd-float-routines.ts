@@ -7,10 +7,11 @@ import type { Value } from '@anillo/ir/block';
 import { routine, type Routine } from '@anillo/ir/callee';
 import type { Type } from '@anillo/ir/ops';
 import type { Slot } from '@anillo/ir/slot';
-import { MXCSR, SIMD_X, SIMD_X64 } from '../state.ts';
+import type { Lift } from '../lift.ts';
+import { MXCSR, SIMD_DOUBT, SIMD_X, SIMD_X64 } from '../state.ts';
 import { CARRIER, FloatLanes, isDouble, type FloatKind } from './simd-float-lanes.ts';
 import { FLOAT_STATE, floatCode, PREDICATE_TRUTH, SIMD_FLOAT, type FloatOperation } from './simd-float-helper.ts';
-import { areOrdinary, mxcsrFast, unlessSlow } from './simd-float-fast.ts';
+import { isDenormal, isUnusual, unlessSlow } from './simd-float-fast.ts';
 import type { V } from './simd-operands.ts';
 
 /** MXCSR under a mask: RC and masks as above; without DAZ in ROUND. */
@@ -67,6 +68,8 @@ export interface Guarded {
   readonly extra?: number | { readonly param: number };
   /** Native results (a second one is the upper half, given back in SIMD_X[1]) and whether they may be used. */
   readonly fast: (b: Builder, params: readonly Value[]) => { readonly ok: Value<'i32'>; readonly results: readonly Value[] };
+  /** What is told of the result. */
+  readonly after?: (b: Builder, params: readonly Value[], result: Value) => void;
 }
 
 /** The routine that tries `fast` and falls back to the helper. */
@@ -94,6 +97,7 @@ export function guarded(g: Guarded): Routine {
           if (results[1]) b.set(SIMD_X[1] as Slot<'v128'>, results[1] as V);
         },
       );
+      g.after?.(b, params, b.get(out));
       return b.get(out);
     },
   });
@@ -161,6 +165,12 @@ function checkRoutine(name: CheckName, shape: FloatShape): Routine {
     places: placesOf(count, halves),
     code: { param: count + halves },
     extra: { param: count + halves + 1 },
+    after: (b, params, result) => {
+      const l = new FloatLanes(b, kind);
+      const upper = halves === 2 ? [b.get(SIMD_X[1] as Slot<'v128'>)] : [];
+      const isPlain = l.all([...params.slice(0, count), result, ...upper].map((v) => l.isPlain(v as Value)).reduce((p, q) => l.and(p, q)));
+      b.set(SIMD_DOUBT, b.extendS(b.sub(isPlain, b.i32(1))));
+    },
     fast: (b, params) => {
       const l = new FloatLanes(b, kind);
       const results = params.slice(count, count + halves);
@@ -206,7 +216,7 @@ function callWhole(b: Builder, name: string, shape: FloatShape, args: readonly V
 
 /** Emits `compute` on each half, a quick test and the call of the check. `operands`: all halves of the first, then of the second. */
 function callChecked(
-  b: Builder,
+  c: Lift,
   check: CheckName,
   shape: FloatShape,
   operands: readonly Value[],
@@ -214,6 +224,7 @@ function callChecked(
   extra: number,
   compute: (l: FloatLanes, x: Value, y: Value) => Value,
 ): readonly Value[] {
+  const { b, floats } = c;
   const kind = kindOf(shape);
   const halves = halvesOf(shape);
   const l = new FloatLanes(b, kind);
@@ -221,23 +232,39 @@ function callChecked(
     compute(l, operands[half] as Value, operands[operands.length - halves + half] as Value),
   );
   const code = floatCode(operation, isDouble(kind), lanesOf(shape));
-  const isQuick =
-    check === 'exact' ? l.all(operands.map((v) => l.isPlain(v)).reduce((p, q) => l.and(p, q))) : b.and(mxcsrFast(b), areOrdinary(l, operands, natives));
-  return unlessSlow(b, isQuick, natives, () => callWhole(b, `${check}${shape}`, shape, [...operands, ...natives, b.i32(code), b.i32(extra)]));
+  const doubt = floats.doubt();
+  const isSlow = check === 'exact' ? isSlowExact(l, operands) : isUnusual(l, [...operands.filter((v) => !floats.isKnown(kind, v)), ...natives], doubt);
+  const results = unlessSlow(b, isSlow, natives, () => {
+    const found = callWhole(b, `${check}${shape}`, shape, [...operands, ...natives, b.i32(code), b.i32(extra)]);
+    floats.addDoubt();
+    return found;
+  });
+  for (const v of check === 'exact' && operation === 'cmp' ? operands : [...operands, ...results]) floats.learn(kind, v);
+  return results;
+}
+
+/** Operations that cannot round want operands that are neither NaNs nor denormal. */
+function isSlowExact(l: FloatLanes, operands: readonly Value[]): Value<'i32'> {
+  const { b } = l;
+  if (l.isVector) return b.eqz(l.all(operands.map((v) => l.isPlain(v)).reduce((p, q) => l.and(p, q))));
+  const [x, y] = operands as readonly [Value, Value];
+  const isOrdered = b.or(l.op('lt', x, y) as Value<'i32'>, l.op('ge', x, y) as Value<'i32'>);
+  return b.or(isDenormal(l, operands), b.eqz(isOrdered));
 }
 
 /** Result of an operation, half after half. */
-export function callNative(b: Builder, name: NativeOperation, shape: FloatShape, operands: readonly Value[]): readonly Value[] {
-  return callChecked(b, NATIVE[name].check, shape, operands, name, 0, NATIVE[name].compute);
+export function callNative(c: Lift, name: NativeOperation, shape: FloatShape, operands: readonly Value[]): readonly Value[] {
+  return callChecked(c, NATIVE[name].check, shape, operands, name, 0, NATIVE[name].compute);
 }
 
 /** Comparison of plain operands by which of less, equal, greater it holds for (bits 0..2). */
 const TRUTH_OP = ['', 'lt', 'eq', 'le', 'gt', 'ne', 'ge', ''] as const;
 
 /** Masks of the lanes for which a predicate holds. */
-export function callCompare(b: Builder, shape: FloatShape, operands: readonly Value[], predicate: number): readonly Value[] {
+export function callCompare(c: Lift, shape: FloatShape, operands: readonly Value[], predicate: number): readonly Value[] {
+  const { b } = c;
   const truth = (PREDICATE_TRUTH[predicate & 15] as number) & 7;
-  return callChecked(b, 'exact', shape, operands, 'cmp', predicate, (l, x, y) => {
+  return callChecked(c, 'exact', shape, operands, 'cmp', predicate, (l, x, y) => {
     const name = TRUTH_OP[truth] as string;
     const all = truth === 7;
     if (l.isVector) return name === '' ? b.v128(new Uint8Array(16).fill(all ? 0xff : 0)) : l.op(name, x, y);
@@ -256,18 +283,31 @@ const comi = (kind: 'ss' | 'sd'): Routine =>
     places: [0, 2],
     code: floatCode('comi', kind === 'sd', 1),
     extra: { param: 2 },
-    fast: (b, [x, y]) => compareNative(new FloatLanes(b, kind), x as Value, y as Value),
+    fast: (b, [x, y]) => {
+      const l = new FloatLanes(b, kind);
+      const { flags } = compareNative(l, x as Value, y as Value);
+      return { ok: l.all(plain2(l, x as Value, y as Value)), results: [flags] };
+    },
   });
-function compareNative(l: FloatLanes, x: Value, y: Value): { readonly ok: Value<'i32'>; readonly results: readonly Value<'i32'>[] } {
+/** ZF and CF of operands that are ordered, and whether they are. */
+function compareNative(l: FloatLanes, x: Value, y: Value): { readonly isOrdered: Value<'i32'>; readonly flags: Value<'i32'> } {
   const { b } = l;
-  const equal = l.op('eq', x, y) as Value<'i32'>;
-  const less = l.op('lt', x, y) as Value<'i32'>;
-  return { ok: l.all(plain2(l, x, y)), results: [b.or(b.shl(equal, b.i32(6)), less)] };
+  const atMost = l.op('le', x, y) as Value<'i32'>;
+  const atLeast = l.op('ge', x, y) as Value<'i32'>;
+  const isEqual = b.and(atMost, atLeast);
+  return { isOrdered: b.or(atMost, atLeast), flags: b.or(b.shl(isEqual, b.i32(6)), b.xor(atMost, isEqual)) };
 }
 /** EFLAGS of COMISx (`signals`: quiet NaNs are invalid too) and UCOMISx. */
-export function compareToFlags(b: Builder, kind: 'ss' | 'sd', x: Value, y: Value, signals: boolean): Value<'i32'> {
-  const { ok, results } = compareNative(new FloatLanes(b, kind), x, y);
-  return unlessSlow(b, ok, results, () => [b.call(floatRoutine(`comi${kind}`), [x, y, b.i32(signals ? 1 : 0)])])[0] as Value<'i32'>;
+export function compareToFlags(c: Lift, kind: 'ss' | 'sd', x: Value, y: Value, signals: boolean): Value<'i32'> {
+  const { b, floats } = c;
+  const l = new FloatLanes(b, kind);
+  const { isOrdered, flags } = compareNative(l, x, y);
+  const doubt = floats.doubt();
+  const unknown = [x, y].filter((v) => !floats.isKnown(kind, v));
+  // What is known holds where there is no doubt.
+  const isDoubtful = unknown.length < 2 ? [doubt] : [];
+  const isSlow = [...isDoubtful, ...(unknown.length > 0 ? [isDenormal(l, unknown)] : []), b.eqz(isOrdered)].reduce((p, q) => b.or(p, q));
+  return unlessSlow(b, isSlow, [flags], () => [b.call(floatRoutine(`comi${kind}`), [x, y, b.i32(signals ? 1 : 0)])])[0] as Value<'i32'>;
 }
 
 // ---- rounding to integral values

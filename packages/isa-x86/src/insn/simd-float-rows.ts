@@ -50,7 +50,7 @@ export function onHalves(
   return call((operands[0] as Halves).length === 2 ? `${kind}256` : kind, operands.flat()) as readonly Value[] as Halves;
 }
 export const callPacked = (c: Lift, name: NativeOperation, kind: PackedKind, operands: readonly Halves[]): Halves =>
-  onHalves(kind, operands, (shape, values) => callNative(c.b, name, shape, values));
+  onHalves(kind, operands, (shape, values) => callNative(c, name, shape, values));
 
 /** Index of the first source: VEX forms have it beside the destination. */
 export const firstSource = (c: Lift): number => (c.d.row.vex ? 1 : 0);
@@ -93,7 +93,7 @@ const scalarBinary =
     const first = firstSource(c);
     const y = readScalar(c, first + 1, kind);
     const merge = getXmm(c, vectorRegister(c, first));
-    const [r] = callNative(c.b, name, kind, [scalarOf(c, merge, kind), y]);
+    const [r] = callNative(c, name, kind, [scalarOf(c, merge, kind), y]);
     setVector(c, vectorRegister(c, 0), [mergeScalar(c, merge, r as Value, kind)]);
   };
 /** Result over lane 0 of the destination, in VEX forms of the first source. */
@@ -101,7 +101,7 @@ const scalarUnary =
   (name: NativeOperation, kind: ScalarKind) =>
   (c: Lift): void => {
     const first = firstSource(c);
-    const [r] = callNative(c.b, name, kind, [readScalar(c, first + 1, kind)]);
+    const [r] = callNative(c, name, kind, [readScalar(c, first + 1, kind)]);
     setVector(c, vectorRegister(c, 0), [mergeScalar(c, getXmm(c, vectorRegister(c, first)), r as Value, kind)]);
   };
 

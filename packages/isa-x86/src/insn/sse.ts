@@ -153,7 +153,7 @@ export function comparePackedRows(kind: PackedKind): Row[] {
     writeVector(
       c,
       0,
-      onHalves(kind, [x, y], (shape, operands) => callCompare(c.b, shape, operands, predicate)),
+      onHalves(kind, [x, y], (shape, operands) => callCompare(c, shape, operands, predicate)),
     );
   };
   const prefix = kind === 'ps' ? 'NP' : '66';
@@ -168,7 +168,7 @@ export function compareScalarRows(kind: ScalarKind): Row[] {
     const predicate = imm8(c) & (c.d.row.vex ? 31 : 7);
     const y = readScalar(c, first + 1, kind);
     const merge = getXmm(c, vectorRegister(c, first));
-    const [r] = callCompare(c.b, kind, [scalarOf(c, merge, kind), y], predicate);
+    const [r] = callCompare(c, kind, [scalarOf(c, merge, kind), y], predicate);
     setVector(c, vectorRegister(c, 0), [mergeScalar(c, merge, r as Value, kind)]);
   };
   const prefix = kind === 'ss' ? 'F3' : 'F2';
@@ -184,7 +184,7 @@ export function compareFlagsRows(kind: ScalarKind): Row[] {
   return (['ucomi', 'comi'] as const).flatMap((name, i) => {
     const lift = (c: Lift): void => {
       const y = readScalar(c, 1, kind);
-      c.setFlagBits(compareToFlags(c.b, kind, readScalar(c, 0, kind), y, i === 1));
+      c.setFlagBits(compareToFlags(c, kind, readScalar(c, 0, kind), y, i === 1));
     };
     const opcode = i === 0 ? '2E' : '2F';
     return [
@@ -248,6 +248,7 @@ function ldmxcsr(c: Lift): void {
   if (!usable(c)) return;
   const value = c.read(0) as Value<'i32'>;
   c.b.raiseIf(c.b.and(value, c.b.i32(~0xffff)), TRAP.GP0);
+  c.floats.forget();
   c.b.set(MXCSR, value);
 }
 function stmxcsr(c: Lift): void {
