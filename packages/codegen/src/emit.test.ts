@@ -11,6 +11,8 @@ import { Random } from '@anillo/codegen/testing/random';
 
 const ROUNDS = 40;
 const computes = (name: OpName): boolean => {
+  // Its rounding is the host's.
+  if (name.includes('relaxed')) return false;
   const spec: OpSpec = OPS[name];
   return spec.result !== undefined && (spec.effect === 'pure' || (spec.effect === 'trap' && name !== 'raise_if'));
 };

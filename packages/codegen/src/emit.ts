@@ -4,6 +4,7 @@
 import { OPS, type OpName, type Type } from '@anillo/ir/ops';
 import type { Emitter } from './emitter.ts';
 import { emitMemory, emitTlbLookup } from './memory-emit.ts';
+import { HAS_RELAXED_SIMD } from './relaxed-simd.ts';
 import { MEMORY_OPS } from './memory-op.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
@@ -19,6 +20,7 @@ type Composite =
   | 'v128.const'
   | 'i8x16.shuffle'
   | 'raise_if'
+  | `${'f32x4' | 'f64x2'}.relaxed_madd`
   | 'memory.copy'
   | 'memory.fill'
   | 'tlb.read'
@@ -211,6 +213,23 @@ const stateStore = (wasmName: string, type: Type): Emit => {
     e.f.memory(opcode, offset);
   };
 };
+/** (a, b, c) -> a * b + c. */
+const multiplyAdd = (shape: 'f32x4' | 'f64x2'): Emit => {
+  const relaxed = opcodeOf(`${shape}.relaxed_madd`);
+  const [multiply, add] = [opcodeOf(`${shape}.mul`), opcodeOf(`${shape}.add`)];
+  return (e) => {
+    const { f } = e;
+    if (HAS_RELAXED_SIMD) {
+      f.op(relaxed);
+      return;
+    }
+    const c = e.scratch('v128', 1);
+    f.set(c);
+    f.op(multiply);
+    f.get(c);
+    f.op(add);
+  };
+};
 const ram = (wasmName: string): Emit => {
   const opcode = opcodeOf(wasmName);
   return (e) => e.f.memory(opcode, 0);
@@ -259,6 +278,8 @@ const COMPOSITE: Readonly<Record<Composite, Emit>> = {
   'state.store32': stateStore('i32.store', 'i32'),
   'state.store64': stateStore('i64.store', 'i64'),
   'state.store128': stateStore('v128.store', 'v128'),
+  'f32x4.relaxed_madd': multiplyAdd('f32x4'),
+  'f64x2.relaxed_madd': multiplyAdd('f64x2'),
   raise_if: (e) => e.trapIf(),
 };
 

@@ -1,7 +1,7 @@
 // The body of one WebAssembly function while it is being written. Labels are nesting levels: `block()` returns one, `br(label)` takes it.
 
 import { ByteBuffer } from './byte-buffer.ts';
-import { opcodeOf, WASM_TYPE, type WasmType } from './wasm-opcodes.ts';
+import { opcodeOf, PREFIX_SHIFT, WASM_TYPE, type WasmType } from './wasm-opcodes.ts';
 import type { Type } from '@anillo/ir/ops';
 
 const O = {
@@ -51,8 +51,8 @@ export class FunctionCode {
     if (opcode < 256) {
       this.code.u8(opcode);
     } else {
-      this.code.u8(opcode >> 8);
-      this.code.uleb(opcode & 255);
+      this.code.u8(opcode >> PREFIX_SHIFT);
+      this.code.uleb(opcode & ((1 << PREFIX_SHIFT) - 1));
     }
   }
   get(local: Local): void {

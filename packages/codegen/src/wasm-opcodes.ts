@@ -1,16 +1,18 @@
 // WebAssembly instruction numbers (WebAssembly 3.0, 5.4 and appendix "Index of Instructions"; atomics: Threads proposal).
-// A prefixed instruction is prefix << 8 | number.
+// A prefixed instruction is prefix << 12 | number.
 
 /** Value type bytes. */
 export const WASM_TYPE = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b } as const;
 export type WasmType = (typeof WASM_TYPE)[keyof typeof WASM_TYPE];
+
+export const PREFIX_SHIFT = 12;
 
 const numbered = (prefix: number, groups: Readonly<Record<number, string>>): Record<string, number> => {
   const table: Record<string, number> = {};
   for (const [first, names] of Object.entries(groups)) {
     let number = Number(first);
     for (const name of names.split(' ')) {
-      if (name !== '-') table[name] = (prefix << 8) | number;
+      if (name !== '-') table[name] = (prefix << PREFIX_SHIFT) | number;
       number += 1;
     }
   }
@@ -90,6 +92,7 @@ export const OPCODE: Readonly<Record<string, number>> = {
     224: shape('f32x4', 'abs neg - sqrt add sub mul div min max pmin pmax'),
     236: shape('f64x2', 'abs neg - sqrt add sub mul div min max pmin pmax'),
     248: 'i32x4.trunc_sat_f32x4_s i32x4.trunc_sat_f32x4_u f32x4.convert_i32x4_s f32x4.convert_i32x4_u',
+    0x105: 'f32x4.relaxed_madd - f64x2.relaxed_madd',
     252: 'i32x4.trunc_sat_f64x2_s_zero i32x4.trunc_sat_f64x2_u_zero f64x2.convert_low_i32x4_s f64x2.convert_low_i32x4_u',
   }),
   ...numbered(0xfe, {

@@ -228,5 +228,9 @@ export function evaluateVector(
   const [a, b] = args as [VectorValue, VectorValue];
   if (name === 'swizzle') return b.map((i) => (i < 16 ? a[i] : 0));
   if (name === 'shuffle') return (bytes as Uint8Array).map((i) => (i < 16 ? a[i] : b[i - 16]));
+  if (name === 'relaxed_madd') {
+    const product = floatVector('mul', bits as 32 | 64, [a, b]);
+    return floatVector('add', bits as 32 | 64, [product, args[2] as VectorValue]);
+  }
   return isFloat ? floatVector(name, bits as 32 | 64, args) : integerVector(name, bits, args);
 }

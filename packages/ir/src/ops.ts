@@ -175,6 +175,8 @@ const FORMS = {
   'f32x4.add': binV, 'f32x4.sub': binV, 'f32x4.mul': binV, 'f32x4.div': binV, 'f32x4.sqrt': unV, 'f32x4.abs': unV, 'f32x4.neg': unV,
   'f32x4.nearest': unV, 'f32x4.floor': unV, 'f32x4.ceil': unV, 'f32x4.trunc': unV,
   'f32x4.eq': binV, 'f32x4.ne': binV, 'f32x4.lt': binV, 'f32x4.gt': binV, 'f32x4.le': binV, 'f32x4.ge': binV,
+  // (a, b, c): a * b + c, rounded once or twice as the host has it: the header's `hostFuses` says.
+  'f32x4.relaxed_madd': spec([v128, v128, v128], v128), 'f64x2.relaxed_madd': spec([v128, v128, v128], v128),
   'f32x4.convert_i32x4_s': unV, 'f32x4.demote_f64x2_zero': unV,
   'f64x2.add': binV, 'f64x2.sub': binV, 'f64x2.mul': binV, 'f64x2.div': binV, 'f64x2.sqrt': unV, 'f64x2.abs': unV, 'f64x2.neg': unV,
   'f64x2.nearest': unV, 'f64x2.floor': unV, 'f64x2.ceil': unV, 'f64x2.trunc': unV,

@@ -1,4 +1,4 @@
-// FMA. SDM Vol. 1, 14.5; Vol. 2, VFMADDxxx. The native path rounds once:
+// FMA. SDM Vol. 1, 14.5; Vol. 2, VFMADDxxx. Where the host's multiply-add is fused it stands for ordinary numbers. Else a routine rounds once:
 // - single: the product is exact in double; the sum is rounded to odd there, so that rounding it to single is the only rounding that counts;
 // - double: Boldo and Melquiond, "Emulation of a FMA and correctly rounded sums: proved algorithms using rounding to odd", IEEE Trans. Computers 57(4), 2008,
 //   for operands whose exponents keep every intermediate value far from overflow and underflow.
@@ -6,16 +6,17 @@
 import type { Builder } from '@anillo/ir/builder';
 import type { Value } from '@anillo/ir/block';
 import type { Routine } from '@anillo/ir/callee';
+import { VcpuHeader } from '@anillo/ir/vcpu-header';
 import type { Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
-import { FloatLanes } from './simd-float-lanes.ts';
-import { callHalves, mergeLane, SCALAR_SIZE, splatScalar, type PackedKind, type ScalarKind } from './simd-float-rows.ts';
+import { type FloatKind, FloatLanes } from './simd-float-lanes.ts';
+import { callHalves, mergeScalar, SCALAR_SIZE, scalarOf, type PackedKind, type ScalarKind } from './simd-float-rows.ts';
 import { floatCode } from './simd-float-helper.ts';
-import { FLOAT_SHAPES, guarded, kindOf, lanesOf, type FloatShape } from './simd-float-routines.ts';
-import { mxcsrFast } from './simd-float-fast.ts';
+import { FLOAT_SHAPES, guarded, kindOf, lanesOf, tellDoubt, type FloatShape } from './simd-float-routines.ts';
+import { isUnusual, mxcsrFast, unlessSlow } from './simd-float-fast.ts';
 import { joinLow, highToLow } from './simd-convert-routines.ts';
 import { laneBytes } from './simd-integer.ts';
-import { getXmm, readVector, setVector, splat64, vector64, vectorRegister, vectorZero, type V } from './simd-operands.ts';
+import { fromLow32, fromLow64, getXmm, isMemory, readLow32, readLow64, readVector, setVector, splat64, vector64, vectorRegister, vectorZero, type V } from './simd-operands.ts';
 
 type D = (name: string, ...args: readonly V[]) => V;
 const doubles = (b: Builder): D => {
@@ -101,6 +102,7 @@ function fusedRoutine(shape: FloatShape): Routine {
       }
       return { ok, results };
     },
+    after: (b, params, result) => tellDoubt(new FloatLanes(b, double ? 'pd' : 'ps'), params.slice(0, 3 * halves), result, halves),
   });
 }
 
@@ -122,25 +124,61 @@ const VARIANTS: readonly (readonly [number, string, number, boolean])[] = [
   [0xe, 'vfnmsub', 7, true],
 ];
 
+const HOST_FUSES = VcpuHeader.offset.hostFuses;
+/** -1 where the host's own multiply-add cannot be used, now or at all. */
+const doubtOf = (c: Lift): Value<'i32'> => c.b.or(c.floats.doubt(), c.b.sub(c.b.op('state.load32', [c.b.i32(0)], HOST_FUSES), c.b.i32(1)));
+
+/** Signs to flip as a constant: see flipSigns. */
+function signMask(b: Builder, double: boolean, even: boolean, odd: boolean): V {
+  const words = [even, odd].map((flip) => (flip ? 0x8000_0000 : 0)) as [number, number];
+  const lanes = double ? [0, words[0], 0, words[1]] : [words[0], words[1], words[0], words[1]];
+  return b.v128(new Uint8Array(Uint32Array.from(lanes).buffer));
+}
+function hostFused(b: Builder, double: boolean, [x, y, z]: readonly [V, V, V], signs: number): V {
+  const factor = signs & 1 ? b.op('v128.xor', [x, signMask(b, double, true, true)]) : x;
+  const addend = signs & 6 ? b.op('v128.xor', [z, signMask(b, double, (signs & 2) !== 0, (signs & 4) !== 0)]) : z;
+  return b.op(double ? 'f64x2.relaxed_madd' : 'f32x4.relaxed_madd', [factor, y, addend]);
+}
+
+/** Results where they are ordinary and MXCSR allows, else those of the routine. */
+function checkedFused(c: Lift, kind: FloatKind, operands: readonly Value[], natives: readonly Value[], slow: () => readonly Value[]): readonly Value[] {
+  const { b, floats } = c;
+  const doubt = doubtOf(c);
+  const unknown = operands.filter((v) => !floats.isKnown(kind, v));
+  const results = unlessSlow(b, isUnusual(new FloatLanes(b, kind), [...unknown, ...natives], doubt), natives, () => {
+    const found = slow();
+    floats.addDoubt();
+    return found;
+  });
+  for (const v of [...operands, ...results]) floats.learn(kind, v);
+  return results;
+}
+
 const packedFma =
   (kind: PackedKind, order: Order, signs: number) =>
   (c: Lift): void => {
     const memory = readVector(c, 2);
     const operands = [readVector(c, 0), readVector(c, 1), memory];
     const ordered = ORDERS[order].map((i) => operands[i] as readonly V[]);
-    setVector(c, vectorRegister(c, 0), callHalves(c, fused, kind, ordered, [c.b.i32(signs)]));
+    const natives = memory.map((_, half) => hostFused(c.b, kind === 'pd', ordered.map((halves) => halves[half]) as [V, V, V], signs));
+    const results = checkedFused(c, kind, ordered.flat(), natives, () => callHalves(c, fused, kind, ordered, [c.b.i32(signs)]));
+    setVector(c, vectorRegister(c, 0), results as readonly V[]);
   };
 const scalarFma =
   (kind: ScalarKind, order: Order, signs: number) =>
   (c: Lift): void => {
     const { b } = c;
-    const memory = splatScalar(c, 2, kind);
-    const lanes = laneBytes(kind === 'ss' ? [0, 0, 0, 0] : [0, 0], kind === 'ss' ? 4 : 8);
+    const memory = isMemory(c, 2) ? (kind === 'ss' ? fromLow32(b, readLow32(c, 2)) : fromLow64(b, readLow64(c, 2))) : getXmm(c, vectorRegister(c, 2));
     const dst = getXmm(c, vectorRegister(c, 0));
-    const second = getXmm(c, vectorRegister(c, 1));
-    const operands = [b.shuffle(dst, dst, lanes), b.shuffle(second, second, lanes), memory];
-    const r = b.call(fused(kind), [...ORDERS[order].map((i) => operands[i] as V), b.i32(signs)]) as V;
-    setVector(c, vectorRegister(c, 0), [mergeLane(c, dst, r, kind)]);
+    const operands = [dst, getXmm(c, vectorRegister(c, 1)), memory];
+    const ordered = ORDERS[order].map((i) => operands[i] as V) as [V, V, V];
+    const native = scalarOf(c, hostFused(b, kind === 'sd', ordered, signs), kind);
+    const lanes = laneBytes(kind === 'ss' ? [0, 0, 0, 0] : [0, 0], kind === 'ss' ? 4 : 8);
+    const scalars = ordered.map((v) => scalarOf(c, v, kind));
+    const [r] = checkedFused(c, kind, scalars, [native], () => [
+      scalarOf(c, b.call(fused(kind), [...ordered.map((v) => b.shuffle(v, v, lanes)), b.i32(signs)]) as V, kind),
+    ]);
+    setVector(c, vectorRegister(c, 0), [mergeScalar(c, dst, r as Value, kind)]);
   };
 
 function fmaRows(order: Order): Row[] {

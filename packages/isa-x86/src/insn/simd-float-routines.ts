@@ -103,6 +103,14 @@ export function guarded(g: Guarded): Routine {
   });
 }
 
+/** Leaves in SIMD_DOUBT, for FloatFacts, whether operands and result (and its upper half) are zero or normal. */
+export function tellDoubt(l: FloatLanes, operands: readonly Value[], result: Value, halves: 1 | 2): void {
+  const { b } = l;
+  const upper = halves === 2 ? [b.get(SIMD_X[1] as Slot<'v128'>)] : [];
+  const isPlain = l.all([...operands, result, ...upper].map((v) => l.isPlain(v)).reduce((p, q) => l.and(p, q)));
+  b.set(SIMD_DOUBT, b.extendS(b.sub(isPlain, b.i32(1))));
+}
+
 /** A kind of operand with its number of 128-bit halves: 'ss', 'sd', 'ps', 'pd', 'ps256', 'pd256'. */
 export type FloatShape = FloatKind | 'ps256' | 'pd256';
 export const FLOAT_SHAPES: readonly FloatShape[] = ['ss', 'sd', 'ps', 'pd', 'ps256', 'pd256'];
@@ -165,12 +173,7 @@ function checkRoutine(name: CheckName, shape: FloatShape): Routine {
     places: placesOf(count, halves),
     code: { param: count + halves },
     extra: { param: count + halves + 1 },
-    after: (b, params, result) => {
-      const l = new FloatLanes(b, kind);
-      const upper = halves === 2 ? [b.get(SIMD_X[1] as Slot<'v128'>)] : [];
-      const isPlain = l.all([...params.slice(0, count), result, ...upper].map((v) => l.isPlain(v as Value)).reduce((p, q) => l.and(p, q)));
-      b.set(SIMD_DOUBT, b.extendS(b.sub(isPlain, b.i32(1))));
-    },
+    after: (b, params, result) => tellDoubt(new FloatLanes(b, kind), params.slice(0, count), result, halves),
     fast: (b, params) => {
       const l = new FloatLanes(b, kind);
       const results = params.slice(count, count + halves);
