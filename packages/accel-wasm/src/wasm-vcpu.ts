@@ -12,7 +12,6 @@ import type { CpuStart, Vcpu, VcpuDebug, VcpuExit, VcpuStats } from '@anillo/acc
 import type { Trace } from '@anillo/accel/trace';
 import { ACCESS, EXIT, type CodeSource, type GuestCpu, type Translation } from '@anillo/ir/frontend';
 import type { Block } from '@anillo/ir/block';
-import { hostFuses } from '@anillo/codegen/relaxed-simd';
 import { Builder } from '@anillo/ir/builder';
 import { VcpuHeader } from '@anillo/ir/vcpu-header';
 import { GuestDebug } from './guest-debug.ts';
@@ -100,7 +99,6 @@ export class WasmVcpu implements Vcpu {
         parts.vm.cache.dropAll();
       },
     });
-    this.#view.hostFuses = hostFuses() ? 1 : 0;
     this.#view.hostTraps = this.#trace?.traps === true || this.#trace?.exits === true ? 1 : 0;
     parts.vm.ports.interrupts(parts.id).onChange = () => this.#attend();
   }

@@ -14,6 +14,7 @@ import { ScratchLocals } from './scratch-locals.ts';
 import { emitSlotLoad, emitSlotStore } from './slot-access.ts';
 import type { SlotCache } from './slot-cache.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
+import type { RelaxedSimd } from './relaxed-simd.ts';
 
 const O = {
   add: opcodeOf('i32.add'),
@@ -38,6 +39,7 @@ export interface BodyFrame {
   readonly cache: SlotCache;
   readonly linkage: Linkage;
   readonly atomics: boolean;
+  readonly relaxed: RelaxedSimd;
   /** Local with the TLB's address; undefined when nothing in the function reaches guest memory. */
   readonly tlb: Local | undefined;
   readonly fault: Label;
@@ -54,6 +56,7 @@ export class BodyCompiler implements Emitter {
   readonly f: FunctionCode;
   readonly cpu: Local;
   readonly atomics: boolean;
+  readonly relaxed: RelaxedSimd;
   readonly #frame: BodyFrame;
   readonly #plan = new ExpressionPlan();
   readonly #scratch: ScratchLocals;
@@ -75,6 +78,7 @@ export class BodyCompiler implements Emitter {
     this.f = frame.f;
     this.cpu = frame.cpu;
     this.atomics = frame.atomics;
+    this.relaxed = frame.relaxed;
     this.#scratch = new ScratchLocals(frame.f);
   }
 

@@ -4,7 +4,6 @@
 import { OPS, type OpName, type Type } from '@anillo/ir/ops';
 import type { Emitter } from './emitter.ts';
 import { emitMemory, emitTlbLookup } from './memory-emit.ts';
-import { HAS_RELAXED_SIMD } from './relaxed-simd.ts';
 import { MEMORY_OPS } from './memory-op.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
@@ -20,6 +19,8 @@ type Composite =
   | 'v128.const'
   | 'i8x16.shuffle'
   | 'raise_if'
+  | 'i8x16.pick'
+  | 'i32.relaxed_fuses'
   | `${'f32x4' | 'f64x2'}.relaxed_madd`
   | 'memory.copy'
   | 'memory.fill'
@@ -51,6 +52,8 @@ const O = {
   i64Sub: opcodeOf('i64.sub'),
   i64Mul: opcodeOf('i64.mul'),
   swizzle: opcodeOf('i8x16.swizzle'),
+  relaxedSwizzle: opcodeOf('i8x16.relaxed_swizzle'),
+  v128And: opcodeOf('v128.and'),
   shuffle: opcodeOf('i8x16.shuffle'),
   v128Or: opcodeOf('v128.or'),
   i8x16Sub: opcodeOf('i8x16.sub'),
@@ -213,13 +216,23 @@ const stateStore = (wasmName: string, type: Type): Emit => {
     e.f.memory(opcode, offset);
   };
 };
+const pick: Emit = ({ f, relaxed }) => {
+  if (relaxed.picks) {
+    f.op(O.relaxedSwizzle);
+    return;
+  }
+  f.i32(0x8f);
+  f.op(O.i8x16Splat);
+  f.op(O.v128And);
+  f.op(O.swizzle);
+};
 /** (a, b, c) -> a * b + c. */
 const multiplyAdd = (shape: 'f32x4' | 'f64x2'): Emit => {
   const relaxed = opcodeOf(`${shape}.relaxed_madd`);
   const [multiply, add] = [opcodeOf(`${shape}.mul`), opcodeOf(`${shape}.add`)];
   return (e) => {
     const { f } = e;
-    if (HAS_RELAXED_SIMD) {
+    if (e.relaxed.isThere) {
       f.op(relaxed);
       return;
     }
@@ -241,6 +254,8 @@ const COMPOSITE: Readonly<Record<Composite, Emit>> = {
   'f64.const': (e) => e.pushF64(),
   'v128.const': (e) => e.pushV128(),
   'i8x16.shuffle': shuffle,
+  'i8x16.pick': pick,
+  'i32.relaxed_fuses': (e) => e.f.i32(e.relaxed.fuses ? 1 : 0),
   'i32.select': select,
   'i64.select': select,
   'f32.select': select,

@@ -3,6 +3,7 @@
 
 import type { OpName, Type } from '@anillo/ir/ops';
 import type { FunctionCode, Local } from './function-code.ts';
+import type { RelaxedSimd } from './relaxed-simd.ts';
 
 export interface Emitter {
   readonly f: FunctionCode;
@@ -10,6 +11,8 @@ export interface Emitter {
   readonly cpu: Local;
   /** Read-modify-writes as WebAssembly atomics where aligned: the memory is shared. */
   readonly atomics: boolean;
+  /** What the code may use of relaxed SIMD. */
+  readonly relaxed: RelaxedSimd;
   /** Lane of the op being emitted. */
   readonly lane: number;
   /** Mask of a shuffle, where it is known. */

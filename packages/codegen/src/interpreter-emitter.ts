@@ -7,6 +7,7 @@ import type { FunctionCode, Label, Local } from './function-code.ts';
 import { HEADER, loadHeader32, storeHeader32 } from './header-access.ts';
 import { ScratchLocals } from './scratch-locals.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
+import { NO_RELAXED_SIMD } from './relaxed-simd.ts';
 
 const O = {
   add: opcodeOf('i32.add'),
@@ -39,6 +40,7 @@ export class InterpreterEmitter implements Emitter {
   readonly record: Local;
   readonly linkAt: Local;
   readonly atomics: boolean;
+  readonly relaxed = NO_RELAXED_SIMD;
   readonly shuffleMask = undefined;
   readonly labels: InterpreterLabels = { nextOp: 0, enter: 0, lookup: 0, fault: 0, poll: 0 };
   lane = 0;

@@ -11,6 +11,7 @@
 //
 // Whoever leaves writes back the slots that are dirty there before it branches. Hops and calls: region-transfers.ts.
 
+import { hostRelaxedSimd } from './relaxed-simd.ts';
 import { EXIT } from '@anillo/ir/frontend';
 import type { Block, Inst, Terminal } from '@anillo/ir/block';
 import { BodyCompiler, usesTlb, type BodyFrame, type Linkage } from './body-compiler.ts';
@@ -121,6 +122,7 @@ export class RegionWriter {
       cache: this.#cache,
       linkage,
       atomics,
+      relaxed: hostRelaxedSimd(),
       tlb: this.#tlb,
       fault: f.block(),
       atOf: (inst: Inst) => this.#region[this.#now].offset + inst.at,

@@ -1,12 +1,11 @@
-// Relaxed SIMD (WebAssembly 3.0, 2.2.4): does this engine take it, and is its multiply-add fused? On x86 it is where the CPU has FMA.
-// Engines without get a multiplication and an addition, and a vCPU whose `hostFuses` is 0.
+// Relaxed SIMD (WebAssembly 3.0, 2.2.4): does this engine take it, and what does it make of it? On x86 its multiply-add is fused where the CPU has FMA.
 
 import { FunctionCode } from './function-code.ts';
 import { ModuleWriter } from './module-writer.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
 /** A module whose `fuse(a, b, c)` is the relaxed a * b + c. */
-function makeProbe(): Uint8Array<ArrayBuffer> {
+function makeFuseProbe(): Uint8Array<ArrayBuffer> {
   const module = new ModuleWriter();
   const fuse = module.declare({ params: ['f64', 'f64', 'f64'], results: ['f64'] }, 'fuse');
   const f = new FunctionCode(3);
@@ -28,14 +27,50 @@ interface Engine {
 }
 const engine = (): Engine => (globalThis as unknown as { readonly WebAssembly: Engine }).WebAssembly;
 
-export const HAS_RELAXED_SIMD: boolean = engine().validate(makeProbe());
+/** `pick(index)`: byte 0 of the relaxed swizzle of bytes 1 to 16 with that index. */
+function makeSwizzleProbe(): Uint8Array<ArrayBuffer> {
+  const module = new ModuleWriter();
+  const pick = module.declare({ params: ['i32'], results: ['i32'] }, 'pick');
+  const f = new FunctionCode(1);
+  f.op(opcodeOf('v128.const'));
+  f.code.append(Uint8Array.from({ length: 16 }, (_, i) => i + 1));
+  f.get(0);
+  f.op(opcodeOf('i8x16.splat'));
+  f.op(opcodeOf('i8x16.relaxed_swizzle'));
+  f.op(opcodeOf('i8x16.extract_lane_u'));
+  f.code.u8(0);
+  module.define(pick, f);
+  return module.finish();
+}
 
-/** Asked each time anew: the program may have been prepared on another CPU. */
-export function hostFuses(): boolean {
-  if (!HAS_RELAXED_SIMD) return false;
-  const { Module, Instance } = engine();
-  const fuse = new Instance(new Module(makeProbe())).exports.fuse as (a: number, b: number, c: number) => number;
+export interface RelaxedSimd {
+  readonly isThere: boolean;
+  /** The relaxed swizzle is `i8x16.pick`, x86's PSHUFB. */
+  readonly picks: boolean;
+  /** The relaxed multiply-add rounds once. */
+  readonly fuses: boolean;
+}
+/** For code that is made before its host is known. */
+export const NO_RELAXED_SIMD: RelaxedSimd = { isThere: false, picks: false, fuses: false };
+
+function probe(): RelaxedSimd {
+  const { validate, Module, Instance } = engine();
+  const [fuseBytes, pickBytes] = [makeFuseProbe(), makeSwizzleProbe()];
+  if (!validate(fuseBytes) || !validate(pickBytes)) return NO_RELAXED_SIMD;
+  const fuse = new Instance(new Module(fuseBytes)).exports.fuse as (a: number, b: number, c: number) => number;
+  const pick = new Instance(new Module(pickBytes)).exports.pick as (index: number) => number;
   // (1 + u)^2 - (1 + 2u) is u^2 when rounded once, else 0.
   const u = 2 ** -30;
-  return fuse(1 + u, 1 + u, -(1 + 2 * u)) === u * u;
+  const picks = Array.from({ length: 256 }, (_, index) => pick(index) === (index < 128 ? (index & 15) + 1 : 0));
+  return { isThere: true, picks: picks.every((isSame) => isSame), fuses: fuse(1 + u, 1 + u, -(1 + 2 * u)) === u * u };
+}
+
+let known: RelaxedSimd | undefined;
+/**
+ * This host's. Not to be asked while modules are evaluated or the runtime module is made: a start-up snapshot can hold no WebAssembly objects, even ones that
+ * nobody needs any more.
+ */
+export function hostRelaxedSimd(): RelaxedSimd {
+  known ??= probe();
+  return known;
 }

@@ -11,6 +11,7 @@ import { HEADER, loadHeader32 } from './header-access.ts';
 import type { FunctionType } from './module-writer.ts';
 import { SlotCache } from './slot-cache.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
+import { NO_RELAXED_SIMD } from './relaxed-simd.ts';
 
 const CPU = 0;
 const SPLAT = opcodeOf('i64x2.splat');
@@ -64,7 +65,7 @@ export function compileRoutine(r: Routine, linkage: Linkage, atomics: boolean): 
   }
   const fault = f.block();
   const body = new BodyCompiler(
-    { f, cpu: CPU, cache, linkage, atomics, tlb, fault, atOf: undefined, pushPc: undefined },
+    { f, cpu: CPU, cache, linkage, atomics, relaxed: NO_RELAXED_SIMD, tlb, fault, atOf: undefined, pushPc: undefined },
     params.map((slot, i) => [slot, 1 + i]),
   );
   cache.enter(cache.analyse(insts), 0n, 0n);

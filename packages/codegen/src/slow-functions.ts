@@ -14,6 +14,7 @@ import { ScratchLocals } from './scratch-locals.ts';
 import { ACCESS_KIND, MISS_RESULT, REFILL_FAULTED } from './slow-access.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 import type { OpName } from '@anillo/ir/ops';
+import { NO_RELAXED_SIMD } from './relaxed-simd.ts';
 
 const O = {
   wrap: opcodeOf('i32.wrap_i64'),
@@ -57,6 +58,7 @@ function slowEmitter(f: FunctionCode): Emitter {
     f,
     cpu: CPU,
     atomics: false,
+    relaxed: NO_RELAXED_SIMD,
     lane: 0,
     shuffleMask: undefined,
     pushI32: unused,

@@ -92,6 +92,7 @@ export const OPCODE: Readonly<Record<string, number>> = {
     224: shape('f32x4', 'abs neg - sqrt add sub mul div min max pmin pmax'),
     236: shape('f64x2', 'abs neg - sqrt add sub mul div min max pmin pmax'),
     248: 'i32x4.trunc_sat_f32x4_s i32x4.trunc_sat_f32x4_u f32x4.convert_i32x4_s f32x4.convert_i32x4_u',
+    0x100: 'i8x16.relaxed_swizzle',
     0x105: 'f32x4.relaxed_madd - f64x2.relaxed_madd',
     252: 'i32x4.trunc_sat_f64x2_s_zero i32x4.trunc_sat_f64x2_u_zero f64x2.convert_low_i32x4_s f64x2.convert_low_i32x4_u',
   }),

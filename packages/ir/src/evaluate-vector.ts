@@ -227,6 +227,7 @@ export function evaluateVector(
   if (name.includes('_lane')) return lane(name, bits, isFloat, args, imm);
   const [a, b] = args as [VectorValue, VectorValue];
   if (name === 'swizzle') return b.map((i) => (i < 16 ? a[i] : 0));
+  if (name === 'pick') return b.map((i) => (i < 128 ? a[i & 15] : 0));
   if (name === 'shuffle') return (bytes as Uint8Array).map((i) => (i < 16 ? a[i] : b[i - 16]));
   if (name === 'relaxed_madd') {
     const product = floatVector('mul', bits as 32 | 64, [a, b]);

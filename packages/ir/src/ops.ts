@@ -134,6 +134,7 @@ const FORMS = {
   'v128.select': spec([v128, v128, i32], v128),
   'i8x16.shuffle': spec([v128, v128], v128, 'pure', 'bytes16'),
   'i8x16.swizzle': binV,
+  'i8x16.pick': binV, // (a, indices): byte number `index & 15` of a, or 0 where the index's upper bit is set
   'i8x16.splat': spec([i32], v128), 'i16x8.splat': spec([i32], v128), 'i32x4.splat': spec([i32], v128), 'i64x2.splat': spec([i64], v128),
   'f32x4.splat': spec([f32], v128), 'f64x2.splat': spec([f64], v128),
   'i8x16.extract_lane_u': spec([v128], i32, 'pure', 'lane', 16), 'i8x16.extract_lane_s': spec([v128], i32, 'pure', 'lane', 16),
@@ -175,7 +176,8 @@ const FORMS = {
   'f32x4.add': binV, 'f32x4.sub': binV, 'f32x4.mul': binV, 'f32x4.div': binV, 'f32x4.sqrt': unV, 'f32x4.abs': unV, 'f32x4.neg': unV,
   'f32x4.nearest': unV, 'f32x4.floor': unV, 'f32x4.ceil': unV, 'f32x4.trunc': unV,
   'f32x4.eq': binV, 'f32x4.ne': binV, 'f32x4.lt': binV, 'f32x4.gt': binV, 'f32x4.le': binV, 'f32x4.ge': binV,
-  // (a, b, c): a * b + c, rounded once or twice as the host has it: the header's `hostFuses` says.
+  // (a, b, c): a * b + c, rounded once where `relaxed_fuses` is 1, else the product is rounded too.
+  'i32.relaxed_fuses': spec([], i32),
   'f32x4.relaxed_madd': spec([v128, v128, v128], v128), 'f64x2.relaxed_madd': spec([v128, v128, v128], v128),
   'f32x4.convert_i32x4_s': unV, 'f32x4.demote_f64x2_zero': unV,
   'f64x2.add': binV, 'f64x2.sub': binV, 'f64x2.mul': binV, 'f64x2.div': binV, 'f64x2.sqrt': unV, 'f64x2.abs': unV, 'f64x2.neg': unV,

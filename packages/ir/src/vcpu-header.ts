@@ -18,8 +18,6 @@ export const VCPU_HEADER = {
   hostWalks: 'u32',
   /** Not 0: every trap goes to the host (traces). */
   hostTraps: 'u32',
-  /** 1: `relaxed_madd` rounds once. */
-  hostFuses: 'u32',
   /** Traps delivered by generated code. */
   trapsDelivered: 'u32',
   /** TLB entries filled by generated code. */

@@ -6,7 +6,6 @@
 import type { Builder } from '@anillo/ir/builder';
 import type { Value } from '@anillo/ir/block';
 import type { Routine } from '@anillo/ir/callee';
-import { VcpuHeader } from '@anillo/ir/vcpu-header';
 import type { Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
 import { type FloatKind, FloatLanes } from './simd-float-lanes.ts';
@@ -124,9 +123,8 @@ const VARIANTS: readonly (readonly [number, string, number, boolean])[] = [
   [0xe, 'vfnmsub', 7, true],
 ];
 
-const HOST_FUSES = VcpuHeader.offset.hostFuses;
 /** -1 where the host's own multiply-add cannot be used, now or at all. */
-const doubtOf = (c: Lift): Value<'i32'> => c.b.or(c.floats.doubt(), c.b.sub(c.b.op('state.load32', [c.b.i32(0)], HOST_FUSES), c.b.i32(1)));
+const doubtOf = (c: Lift): Value<'i32'> => c.b.or(c.floats.doubt(), c.b.sub(c.b.op('i32.relaxed_fuses', []), c.b.i32(1)));
 
 /** Signs to flip as a constant: see flipSigns. */
 function signMask(b: Builder, double: boolean, even: boolean, odd: boolean): V {

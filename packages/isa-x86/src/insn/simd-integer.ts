@@ -4,7 +4,7 @@ import type { Builder } from '@anillo/ir/builder';
 import type { Value } from '@anillo/ir/block';
 import type { OpName } from '@anillo/ir/ops';
 import type { Lift } from '../lift.ts';
-import { imm8, vector16, vector32, vector64, vectorZero, type V } from './simd-operands.ts';
+import { imm8, vector16, vector64, vectorZero, type V } from './simd-operands.ts';
 import type { Binary, Unary } from './simd-rows.ts';
 
 const ALL = Array.from({ length: 16 }, (_, i) => i);
@@ -138,7 +138,7 @@ export const minimumPosition: Unary = (c, x) => {
 export const andNot: Binary = (c, x, y) => c.b.op('v128.andnot', [y, x]);
 
 /** PSHUFB: bytes of x picked by y, zero where bit 7 is set. */
-export const shuffleBytes: Binary = (c, x, y) => c.b.op('i8x16.swizzle', [x, c.b.op('v128.and', [y, vector32(c.b, 0x8f8f8f8f)])]);
+export const shuffleBytes: Binary = (c, x, y) => c.b.op('i8x16.pick', [x, y]);
 
 /** Bytes of (x above y) from byte `count` on, for operands of `width` bytes. */
 export function alignRight(b: Builder, x: V, y: V, count: number): V {
