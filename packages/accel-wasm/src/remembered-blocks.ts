@@ -32,8 +32,8 @@ const Entry = struct({
   terminalAt: 'u32',
   /** Guest bytes that translation has looked at: what the entry keeps. */
   seenBytes: 'u16',
-  /** 1: the page ends after these. */
-  endsPage: 'u8',
+  /** ENDS_PAGE, HOT, HOT_NOW. */
+  flags: 'u8',
   pcBits: 'u8',
 });
 
@@ -53,8 +53,10 @@ const PAGE = 4096;
 /** Bytes after a block at which translation may have looked: those of an instruction. */
 const LOOKAHEAD = 15;
 
-/** In the word of `seenBytes`. */
+/** In the word of `seenBytes`: the page ends after these; the block was worth compiling in an earlier run; it has been in this one. */
 const ENDS_PAGE = 1 << 16;
+const HOT = 1 << 17;
+const HOT_NOW = 1 << 18;
 
 const H = Header.offset;
 const E = Entry.offset;
@@ -177,6 +179,16 @@ export class RememberedBlocks {
       pcBits: (this.#field(entry, E.seenBytes) >>> 24) as Block['pcBits'],
     };
   }
+  /** Was the block worth compiling in an earlier run? Said once: code that is rewritten again and again would be compiled as often. */
+  takeHot(entry: number): boolean {
+    const at = (entry + E.seenBytes) >>> 2;
+    const isHot = (this.#words[at] & HOT) !== 0;
+    this.#words[at] &= ~HOT;
+    return isHot;
+  }
+  noteHot(entry: number): void {
+    this.#words[(entry + E.seenBytes) >>> 2] |= HOT_NOW;
+  }
   /** Copies an entry's bytecode to an address. */
   copyCode(entry: number, words: Uint32Array, to: number): void {
     const from = (entry + Entry.bytes) >>> 2;
@@ -238,7 +250,18 @@ export class RememberedBlocks {
   image(): Uint8Array | undefined {
     if (this.used - this.#keptBytes < Math.max(WORTH_KEEPING_BYTES, (this.#keptBytes - FIRST) / WORTH_KEEPING)) return undefined;
     if (this.used > KEPT_BYTES) this.#forgetUnused();
+    this.#endRun();
     return this.#bytes.subarray(0, this.used);
+  }
+
+  #next(entry: number): number {
+    return entry + Entry.bytes + this.#field(entry, E.codeBytes) + align8(this.#field(entry, E.seenBytes) & 0xffff);
+  }
+  #endRun(): void {
+    for (let entry = FIRST; entry < this.used; entry = this.#next(entry)) {
+      const flags = this.#field(entry, E.seenBytes);
+      if (flags & HOT_NOW) this.#words[(entry + E.seenBytes) >>> 2] = (flags | HOT) & ~HOT_NOW;
+    }
   }
 
   /** Leaves out what this run has not needed, and then what does not fit. */
@@ -251,7 +274,7 @@ export class RememberedBlocks {
     words.set(old.subarray(0, Header.bytes >>> 2));
     let to = FIRST;
     for (let entry = FIRST, next = 0; entry < end; entry = next) {
-      next = entry + Entry.bytes + this.#field(entry, E.codeBytes) + align8(this.#field(entry, E.seenBytes) & 0xffff);
+      next = this.#next(entry);
       if (this.#field(entry, E.run) !== run || to + next - entry > KEPT_BYTES) continue;
       const bucket = bucketOf(this.#field(entry, E.key));
       words.set(old.subarray(entry >>> 2, next >>> 2), to >>> 2);

@@ -12,17 +12,18 @@ const MODE = 5;
 const plan = planMemory(1, [{ start: 0, byteCount: 0x10000, kind: 'ram' }]);
 const PAGE = plan.regions[0]?.offset ?? 0;
 
-function rig() {
+function rig(kept?: Uint8Array) {
   const buffer = new ArrayBuffer(plan.pageCount * 65536);
   const { opcodes } = buildRuntime({ routines: [], helpers: [], bucketsAt: plan.bucketsAt });
-  const cache = new TranslationCache(buffer, plan, new BlockEncoder(opcodes, buffer), new RememberedBlocks(opcodes));
-  const insert = (at: number, byteCount: number, guard?: BlockGuard): number => {
+  const remembered = new RememberedBlocks(opcodes, kept);
+  const cache = new TranslationCache(buffer, plan, new BlockEncoder(opcodes, buffer), remembered);
+  const insert = (at: number, byteCount: number, guard?: BlockGuard, remember = false): number => {
     const block = new Builder().finish({ kind: 'jump', delta: byteCount, poll: false }, { byteCount, insnCount: 1, pcBits: 64 });
-    return cache.insert(block, at, MODE, 100, guard);
+    return cache.insert(block, at, MODE, 100, guard, remember);
   };
   const isAlive = (record: number): boolean =>
     cache.find(cache.word(record, 'hostAddress'), MODE) === record && (cache.word(record, 'flags') & BLOCK_FLAGS.DEAD) === 0;
-  return { cache, insert, isAlive, memory: new Uint8Array(buffer) };
+  return { cache, insert, isAlive, memory: new Uint8Array(buffer), remembered };
 }
 
 test('what is stored ends the blocks with bytes in its granules, and no others', () => {
@@ -74,6 +75,27 @@ test('a hidden block comes back, but not from the dead', () => {
   cache.drop(single);
   for (const record of [kept, overwritten]) cache.show(record);
   assert.deepEqual([kept, overwritten, single].map(isAlive), [true, false, false]);
+});
+
+test('what was compiled in one run is compiled sooner in the next, once', () => {
+  const { cache, memory, insert, remembered } = rig();
+  memory.set(
+    Uint8Array.from({ length: 300 }, (_, i) => i >> 1),
+    PAGE,
+  );
+  for (let i = 0; i < 100; i++) insert(PAGE + 2 * i, 2, undefined, true);
+  cache.noteHot(cache.find(PAGE + 20, MODE));
+  cache.dropPage(PAGE);
+  assert.equal(cache.word(cache.recall(PAGE + 20, MODE, 4000), 'hotAt'), 4000);
+  const next = rig(remembered.image());
+  next.memory.set(memory.subarray(PAGE, PAGE + 300), PAGE);
+  const heat = (at: number, hotAt: number): number => next.cache.word(next.cache.recall(at, MODE, hotAt), 'hotAt');
+  assert.deepEqual([heat(PAGE + 20, 4000), heat(PAGE + 22, 4000)], [200, 4000]);
+  next.cache.dropPage(PAGE);
+  assert.equal(heat(PAGE + 20, 4000), 4000);
+  const interpreting = rig(remembered.image());
+  interpreting.memory.set(memory.subarray(PAGE, PAGE + 300), PAGE);
+  assert.equal(interpreting.cache.word(interpreting.cache.recall(PAGE + 20, MODE, 0), 'hotAt'), 0);
 });
 
 test('a block is made from one with the same bytes elsewhere, and dies with its own', () => {

@@ -10,6 +10,8 @@ import type { RememberedBlocks } from './remembered-blocks.ts';
 
 const field = BlockRecord.offset;
 const GRANULE = 64;
+/** Executions after which a block is compiled that an earlier run has compiled: its neighbours must have shown that they are warm. */
+const KNOWN_HOT_AT = 200;
 /** A page into which so many stores have gone, one after the other, is no longer one of code. */
 const STORES_THAT_END_PAGE = 3;
 const NONE: ReadonlySet<number> = new Set();
@@ -88,9 +90,16 @@ export class TranslationCache {
     if (this.#arenaAt + used > this.#plan.arenaEnd) this.dropAll();
     const record = this.#arenaAt;
     this.#remembered.copyCode(entry, this.#words, record + BlockRecord.bytes);
-    this.#encoder.adopt({ byteCount, insnCount, pcBits }, record, terminalAt, { hostAddress, mode, hotAt });
+    const place = { hostAddress, mode, hotAt: this.#remembered.takeHot(entry) ? Math.min(hotAt, KNOWN_HOT_AT) : hotAt };
+    this.#encoder.adopt({ byteCount, insnCount, pcBits }, record, terminalAt, place);
     this.#enter(record, used, byteCount, undefined);
     return record;
+  }
+
+  /** A block is worth compiling: the next run need not wait so long. */
+  noteHot(record: number): void {
+    const entry = this.#remembered.find(this.#bytes, this.word(record, 'hostAddress'), this.word(record, 'mode'));
+    if (entry !== 0) this.#remembered.noteHot(entry);
   }
 
   /** `remember`: the block is what any translation of these bytes gives. */

@@ -227,6 +227,7 @@ export class WasmVcpu implements Vcpu {
           break;
         case EXIT.HOT:
           this.#count('hot');
+          this.#p.vm.cache.noteHot(this.#view.block);
           if (this.#breakpoints.size === 0) this.#p.compiler?.promote(this.#view.block);
           break;
         case EXIT.BUDGET:
