@@ -30,7 +30,7 @@ const program = [
 ];
 
 const SOURCE_AT = 0xf080;
-const copy = [
+const copyOf = (program: readonly number[]): readonly number[] => [
   ...[0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xc0, 0x8e, 0xd0], // ds = es = ss = 0
   ...[0xbc, ...word(0x800)], // mov sp, 0x800
   ...[0xbe, ...word(SOURCE_AT), 0xbf, ...word(PROGRAM_AT), 0xb9, ...word(program.length)], // si, di, cx
@@ -40,7 +40,13 @@ const copy = [
   ...[0xc7, 0x06, ...word(COUNTER_AT), 0, 0], // mov word [COUNTER_AT], 0
   ...[0xea, ...word(PROGRAM_AT), 0, 0], // jmp 0:PROGRAM_AT
 ];
-const padding = new Array<number>(SOURCE_AT - 0xf000 - copy.length).fill(0x90);
+/** Copies the program to RAM, for ROM is not written, and jumps there. */
+function firmwareOf(program: readonly number[]): Uint8Array {
+  const copy = copyOf(program);
+  const padding = new Array<number>(SOURCE_AT - 0xf000 - copy.length).fill(0x90);
+  return tinyFirmware([...copy, ...padding, ...program]);
+}
+const DEVICES = [{ model: 'isa-debug-exit', iobase: 0xf4, iosize: 4 }];
 
 const SUM = (TURNS * (TURNS + 1)) / 2;
 /** The low bytes of BX and of the counter are the same. */
@@ -48,10 +54,23 @@ const EXPECTED = low(SUM) ^ low(SUM >> 8);
 
 for (const accel of ['jit', 'interp'] as const) {
   test(`new code is executed at once (${accel})`, { timeout: 300_000 }, async () => {
-    const bios = tinyFirmware([...copy, ...padding, ...program]);
-    await using machine = await Machine.create({ bios, accel, devices: [{ model: 'isa-debug-exit', iobase: 0xf4, iosize: 4 }] });
+    await using machine = await Machine.create({ bios: firmwareOf(program), accel, devices: DEVICES });
     machine.start();
     const { reason, status } = await machine.waitForExit();
     assert.deepEqual([reason, status], ['debug-exit', low((EXPECTED << 1) | 1)]);
   });
 }
+
+test('stores beside code are done without the host', { timeout: 300_000 }, async () => {
+  const adding = [
+    ...[0xb9, ...word(TURNS)], // mov cx, TURNS
+    ...[0x89, 0x0e, ...word(COUNTER_AT)], // loop: mov [COUNTER_AT], cx
+    ...[0x01, 0x0e, ...word(COUNTER_AT)], // add [COUNTER_AT], cx
+    ...[0xe2, low(-10)], // loop
+    ...[0xa0, ...word(COUNTER_AT), 0xe6, 0xf4, 0xf4], // mov al, [COUNTER_AT]; out 0xf4, al; hlt
+  ];
+  await using machine = await Machine.create({ bios: firmwareOf(adding), devices: DEVICES });
+  machine.start();
+  assert.deepEqual(await machine.waitForExit().then(({ status }) => status), (2 << 1) | 1);
+  assert.ok((machine.stats().exits.slowAccess ?? 0) < 100, JSON.stringify(machine.stats()));
+});

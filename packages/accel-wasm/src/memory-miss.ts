@@ -74,9 +74,11 @@ export class MemoryMiss {
     if (hostPage < 0) return this.#device(kind, byteCount, into.gpa);
     const writable = memory.offsetOf(gpaPage, 4096, true) >= 0;
     let grants = into.grants;
-    if (!writable || cache.codePages.hasCode(hostPage)) grants &= ~(1 << ACCESS.WRITE);
+    const hasCode = cache.codePages.hasCode(hostPage);
+    const besideCode = hasCode && writable && !watched && (grants & (1 << ACCESS.WRITE)) !== 0;
+    if (!writable || hasCode) grants &= ~(1 << ACCESS.WRITE);
     if (watched) grants &= ~((1 << ACCESS.READ) | (1 << ACCESS.WRITE));
-    tlb.fill(low, high, hostPage, grants, into.pageBytes, into.isGlobal);
+    tlb.fill(low, high, hostPage, grants, into.pageBytes, into.isGlobal, besideCode);
     if (grants & (1 << (isWrite ? ACCESS.WRITE : ACCESS.READ))) return MISS_RESULT.FILLED;
     const host = hostPage + (into.gpa % 4096);
     if (!isWrite) return this.#load(host, byteCount);

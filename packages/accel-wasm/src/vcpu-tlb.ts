@@ -21,6 +21,7 @@ const READ = at.tagRead >> 2;
 const WRITE = at.tagWrite >> 2;
 const EXECUTE = at.tagExec >> 2;
 const ADDEND = at.addend >> 2;
+const BESIDE_CODE = at.besideCode >> 2;
 const ENTRY_WORDS = TlbEntry.bytes >> 2;
 
 /** Entries filled since they were last cleared (TlbSpace in the machine's memory); beyond the list's length, all count as filled. */
@@ -176,7 +177,7 @@ export class VcpuTlb {
   }
 
   /** Enters the page of the linear address (words) at machine-memory page `hostPage`; `grants`: bits 1 << ACCESS. */
-  fill(low: number, high: number, hostPage: number, grants: number, pageBytes: number, isGlobal: boolean): void {
+  fill(low: number, high: number, hostPage: number, grants: number, pageBytes: number, isGlobal: boolean, besideCode = false): void {
     this.fills++;
     const words = this.#words;
     const entry = ((words[this.#headerWord('tlb')] as number) + tlbEntryOffset(low)) >>> 2;
@@ -188,6 +189,7 @@ export class VcpuTlb {
     words[entry + EXECUTE] = grants & 4 ? page : -1;
     words[entry + EXECUTE + 1] = grants & 4 ? high : -1;
     words[entry + ADDEND] = hostPage - page;
+    words[entry + BESIDE_CODE] = besideCode ? 1 : 0;
     if (grants & 2) noteWriter(this.#space.writers, hostPage, entry << 2);
     (isGlobal ? this.#space.global : this.#space.own).add(entry);
     if (pageBytes > 4096) markLarge(this.#space.large, low, high, pageBytes);

@@ -70,7 +70,8 @@ export function buildRuntime(options: RuntimeOptions): Runtime {
   const memoryMiss = module.importFunction('host', 'memory_miss', MEMORY_MISS_TYPE);
   const helpers = new Map(options.helpers.map((h) => [h.name, module.importFunction('helper', h.name, helperType(h.argCount))]));
   const refill = options.walk && declareRefill(module);
-  const slow = defineSlowFunctions(module, memoryMiss, refill);
+  const granulesAt = atomics ? undefined : options.walk?.granulesAt;
+  const slow = defineSlowFunctions(module, { memoryMiss, refill, granulesAt });
   const trap = module.declare(TRAP_TYPE, 'trap');
   module.define(trap, writeTrap());
   const fill = options.walk && [options.walk.routine, tlbFill(options.walk.granulesAt)];

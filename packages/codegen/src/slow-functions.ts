@@ -12,6 +12,7 @@ import { MEMORY_OPS, type MemoryOp } from './memory-op.ts';
 import type { FunctionType, ModuleWriter } from './module-writer.ts';
 import { ScratchLocals } from './scratch-locals.ts';
 import { ACCESS_KIND, MISS_RESULT, REFILL_FAULTED } from './slow-access.ts';
+import { TLB_INDEX_MASK, TLB_INDEX_SHIFT, TlbEntry } from './tlb-layout.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 import type { OpName } from '@anillo/ir/ops';
 import { NO_RELAXED_SIMD } from './relaxed-simd.ts';
@@ -31,6 +32,13 @@ const O = {
   eqz: opcodeOf('i32.eqz'),
   store8: opcodeOf('i32.store8'),
   load8: opcodeOf('i32.load8_u'),
+  shl: opcodeOf('i32.shl'),
+  shl64: opcodeOf('i64.shl'),
+  shrU: opcodeOf('i32.shr_u'),
+  or64: opcodeOf('i64.or'),
+  eqz64: opcodeOf('i64.eqz'),
+  load32: opcodeOf('i32.load'),
+  load64: opcodeOf('i64.load'),
   splat: opcodeOf('i64x2.splat'),
 } as const;
 
@@ -38,6 +46,10 @@ const CPU = 0;
 const AT = 1;
 const VA = 2;
 const FIRST_OPERAND = 3;
+const PAGE_SHIFT = 12;
+/** Pages of code have 64 granules, a bit each in 8 bytes (see tlb-fill.ts). */
+const GRANULE_SHIFT = 6;
+const GRANULE_WORDS_SHIFT = 3;
 /** Bytes of a split access gather here; 16 bytes. */
 const SPLIT_BUFFER = HEADER.scratch + 16;
 
@@ -82,12 +94,19 @@ function pushZero(f: FunctionCode, type: Type): void {
   if (type === 'v128') f.op(O.splat);
 }
 
+export interface SlowParts {
+  /** Function indices. */
+  readonly memoryMiss: number;
+  readonly refill: number | undefined;
+  /** Granules of code (RuntimeOptions.walk), where stores beside code need not be told to other vCPUs. */
+  readonly granulesAt: number | undefined;
+}
+
 /** Declares and defines all slow functions. Returns their indices. */
-export function defineSlowFunctions(module: ModuleWriter, memoryMiss: number, refill: number | undefined): ReadonlyMap<OpName, number> {
+export function defineSlowFunctions(module: ModuleWriter, parts: SlowParts): ReadonlyMap<OpName, number> {
   const index = new Map<OpName, number>();
   for (const op of MEMORY_OPS.values()) index.set(op.name, module.declare(slowType(op), slowName(op.name)));
-  for (const op of MEMORY_OPS.values())
-    module.define(index.get(op.name) as number, new SlowFunction(op, index, memoryMiss, refill).write());
+  for (const op of MEMORY_OPS.values()) module.define(index.get(op.name) as number, new SlowFunction(op, index, parts).write());
   return index;
 }
 
@@ -96,12 +115,14 @@ class SlowFunction {
   readonly #index: ReadonlyMap<OpName, number>;
   readonly #memoryMiss: number;
   readonly #refill: number | undefined;
+  readonly #granulesAt: number | undefined;
   readonly #f: FunctionCode;
   readonly #e: Emitter;
   readonly #operands: readonly Local[];
 
-  constructor(op: MemoryOp, index: ReadonlyMap<OpName, number>, memoryMiss: number, refill: number | undefined) {
+  constructor(op: MemoryOp, index: ReadonlyMap<OpName, number>, { memoryMiss, refill, granulesAt }: SlowParts) {
     this.#refill = refill;
+    this.#granulesAt = granulesAt;
     this.#op = op;
     this.#index = index;
     this.#memoryMiss = memoryMiss;
@@ -115,6 +136,7 @@ class SlowFunction {
       this.#writeRmw();
     } else {
       if (this.#op.sizeLog2 > 0) this.#writeSplit();
+      if (this.#op.kind !== 'load' && this.#granulesAt !== undefined) this.#writeBesideCode(this.#granulesAt);
       if (this.#op.kind === 'probe') this.#writeProbe();
       else this.#writeWithinPage();
     }
@@ -185,6 +207,64 @@ class SlowFunction {
   #returnLeave(): void {
     storeHeader32(this.#f, CPU, HEADER.trapAt, () => this.#f.get(AT));
     this.#return(1);
+  }
+
+  /** A store into a page with code that misses all granules of code is done here and returns; a probe for one returns. */
+  #writeBesideCode(granulesAt: number): void {
+    const f = this.#f;
+    const entry = this.#e.scratch('i32', 0);
+    const host = this.#e.scratch('i32', 6);
+    const byteCount = 1 << this.#op.sizeLog2;
+    const pushGranule = (offset: number): void => {
+      f.i64(1, 0);
+      f.get(host);
+      f.i32(offset);
+      f.op(O.add);
+      f.i32(GRANULE_SHIFT);
+      f.op(O.shrU);
+      f.op(O.extend);
+      f.op(O.shl64);
+    };
+    f.get(VA);
+    f.op(O.wrap);
+    f.i32(TLB_INDEX_SHIFT);
+    f.op(O.shrU);
+    f.i32(TLB_INDEX_MASK);
+    f.op(O.and);
+    this.#e.pushTlb();
+    f.op(O.add);
+    f.tee(entry);
+    f.memory(O.load64, TlbEntry.offset.tagRead);
+    f.get(VA);
+    f.i64(-4096, -1);
+    f.op(O.and64);
+    f.op(O.eq64);
+    f.get(entry);
+    f.memory(O.load32, TlbEntry.offset.besideCode);
+    f.op(O.and);
+    f.if();
+    emitHostAddress(this.#e, { va: VA, entry, operands: this.#operands });
+    f.tee(host);
+    f.i32(PAGE_SHIFT);
+    f.op(O.shrU);
+    f.i32(GRANULE_WORDS_SHIFT);
+    f.op(O.shl);
+    f.memory(O.load64, granulesAt);
+    pushGranule(0);
+    if (byteCount > 1) {
+      pushGranule(byteCount - 1);
+      f.op(O.or64);
+    }
+    f.op(O.and64);
+    f.op(O.eqz64);
+    f.if();
+    if (this.#op.kind === 'store') {
+      f.get(host);
+      emitAccess(this.#e, this.#op, this.#operands);
+    }
+    this.#return(0);
+    f.end();
+    f.end();
   }
 
   #writeProbe(): void {

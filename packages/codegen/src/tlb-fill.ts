@@ -46,6 +46,12 @@ export const tlbFill = (granulesAt: number): Routine =>
       put(field.tagExec, 4);
       b.op('i32.ram_store', [b.add(b.get(entry), b.i32(field.addend)), b.sub(b.get(hostPage), b.wrap(b.get(page)))]);
 
+      const besideCode = b.ne(
+        b.and(b.and(walk, b.i32(WALK.GRANTS)), b.i32(1 << ACCESS.WRITE)),
+        b.and(b.get(grants), b.i32(1 << ACCESS.WRITE)),
+      );
+      b.op('i32.ram_store', [b.add(b.get(entry), b.i32(field.besideCode)), besideCode]);
+
       const space = b.temp('i32', header(HEADER.tlbSpace));
       const isGlobal = b.and(walk, b.i32(WALK.GLOBAL));
       b.if(b.and(b.get(grants), b.i32(1 << ACCESS.WRITE)), () => {

@@ -12,7 +12,8 @@ export const TlbEntry = struct({
   tagWrite: 'u64',
   tagExec: 'u64',
   addend: 'u32',
-  spare: 'u32',
+  /** 1: write access is withheld only because the page holds translated code; stores beside it may be done in place (slow-functions.ts). */
+  besideCode: 'u32',
 });
 
 export const TLB_ENTRIES = 1024;
