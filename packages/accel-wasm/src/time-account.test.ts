@@ -133,12 +133,12 @@ test('without a profile nothing is wrapped, and some of the returns stand for al
   const { account, view, take, run } = r;
   const helpers = { f: () => 0 };
   assert.equal(account.timedHelpers(helpers), helpers);
-  for (let i = 0; i < 1300; i++) {
+  for (let i = 0; i < 3100; i++) {
     view.budget = 1000;
     run(guest(r, 1, 1000, 0, EXIT.MISS));
     take(2);
   }
   const { interpreted, translation } = account.spentMs();
-  assert.equal(Math.round(interpreted), 1300);
-  assert.equal(Math.round(translation), 2600);
+  assert.equal(Math.round(interpreted), 3100);
+  assert.equal(Math.round(translation), 6200);
 });
