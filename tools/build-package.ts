@@ -34,13 +34,19 @@ function writeManifest(): void {
   writeFileSync(join(OUT, 'package.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
 }
 
-/** In one file a module's place is the file's. */
+/** In one file a module's place is the file's; the threads' scripts stand beside it. */
 async function bundleLibrary(): Promise<void> {
+  const scripts = { 'anillo/processor-thread': 'processor-thread.js' };
+  const place = `new URL(${JSON.stringify(scripts)}[name] ?? 'machine.js', import.meta.url).href`;
   await build({
     ...COMMON,
-    ...{ entryPoints: ['packages/runtime/src/machine.ts'], outfile: join(OUT, 'lib/machine.js'), format: 'esm' },
+    ...{
+      entryPoints: ['machine', 'processor-thread'].map((name) => `packages/runtime/src/${name}.ts`),
+      outdir: join(OUT, 'lib'),
+      format: 'esm',
+    },
     ...{ sourcemap: 'linked', sourcesContent: false, define: { 'import.meta.resolve': 'bundledModule' } },
-    banner: { js: 'const bundledModule = () => import.meta.url;' },
+    banner: { js: `const bundledModule = (name) => ${place};` },
   });
 }
 

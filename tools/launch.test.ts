@@ -36,6 +36,7 @@ case $1 in
     echo made >>"$build/log"
     mkdir -p "$start"
     echo script >"$start/anillo.cjs"
+    echo script >"$start/processor-thread.cjs"
     cat "$build/blob" >"$start/snapshot.blob"
     sleep 0.02
     : >"$start/stamp.new"

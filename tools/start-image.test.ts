@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { makeStartImage, SCRIPT } from './start-image.ts';
+import { makeStartImage, SCRIPT, SCRIPT_FILES } from './start-image.ts';
 
 const PROGRAM = `const told = [];
 const main = () => console.log('anillo', told.join());
@@ -28,8 +28,7 @@ function scene(t: TestContext): {
     folder: join(place, 'start'),
     source,
     writer: (text) => async (work) => {
-      writeFileSync(join(work, SCRIPT), text);
-      writeFileSync(join(work, `${SCRIPT}.map`), '{}');
+      for (const name of SCRIPT_FILES) writeFileSync(join(work, name), name === SCRIPT ? text : '{}');
       return [source];
     },
   };
@@ -41,7 +40,7 @@ test('a snapshot goes on where it was made; nothing else is left', async (t) => 
   assert.equal(await makeStartImage(folder, writer(PROGRAM)), true);
   const { stdout } = spawnSync(process.execPath, ['--snapshot-blob', join(folder, 'snapshot.blob'), 'x'], { encoding: 'utf8' });
   assert.equal(stdout, 'anillo prepared\n');
-  assert.deepEqual(readdirSync(folder).sort(), [SCRIPT, `${SCRIPT}.map`, 'snapshot.blob', 'stamp']);
+  assert.deepEqual(readdirSync(folder).sort(), [...SCRIPT_FILES, 'snapshot.blob', 'stamp'].sort());
   assert.deepEqual(readdirSync(join(folder, '..')).sort(), ['source.ts', 'start']);
 });
 

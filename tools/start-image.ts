@@ -1,8 +1,9 @@
 // Makes the quick form of the command in build/start, which apps/cli/bin/launch runs while it is fresh:
 //
-//   anillo.cjs      everything as one script (anillo.cjs.map: where its lines come from)
-//   snapshot.blob   the same as V8's start-up snapshot; empty where it cannot be made
-//   stamp           its time is the launcher's measure: whatever changed later makes all of this stale
+//   anillo.cjs           everything as one script (anillo.cjs.map: where its lines come from)
+//   processor-thread.cjs what runs on the threads of further CPUs (with its map)
+//   snapshot.blob        the same as V8's start-up snapshot; empty where it cannot be made
+//   stamp                its time is the launcher's measure: whatever changed later makes all of this stale
 //
 // Each file appears whole, by a rename, the stamp last. Two that build at the same time do not harm each other: what one of them replaces after the
 // other's stamp has changed later than that stamp.
@@ -13,6 +14,12 @@ import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export const SCRIPT = 'anillo.cjs';
+/** Modules that are the scripts of threads, and what they become. */
+export const THREAD_SCRIPTS = {
+  'anillo/processor-thread': 'processor-thread.cjs',
+} as const;
+/** With their maps: what `writeScripts` writes. */
+export const SCRIPT_FILES: readonly string[] = [SCRIPT, ...Object.values(THREAD_SCRIPTS)].flatMap((name) => [`${name}.map`, name]);
 const SNAPSHOT = 'snapshot.blob';
 const STAMP = 'stamp';
 
@@ -58,7 +65,7 @@ export async function makeStartImage(folder: string, writeScript: (work: string)
     const beganMs = statSync(work).ctimeMs;
     const sources = await writeScript(work);
     if (!makeSnapshot(join(work, SCRIPT), work)) writeFileSync(join(work, SNAPSHOT), '');
-    for (const name of [`${SCRIPT}.map`, SCRIPT, SNAPSHOT]) publish(name);
+    for (const name of [...SCRIPT_FILES, SNAPSHOT]) publish(name);
     writeFileSync(join(work, STAMP), '');
     await sleep(FILE_TICK_MS);
     if (sources.some((path) => statSync(path).ctimeMs > beganMs)) return false;

@@ -22,6 +22,7 @@ export const RUN_OPTIONS = {
     argument: 'MODEL',
     help: 'i686, x86-64-v1, x86-64-v2, x86-64-v3 or max,\nalso with changes: x86-64-v3,-avx2,+sha.\nDefault: x86-64-v3.',
   },
+  cpus: { argument: 'NUMBER', help: 'CPUs, 1 to 8. Default: 1.' },
   accel: { argument: 'NAME', help: 'auto, jit or interp. Default: auto.', choices: ['auto', 'jit', 'interp'] },
   'no-translation-cache': { help: 'Neither uses nor keeps what earlier runs have translated.' },
   'no-reboot': { help: 'A guest that resets ends the machine.' },
@@ -115,7 +116,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const trace = values.trace === undefined ? undefined : parseTraceCategories(values.trace);
   if (values.symbols !== undefined && values.profile === undefined)
     throw new AnilloError('BAD_OPTION', '--symbols names code in a profile; add --profile FILE.');
-  checkMachineOptions({ machine: values.machine, memory: values.memory, cpu: values.cpu, devices });
+  const cpus = values.cpus === undefined ? undefined : Number(values.cpus);
+  checkMachineOptions({ machine: values.machine, cpus, memory: values.memory, cpu: values.cpu, devices });
   const { isDefault, ...boot } = await bootOptions(values);
   return runSession({
     machine: {
@@ -123,6 +125,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
       machine: values.machine,
       devices,
       memory: values.memory,
+      cpus,
       cpu: values.cpu,
       accel: values.accel as 'auto' | 'jit' | 'interp' | undefined,
       noReboot: values['no-reboot'],

@@ -4,6 +4,7 @@ import { BLOCK_FLAGS } from '@anillo/codegen/block-record';
 import { BlockEncoder } from '@anillo/codegen/bytecode';
 import { buildRuntime } from '@anillo/codegen/runtime-module';
 import { Builder } from '@anillo/ir/builder';
+import { CodePages } from './code-pages.ts';
 import { planMemory } from './memory-plan.ts';
 import { RememberedBlocks } from './remembered-blocks.ts';
 import { type BlockGuard, TranslationCache } from './translation-cache.ts';
@@ -14,9 +15,10 @@ const PAGE = plan.regions[0]?.offset ?? 0;
 
 function rig(kept?: Uint8Array) {
   const buffer = new ArrayBuffer(plan.pageCount * 65536);
-  const { opcodes } = buildRuntime({ routines: [], helpers: [], bucketsAt: plan.bucketsAt });
+  const { opcodes } = buildRuntime({ routines: [], helpers: [] });
   const remembered = new RememberedBlocks(opcodes, kept);
-  const cache = new TranslationCache(buffer, plan, new BlockEncoder(opcodes, buffer), remembered);
+  const codePages = new CodePages(buffer, plan.granulesAt, plan.pageCount * 65536);
+  const cache = new TranslationCache(buffer, plan, 0, new BlockEncoder(opcodes, buffer), codePages, remembered);
   const insert = (at: number, byteCount: number, guard?: BlockGuard, remember = false): number => {
     const block = new Builder().finish({ kind: 'jump', delta: byteCount, poll: false }, { byteCount, insnCount: 1, pcBits: 64 });
     return cache.insert(block, at, MODE, 100, guard, remember);

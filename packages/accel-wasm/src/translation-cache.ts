@@ -1,10 +1,10 @@
-// All translations of a machine: block records in the arena, chained in the bucket table for the dispatcher, and listed by page so that they die
+// All translations of a vCPU: block records in the arena, chained in the bucket table for the dispatcher, and listed by page so that they die
 // with what they were made from: a store into a granule of code ends the blocks that have bytes in it. When the arena is full everything is forgotten. Bytecode of dead blocks stays until then: code that is running may finish.
 
 import { BLOCK_BUCKET_TABLE_BYTES, BlockRecord, blockBucket, BLOCK_FLAGS } from '@anillo/codegen/block-record';
 import type { BlockEncoder } from '@anillo/codegen/bytecode';
 import type { Block } from '@anillo/ir/block';
-import { CodePages } from './code-pages.ts';
+import type { CodePages } from './code-pages.ts';
 import type { MemoryPlan } from './memory-plan.ts';
 import type { RememberedBlocks } from './remembered-blocks.ts';
 
@@ -31,7 +31,9 @@ export class TranslationCache {
   onFirstCode: (hostPage: number) => void = () => {};
   blocks = 0;
   flushes = 0;
-  readonly #plan: MemoryPlan;
+  readonly #bucketsAt: number;
+  readonly #arenaStart: number;
+  readonly #arenaEnd: number;
   readonly #words: Uint32Array;
   readonly #encoder: BlockEncoder;
   readonly #bytes: Uint8Array;
@@ -39,14 +41,23 @@ export class TranslationCache {
   readonly #byPage = new Map<number, number[]>();
   #arenaAt: number;
 
-  constructor(buffer: ArrayBufferLike, plan: MemoryPlan, encoder: BlockEncoder, remembered: RememberedBlocks) {
+  constructor(
+    buffer: ArrayBufferLike,
+    plan: MemoryPlan,
+    vcpuId: number,
+    encoder: BlockEncoder,
+    codePages: CodePages,
+    remembered: RememberedBlocks,
+  ) {
     this.#bytes = new Uint8Array(buffer);
     this.#remembered = remembered;
-    this.#plan = plan;
+    this.#bucketsAt = plan.bucketsAt(vcpuId);
+    this.#arenaStart = plan.arenaAt(vcpuId);
+    this.#arenaEnd = this.#arenaStart + plan.arenaBytes;
     this.#words = new Uint32Array(buffer);
     this.#encoder = encoder;
-    this.#arenaAt = plan.arenaAt;
-    this.codePages = new CodePages(buffer, plan.granulesAt, plan.pageCount * 65536);
+    this.#arenaAt = this.#arenaStart;
+    this.codePages = codePages;
   }
 
   word(record: number, name: keyof typeof field): number {
@@ -60,7 +71,7 @@ export class TranslationCache {
   allocate(byteCount: number): number {
     const at = this.#arenaAt;
     const end = (at + byteCount + 63) & ~63;
-    if (end > this.#plan.arenaEnd) return -1;
+    if (end > this.#arenaEnd) return -1;
     this.#words.fill(0, at >>> 2, end >>> 2);
     this.#arenaAt = end;
     return at;
@@ -70,7 +81,7 @@ export class TranslationCache {
   }
 
   find(hostAddress: number, mode: number): number {
-    let record = this.#words[(this.#plan.bucketsAt >>> 2) + blockBucket(hostAddress, mode)] as number;
+    let record = this.#words[(this.#bucketsAt >>> 2) + blockBucket(hostAddress, mode)] as number;
     while (record !== 0 && (this.word(record, 'hostAddress') !== hostAddress || this.word(record, 'mode') !== mode))
       record = this.word(record, 'next');
     return record;
@@ -81,13 +92,20 @@ export class TranslationCache {
     return (this.#byPage.get(hostPage) ?? []).filter((record) => ((this.word(record, 'hostAddress') ^ hostPage) & ~0xfff) === 0);
   }
 
-  /** Makes the block that starts at an address from what is remembered of another with the same bytes; 0: nothing is. */
-  recall(hostAddress: number, mode: number, hotAt: number): number {
+  /**
+   * Makes the block that starts at an address from what is remembered of another with the same bytes; 0: nothing is. `mark` is called with the length of what is
+   * found, and sees to it that the bytes then stay as they are.
+   */
+  recall(hostAddress: number, mode: number, hotAt: number, mark?: (byteCount: number) => void): number {
     const entry = this.#remembered.find(this.#bytes, hostAddress, mode);
     if (entry === 0) return 0;
     const { byteCount, insnCount, codeBytes, terminalAt, pcBits } = this.#remembered.shape(entry);
+    if (mark !== undefined) {
+      mark(byteCount);
+      if (this.#remembered.find(this.#bytes, hostAddress, mode) !== entry) return 0;
+    }
     const used = (BlockRecord.bytes + codeBytes + 63) & ~63;
-    if (this.#arenaAt + used > this.#plan.arenaEnd) this.dropAll();
+    if (this.#arenaAt + used > this.#arenaEnd) this.dropAll();
     const record = this.#arenaAt;
     this.#remembered.copyCode(entry, this.#words, record + BlockRecord.bytes);
     const place = { hostAddress, mode, hotAt: this.#remembered.takeHot(entry) ? Math.min(hotAt, KNOWN_HOT_AT) : hotAt };
@@ -105,10 +123,10 @@ export class TranslationCache {
   /** `remember`: the block is what any translation of these bytes gives. */
   insert(block: Block, hostAddress: number, mode: number, hotAt: number, guard: BlockGuard | undefined, remember = false): number {
     const place = { hostAddress, mode, hotAt };
-    let used = this.#encoder.encode(block, this.#arenaAt, this.#plan.arenaEnd, place);
+    let used = this.#encoder.encode(block, this.#arenaAt, this.#arenaEnd, place);
     if (used < 0) {
       this.dropAll();
-      used = this.#encoder.encode(block, this.#arenaAt, this.#plan.arenaEnd, place);
+      used = this.#encoder.encode(block, this.#arenaAt, this.#arenaEnd, place);
       if (used < 0) throw new RangeError('a block does not fit the empty arena');
     }
     const record = this.#arenaAt;
@@ -134,7 +152,7 @@ export class TranslationCache {
       this.#register(record, guard.hostPage, Math.max(1, byteCount - guard.delta));
     }
     this.#register(record, hostAddress, Math.min(inPage, 4096 - (hostAddress & 0xfff)));
-    const bucket = (this.#plan.bucketsAt >>> 2) + blockBucket(hostAddress, mode);
+    const bucket = (this.#bucketsAt >>> 2) + blockBucket(hostAddress, mode);
     this.setWord(record, 'next', this.#words[bucket] as number);
     this.#words[bucket] = record;
   }
@@ -149,7 +167,7 @@ export class TranslationCache {
 
   /** Takes one record out of its chain, so that another can stand for its block. */
   hide(record: number): void {
-    const bucket = (this.#plan.bucketsAt >>> 2) + blockBucket(this.word(record, 'hostAddress'), this.word(record, 'mode'));
+    const bucket = (this.#bucketsAt >>> 2) + blockBucket(this.word(record, 'hostAddress'), this.word(record, 'mode'));
     const next = this.word(record, 'next');
     if (this.#words[bucket] === record) {
       this.#words[bucket] = next;
@@ -166,7 +184,7 @@ export class TranslationCache {
   /** Puts a hidden record back, unless it has died meanwhile. */
   show(record: number): void {
     if (this.word(record, 'flags') & BLOCK_FLAGS.DEAD) return;
-    const bucket = (this.#plan.bucketsAt >>> 2) + blockBucket(this.word(record, 'hostAddress'), this.word(record, 'mode'));
+    const bucket = (this.#bucketsAt >>> 2) + blockBucket(this.word(record, 'hostAddress'), this.word(record, 'mode'));
     this.setWord(record, 'next', this.#words[bucket] as number);
     this.#words[bucket] = record;
   }
@@ -193,7 +211,7 @@ export class TranslationCache {
 
   /** Forgets every translation that has bytes in the page. */
   dropPage(hostPage: number): void {
-    this.#dropGranules(hostPage, 4096);
+    this.dropGranules(hostPage, 4096);
   }
 
   /** Forgets what has been overwritten, or is about to be. */
@@ -203,7 +221,7 @@ export class TranslationCache {
       const count = Math.min(at + byteCount, page + 4096) - from;
       if (!this.codePages.hasCode(page) || !this.codePages.touches(from, count)) continue;
       const isGivenUp = this.#isGivenUp(page);
-      this.#dropGranules(isGivenUp ? page : from, isGivenUp ? 4096 : count);
+      this.dropGranules(isGivenUp ? page : from, isGivenUp ? 4096 : count);
       this.#stored.records = this.#recordsIn(page);
     }
   }
@@ -221,8 +239,8 @@ export class TranslationCache {
   }
   readonly #stored = { page: 0, records: 0, count: 0 };
 
-  /** [at, at + byteCount) lies in one page. */
-  #dropGranules(at: number, byteCount: number): void {
+  /** Whatever the marks say; [at, at + byteCount) lies in one page. */
+  dropGranules(at: number, byteCount: number): void {
     const page = (at & ~0xfff) >>> 0;
     this.codePages.clear(at, byteCount);
     const from = at & ~(GRANULE - 1) & 0xfff;
@@ -253,10 +271,10 @@ export class TranslationCache {
   }
 
   dropAll(): void {
-    this.#words.fill(0, this.#plan.bucketsAt >>> 2, (this.#plan.bucketsAt + BLOCK_BUCKET_TABLE_BYTES) >>> 2);
+    this.#words.fill(0, this.#bucketsAt >>> 2, (this.#bucketsAt + BLOCK_BUCKET_TABLE_BYTES) >>> 2);
     this.#byPage.clear();
     this.codePages.clearAll();
-    this.#arenaAt = this.#plan.arenaAt;
+    this.#arenaAt = this.#arenaStart;
     this.flushes++;
     this.onDrop(0, NONE);
   }

@@ -13,7 +13,7 @@ const KERNEL_HIGH = 0xffff_8880 | 0;
 
 function rig() {
   const plan = planMemory(1, [{ start: 0, byteCount: 0x10000, kind: 'ram' }]);
-  const buffer = new ArrayBuffer(plan.granulesAt);
+  const buffer = new ArrayBuffer(plan.arenaAt(0));
   const tlb = new VcpuTlb(buffer, plan, 0);
   const words = new Uint32Array(buffer);
   const header = VcpuHeader.view(buffer, plan.vcpuAt(0));

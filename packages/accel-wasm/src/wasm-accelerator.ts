@@ -1,6 +1,6 @@
 // The translator as an accelerator: one WebAssembly memory a machine, the runtime module of the front end, vCPUs over it.
 
-import type { AcceleratedVm, Accelerator, BoardPorts, Vcpu, VmConfig } from '@anillo/accel/accelerator';
+import type { AcceleratedVm, Accelerator, BoardPorts, JoinConfig, Vcpu, VmConfig } from '@anillo/accel/accelerator';
 import type { Trace } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { JUMP_CACHE_BYTES } from '@anillo/codegen/jump-cache';
@@ -10,12 +10,14 @@ import type { Frontend, VcpuPorts } from '@anillo/ir/frontend';
 import { JUMP_CACHE_OFFSET, VcpuHeader } from '@anillo/ir/vcpu-header';
 import type { GuestMemory } from '@anillo/memory/guest-memory';
 import { RegionMemory } from '@anillo/memory/region-memory';
+import { CodePages } from './code-pages.ts';
 import { MemoryMiss } from './memory-miss.ts';
-import { ONES_PAGE, planMemory, type MemoryPlan } from './memory-plan.ts';
-import { TimeAccount } from './time-account.ts';
+import { GRANULES_AT, ONES_PAGE, planMemory, type MemoryPlan } from './memory-plan.ts';
 import { FunctionTable } from './function-table.ts';
 import { RegionPromoter } from './region-promoter.ts';
 import { RememberedBlocks } from './remembered-blocks.ts';
+import { SharedCode } from './shared-code.ts';
+import { TimeAccount } from './time-account.ts';
 import { TranslationCache } from './translation-cache.ts';
 import { VcpuTlb } from './vcpu-tlb.ts';
 import { Watchpoints } from './watchpoints.ts';
@@ -26,7 +28,10 @@ const HOT_AT = 4000;
 const NEVER = 0;
 const FOUR_GIB = 0x1_0000_0000;
 
-/** What the vCPUs of a machine share. */
+/** Declared by modules for shared memories; a memory may be smaller. */
+const SHARED_MAXIMUM_PAGES = 65536;
+
+/** What a vCPU has of its machine. */
 export interface VmParts {
   readonly buffer: ArrayBufferLike;
   readonly plan: MemoryPlan;
@@ -34,15 +39,19 @@ export interface VmParts {
   readonly ports: BoardPorts;
   readonly cache: TranslationCache;
   readonly trace: Trace | undefined;
+  /** With several vCPUs. */
+  readonly shared: SharedCode | undefined;
+  /** Drops what any vCPU has translated from bytes of one page. */
+  forgetRange(at: number, byteCount: number): void;
   /** Is the page at a guest-physical address RAM? */
   isWritable(address: number): boolean;
 }
 
 export interface WasmAcceleratorOptions {
-  /** Parsed CPU model for the front end. */
-  readonly cpuConfig?: (model: string) => unknown;
+  /** Parsed CPU model for the front end's vCPU `id` of `count`. */
+  readonly cpuConfig?: (model: string, id: number, count: number) => unknown;
   /** Keeps the generated runtime module between runs; its `load` answers only for the same generator and front end. */
-  readonly runtimeStore?: { load(): Runtime | undefined; save(runtime: Runtime): void };
+  readonly runtimeStore?: RuntimeSource;
   /**
    * Keeps translations between runs, by a key that says for which CPU they are. What it gives need not be ours: it is looked at. `save` answers for that they
    * are given only to the same translator, undamaged.
@@ -52,19 +61,59 @@ export interface WasmAcceleratorOptions {
   readonly hotAt?: number;
 }
 
+/** There are two: for a memory of one thread, and for a shared one. */
+export interface RuntimeSource {
+  load(isShared: boolean): Runtime | undefined;
+  save(isShared: boolean, runtime: Runtime): void;
+}
+
 export function createWasmAccelerator(frontend: Frontend, options: WasmAcceleratorOptions = {}): Accelerator {
-  return { name: 'wasm', createVm: (config) => new WasmVm(frontend, config, options) };
+  return {
+    name: 'wasm',
+    createVm: (config) => new WasmVm(frontend, options, newVm(frontend, options, config), { ...config, id: 0 }),
+    joinVm: (share, config) => new WasmVm(frontend, options, share as VmShare, config),
+  };
 }
 
-/** The runtime module of a front end: the same for every machine with one vCPU, whatever its memory. */
-export function generateRuntime({ routines, helpers, walk, walkFault, events }: Frontend): Runtime {
-  const { bucketsAt, granulesAt } = planMemory(1, []);
-  return buildRuntime({ routines, helpers, bucketsAt, walk: walk && { routine: walk, granulesAt, fault: walkFault }, events });
+/** The runtime module of a front end: the same for every machine, whatever its memory. */
+export function generateRuntime({ routines, helpers, walk, walkFault, events }: Frontend, isShared: boolean): Runtime {
+  const sharedMaximumPages = isShared ? SHARED_MAXIMUM_PAGES : undefined;
+  return buildRuntime({
+    routines,
+    helpers,
+    walk: walk && { routine: walk, granulesAt: GRANULES_AT, fault: walkFault },
+    sharedMaximumPages,
+    events,
+  });
 }
 
-function makeMemory(plan: MemoryPlan): WebAssembly.Memory {
+/** What the threads of a machine have alike; plain data for a structured clone. */
+interface VmShare {
+  readonly cpuCount: number;
+  readonly regions: VmConfig['regions'];
+  readonly cpuModel: string;
+  readonly tier: VmConfig['tier'];
+  readonly memory: WebAssembly.Memory;
+  readonly module: WebAssembly.Module;
+  readonly opcodes: ReadonlyMap<string, number>;
+}
+
+function newVm(frontend: Frontend, options: WasmAcceleratorOptions, config: VmConfig): VmShare {
+  const { regions, cpuModel, tier, cpuCount = 1 } = config;
+  const isShared = cpuCount > 1;
+  const memory = makeMemory(planMemory(cpuCount, regions), isShared);
+  new Uint8Array(memory.buffer).fill(0xff, ONES_PAGE, ONES_PAGE + 4096);
+  let runtime = options.runtimeStore?.load(isShared);
+  if (runtime === undefined) {
+    runtime = generateRuntime(frontend, isShared);
+    options.runtimeStore?.save(isShared, runtime);
+  }
+  return { cpuCount, regions, cpuModel, tier, memory, module: new WebAssembly.Module(runtime.bytes), opcodes: runtime.opcodes };
+}
+
+function makeMemory(plan: MemoryPlan, shared: boolean): WebAssembly.Memory {
   try {
-    return new WebAssembly.Memory({ initial: plan.pageCount, maximum: plan.pageCount });
+    return new WebAssembly.Memory({ initial: plan.pageCount, maximum: plan.pageCount, shared });
   } catch (cause) {
     throw new AnilloError(
       'BAD_MEMORY',
@@ -74,76 +123,100 @@ function makeMemory(plan: MemoryPlan): WebAssembly.Memory {
   }
 }
 
+/** The board's answers, while which the vCPU is outside (SharedCode): the board may be on another thread, and writes to memory. */
+function answeredOutside(ports: BoardPorts, shared: SharedCode): BoardPorts {
+  return {
+    readPort: (port, byteCount) => shared.outside(() => ports.readPort(port, byteCount)),
+    writePort: (port, byteCount, value) => shared.outside(() => ports.writePort(port, byteCount, value)),
+    readMmio: (address, byteCount) => shared.outside(() => ports.readMmio(address, byteCount)),
+    writeMmio: (address, byteCount, value) => shared.outside(() => ports.writeMmio(address, byteCount, value)),
+    interrupts: (id) => ports.interrupts(id),
+    nowNs: () => ports.nowNs(),
+    poll: () => ports.poll(),
+  };
+}
+
 class WasmVm implements AcceleratedVm {
   readonly memory: GuestMemory;
   readonly #frontend: Frontend;
-  readonly #config: VmConfig;
+  readonly #share: VmShare;
   readonly #options: WasmAcceleratorOptions;
-  readonly #wasmMemory: WebAssembly.Memory;
   readonly #table = new WebAssembly.Table({ initial: 1024, element: 'anyfunc' });
-  readonly #runtime: Runtime;
   readonly #remembered: RememberedBlocks;
   readonly #parts: VmParts;
   readonly #time: TimeAccount;
+  readonly #words: Int32Array;
+  readonly #vcpuId: number;
 
-  constructor(frontend: Frontend, config: VmConfig, options: WasmAcceleratorOptions) {
+  constructor(frontend: Frontend, options: WasmAcceleratorOptions, share: VmShare, config: JoinConfig) {
     this.#frontend = frontend;
     this.#time = new TimeAccount(config.profile, () => config.ports.nowNs());
-    this.#config = { ...config, ports: this.#time.timedPorts(config.ports) };
+    const ports = this.#time.timedPorts(config.ports);
     this.#options = options;
-    const plan = planMemory(1, config.regions);
-    this.#wasmMemory = makeMemory(plan);
-    const { buffer } = this.#wasmMemory;
-    new Uint8Array(buffer).fill(0xff, ONES_PAGE, ONES_PAGE + 4096);
+    this.#share = share;
+    this.#vcpuId = config.id;
+    const { cpuCount } = share;
+    const { buffer } = share.memory;
+    const plan = planMemory(cpuCount, share.regions);
+    this.#words = new Int32Array(buffer);
     this.memory = new RegionMemory(buffer, plan.regions);
-    this.#runtime = this.#loadRuntime();
-    const { opcodes } = this.#runtime;
-    this.#remembered = new RememberedBlocks(opcodes, options.translationStore?.load(this.#translationKey));
-    const cache = new TranslationCache(buffer, plan, new BlockEncoder(opcodes, buffer), this.#remembered);
-    this.memory.onWrite = (offset, byteCount) => cache.dropRange(offset, byteCount);
+    const shared = cpuCount > 1 ? new SharedCode(buffer, plan, config.id, cpuCount) : undefined;
+    const codePages = shared?.codePages ?? new CodePages(buffer, plan.granulesAt, plan.pageCount * 65536);
+    this.#remembered = new RememberedBlocks(
+      share.opcodes,
+      config.id === 0 ? options.translationStore?.load(this.#translationKey) : undefined,
+    );
+    const cache = new TranslationCache(buffer, plan, config.id, new BlockEncoder(share.opcodes, buffer), codePages, this.#remembered);
+    this.memory.watcher = shared ?? { beginWrite: (offset, byteCount) => cache.dropRange(offset, byteCount), endWrite() {} };
     const { memory } = this;
     this.#parts = {
       buffer,
       plan,
       memory,
-      ports: this.#config.ports,
+      ports: shared === undefined ? ports : answeredOutside(ports, shared),
       cache,
       trace: config.trace,
+      shared,
+      forgetRange: (at, byteCount) => (shared ?? cache).dropRange(at, byteCount),
       isWritable: (address) => memory.offsetOf(address - (address % 4096), 4096, true) >= 0,
     };
   }
 
   get #translationKey(): string {
-    return `${this.#frontend.name} ${this.#config.cpuModel}`;
+    const { cpuModel, cpuCount } = this.#share;
+    return `${this.#frontend.name} ${cpuModel}${cpuCount > 1 ? ' shared' : ''}`;
   }
 
-  #loadRuntime(): Runtime {
-    const stored = this.#options.runtimeStore?.load();
-    if (stored !== undefined) return stored;
-    const runtime = generateRuntime(this.#frontend);
-    this.#options.runtimeStore?.save(runtime);
-    return runtime;
+  kick(id: number): void {
+    const state = this.#parts.plan.vcpuAt(id);
+    Atomics.store(this.#words, (state + VcpuHeader.offset.pending) >>> 2, 1);
+    Atomics.store(this.#words, (state + VcpuHeader.offset.budget) >>> 2, 0);
+  }
+
+  share(): unknown {
+    return this.#share;
   }
 
   createVcpu(id: number): Vcpu {
-    const { buffer, plan, cache } = this.#parts;
+    const { buffer, plan, cache, shared, ports } = this.#parts;
+    const { cpuModel, cpuCount, tier } = this.#share;
     const state = plan.vcpuAt(id);
     const tlb = new VcpuTlb(buffer, plan, id);
     cache.onFirstCode = (hostPage) => tlb.revokeWrite(hostPage);
     let vcpu: WasmVcpu | undefined;
+    const cpuConfig = this.#options.cpuConfig?.(cpuModel, id, cpuCount) ?? { model: cpuModel, id, count: cpuCount };
     const cpu = this.#frontend.createCpu(
       this.#cpuPorts(id, state, tlb, () => vcpu),
-      this.#options.cpuConfig?.(this.#config.cpuModel) ?? this.#config.cpuModel,
+      cpuConfig,
     );
     const watchpoints = new Watchpoints();
-    const miss = new MemoryMiss({ buffer, state, cpu, memory: this.memory, ports: this.#config.ports, tlb, cache, watchpoints });
-    const env: Record<string, unknown> = { memory: this.#wasmMemory, table: this.#table };
+    const miss = new MemoryMiss({ buffer, state, cpu, memory: this.memory, ports, tlb, cache, watchpoints, shared });
+    const env: Record<string, unknown> = { memory: this.#share.memory, table: this.#table };
     const host = this.#time.timedHelpers({ memory_miss: (_cpu, at, kind) => miss.serve(at as number, kind as number) });
     const helper = { ...this.#time.timedHelpers(cpu.helpers) };
-    const module = new WebAssembly.Module(this.#runtime.bytes);
-    const runtime = new WebAssembly.Instance(module, { env, host, helper }).exports;
+    const runtime = new WebAssembly.Instance(this.#share.module, { env, host, helper }).exports;
     cpu.bindRoutines?.(runtime);
-    const isJit = this.#config.tier === 'jit';
+    const isJit = tier === 'jit';
     const jumps = (state + JUMP_CACHE_OFFSET) >>> 2;
     const words = new Uint32Array(buffer);
     const clearJumpCaches = (): void => void words.fill(0, jumps, jumps + (JUMP_CACHE_BYTES >>> 2));
@@ -153,7 +226,8 @@ class WasmVm implements AcceleratedVm {
           lift: (hostAddress, mode, nextPage) => vcpu?.liftAgain(hostAddress, mode, nextPage),
           pageAt: (pages) => vcpu?.pageAt(pages) ?? -1,
           imports: { env, runtime, helper },
-          nowMs: () => this.#config.ports.nowNs() / 1e6,
+          sharedMaximumPages: shared && SHARED_MAXIMUM_PAGES,
+          nowMs: () => ports.nowNs() / 1e6,
         })
       : undefined;
     vcpu = new WasmVcpu({
@@ -169,13 +243,21 @@ class WasmVm implements AcceleratedVm {
       timeMs: () => this.#time.spentMs(),
       hotAt: isJit ? (this.#options.hotAt ?? HOT_AT) : NEVER,
     });
+    const made = vcpu;
+    if (shared) {
+      shared.holder = {
+        dropGranules: (at, byteCount) => cache.dropGranules(at, byteCount),
+        revokeWrite: (hostPage) => tlb.revokeWrite(hostPage),
+        lost: () => tlb.flush(),
+        endBurst: () => made.endBurst(),
+      };
+    }
     return vcpu;
   }
 
   #cpuPorts(id: number, state: number, tlb: VcpuTlb, vcpu: () => WasmVcpu | undefined): VcpuPorts {
-    const { ports } = this.#config;
     const { memory } = this;
-    const { buffer, cache } = this.#parts;
+    const { buffer, cache, shared, ports } = this.#parts;
     const words = new Uint32Array(buffer);
     const largest = this.memory.regions
       .filter((r) => r.kind === 'ram' && r.start < FOUR_GIB)
@@ -189,7 +271,10 @@ class WasmVm implements AcceleratedVm {
       ramAt: (address, byteCount, write) => {
         const at = memory.offsetOf(address, byteCount, write);
         // The caller is about to write there: code translated from it goes first.
-        if (write && at >= 0) cache.dropRange(at, byteCount);
+        if (write && at >= 0) {
+          if (shared === undefined) cache.dropRange(at, byteCount);
+          else shared.clearForWrite(at, byteCount);
+        }
         return at;
       },
       readPhysical: (address, byteCount) => ports.readMmio(address, byteCount),
@@ -200,6 +285,7 @@ class WasmVm implements AcceleratedVm {
       flushTlb: () => tlb.flush(),
       flushAddressSpace: (key) => tlb.flushOwn(key),
       flushTlbPage: (linearLow, linearHigh) => tlb.flushPage(linearLow, linearHigh),
+      pause: () => shared?.pause(),
       requestExit: () => vcpu()?.endBurst(),
       nowNs: () => ports.nowNs(),
       interrupts: ports.interrupts(id),
@@ -209,6 +295,6 @@ class WasmVm implements AcceleratedVm {
   [Symbol.dispose](): void {
     this.#parts.cache.dropAll();
     const translations = this.#remembered.image();
-    if (translations !== undefined) this.#options.translationStore?.save(this.#translationKey, translations);
+    if (translations !== undefined && this.#vcpuId === 0) this.#options.translationStore?.save(this.#translationKey, translations);
   }
 }

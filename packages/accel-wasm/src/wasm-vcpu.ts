@@ -10,20 +10,17 @@
 
 import type { CpuStart, Vcpu, VcpuDebug, VcpuExit, VcpuStats } from '@anillo/accel/accelerator';
 import type { Trace } from '@anillo/accel/trace';
-import { ACCESS, EXIT, type CodeSource, type GuestCpu, type Translation } from '@anillo/ir/frontend';
+import { ACCESS, EXIT, type GuestCpu, type Translation } from '@anillo/ir/frontend';
 import type { Block } from '@anillo/ir/block';
-import { Builder } from '@anillo/ir/builder';
 import { VcpuHeader } from '@anillo/ir/vcpu-header';
+import { CodeLifter } from './code-lifter.ts';
 import { GuestDebug } from './guest-debug.ts';
-import { ONES_PAGE } from './memory-plan.ts';
 import type { MemoryMiss } from './memory-miss.ts';
 import type { RegionPromoter } from './region-promoter.ts';
-import type { BlockGuard } from './translation-cache.ts';
 import type { VmParts } from './wasm-accelerator.ts';
 import type { VcpuTlb } from './vcpu-tlb.ts';
 import type { Watchpoints } from './watchpoints.ts';
 
-const at = VcpuHeader.offset;
 /** Guest instructions between looks at the clock, at first; adapted so that a burst takes about a quarter of a millisecond. Few at first: all code is new. */
 const FIRST_BURST = 100;
 const MIN_BURST = 5_000;
@@ -31,9 +28,6 @@ const MAX_BURST = 400_000;
 const BURST_MS = 0.25;
 const BLOCK_INSNS = 48;
 const LONGEST_INSN = 15;
-
-/** Stands where a debugger has set a breakpoint: leaves at once. */
-const STOP: Block = new Builder().finish({ kind: 'exit', delta: 0, reason: EXIT.DEBUG }, { byteCount: 1, insnCount: 1, pcBits: 64 });
 
 const hex = (value: bigint): string => `0x${value.toString(16)}`;
 
@@ -58,9 +52,6 @@ export class WasmVcpu implements Vcpu {
   readonly debug: VcpuDebug;
   readonly #p: VcpuParts;
   readonly #view: ReturnType<typeof VcpuHeader.view>;
-  readonly #words: Uint32Array;
-  readonly #bytes: Uint8Array;
-  #page: Uint8Array = new Uint8Array(0);
   /** Guest instructions for which budget was spent or taken away, and those of them that were taken away. */
   #retired = 0;
   #unused = 0;
@@ -68,9 +59,7 @@ export class WasmVcpu implements Vcpu {
   readonly #breakpoints = new Set<bigint>();
   readonly #exits = new Map<string, number>();
   readonly #trace: Trace | undefined;
-  readonly #pcAt: number;
-  readonly #codeBaseAt: number;
-  readonly #accessAt: number;
+  readonly #code: CodeLifter;
   #burst = FIRST_BURST;
   #halted = false;
   #shutDown = false;
@@ -83,11 +72,8 @@ export class WasmVcpu implements Vcpu {
     this.#trace = parts.vm.trace;
     const { buffer } = parts.vm;
     this.#view = VcpuHeader.view(buffer, parts.state);
-    this.#words = new Uint32Array(buffer);
-    this.#pcAt = (parts.state + at.pc) >>> 2;
-    this.#codeBaseAt = (parts.state + at.codeBase) >>> 2;
-    this.#accessAt = (parts.state + at.accessAddress) >>> 2;
-    this.#bytes = new Uint8Array(buffer);
+    const { vm, cpu, state, tlb } = parts;
+    this.#code = new CodeLifter({ vm, cpu, state, tlb, breakpoints: this.#breakpoints });
     this.debug = new GuestDebug({
       cpu: parts.cpu,
       view: this.#view,
@@ -111,6 +97,8 @@ export class WasmVcpu implements Vcpu {
   }
 
   setStart(start: CpuStart): void {
+    this.#halted = false;
+    this.#shutDown = false;
     this.#p.cpu.setStart(start);
   }
 
@@ -136,6 +124,19 @@ export class WasmVcpu implements Vcpu {
   }
 
   run(sliceMs: number): VcpuExit {
+    return this.#inside(() => this.#slice(sliceMs));
+  }
+  #inside(run: () => VcpuExit): VcpuExit {
+    const { shared } = this.#p.vm;
+    shared?.enter();
+    try {
+      return run();
+    } finally {
+      shared?.leave();
+    }
+  }
+
+  #slice(sliceMs: number): VcpuExit {
     const end = this.#nowMs() + sliceMs;
     this.#kicked = false;
     for (;;) {
@@ -146,20 +147,25 @@ export class WasmVcpu implements Vcpu {
   }
 
   step(): VcpuExit {
+    return this.#inside(() => this.#step());
+  }
+
+  #step(): VcpuExit {
     this.#stoppedAt = undefined;
     this.#p.watchpoints.isSuspended = true;
     const exit = this.#takeEvents() ?? this.#single();
     this.#p.watchpoints.isSuspended = false;
-    return exit ?? { kind: 'debug', reason: 'step', address: this.#linearPc() };
+    return exit ?? { kind: 'debug', reason: 'step', address: this.#code.linearPc() };
   }
 
   /** Runs about `insns` guest instructions. Undefined: nothing to report. */
   #burstOnce(insns: number): VcpuExit | undefined {
-    this.#p.vm.ports.poll();
+    this.#poll();
+    if (this.#kicked) return undefined;
     const event = this.#takeEvents();
     if (event !== undefined) return event;
     if (this.#p.cpu.isStepping()) return this.#stepwise(Math.min(insns, 2000));
-    const resumed = this.#stoppedAt !== undefined && this.#stoppedAt === this.#linearPc();
+    const resumed = this.#stoppedAt !== undefined && this.#stoppedAt === this.#code.linearPc();
     this.#stoppedAt = undefined;
     if (this.#p.cpu.takeShadow() || resumed) {
       const exit = this.#single();
@@ -175,6 +181,18 @@ export class WasmVcpu implements Vcpu {
     return exit;
   }
 
+  #poll(): void {
+    const { shared, ports, cache } = this.#p.vm;
+    if (shared === undefined) {
+      ports.poll();
+      return;
+    }
+    shared.outside(() => ports.poll());
+    if (!shared.isBehind) return;
+    shared.isBehind = false;
+    cache.dropAll();
+  }
+
   /** Halts, interrupts and NMIs. Undefined: there is guest code to run. */
   #takeEvents(): VcpuExit | undefined {
     if (this.#shutDown) return { kind: 'shutdown', state: this.#p.cpu.describe() };
@@ -182,7 +200,7 @@ export class WasmVcpu implements Vcpu {
     const { cpu } = this.#p;
     if (cpu.canTakeNmi()) {
       this.#halted = false;
-      if (this.#trace?.interrupts === true) this.#trace.line(`NMI at ${hex(this.#linearPc())}`);
+      if (this.#trace?.interrupts === true) this.#trace.line(`NMI at ${hex(this.#code.linearPc())}`);
       if (!cpu.interrupt(-1)) return this.#shutdown();
     }
     const pending = controller.isPending();
@@ -192,7 +210,7 @@ export class WasmVcpu implements Vcpu {
       if (vector >= 0) {
         this.#halted = false;
         this.#count('interrupt');
-        if (this.#trace?.interrupts === true) this.#trace.line(`interrupt ${hex(BigInt(vector))} at ${hex(this.#linearPc())}`);
+        if (this.#trace?.interrupts === true) this.#trace.line(`interrupt ${hex(BigInt(vector))} at ${hex(this.#code.linearPc())}`);
         if (!cpu.interrupt(vector)) return this.#shutdown();
       }
       this.#view.pending = controller.isPending() ? 1 : 0;
@@ -208,7 +226,7 @@ export class WasmVcpu implements Vcpu {
   #count(reason: string): void {
     this.#exits.set(reason, (this.#exits.get(reason) ?? 0) + 1);
     if (this.#trace?.exits === true)
-      this.#trace.line(`exit ${reason} at ${hex(this.#linearPc() + (reason === 'trap' ? BigInt(this.#view.trapAt) : 0n))}`);
+      this.#trace.line(`exit ${reason} at ${hex(this.#code.linearPc() + (reason === 'trap' ? BigInt(this.#view.trapAt) : 0n))}`);
   }
 
   #tellTrap(): void {
@@ -273,24 +291,23 @@ export class WasmVcpu implements Vcpu {
     if (view.exitReason === EXIT.DEBUG) return { kind: 'debug', reason: 'watchpoint', address: this.#p.watchpoints.hitAddress };
     this.#count('staleCode');
     const { at: stored, byteCount } = this.#p.miss.stale;
-    this.#p.vm.cache.dropRange(stored, byteCount);
+    this.#p.vm.forgetRange(stored, byteCount);
     // The store is tried again, in a block that may cover what it overwrites if that is near.
     return this.#mayRunInto(stored) ? (this.#single() ?? 'go') : undefined;
   }
 
   /** May a block that begins at pc have bytes in the page of a place in the machine's memory? */
   #mayRunInto(place: number): boolean {
-    this.#setAccessAddress(0);
-    const low = this.#words[this.#accessAt] as number;
+    this.#code.setAccessAddress(0);
+    const low = this.#code.accessLow;
     if ((low & 0xfff) + BLOCK_INSNS * LONGEST_INSN > 0x1000) return true;
-    const here = this.#p.tlb.codePageAt(low, this.#words[this.#accessAt + 1] as number);
+    const here = this.#p.tlb.codePageAt(low, this.#code.accessHigh);
     return here < 0 || here === (place & ~0xfff) >>> 0;
   }
 
   /** Exactly one instruction, which may overwrite code, itself included. */
   #single(): VcpuExit | undefined {
     const { miss, state, runBlocks, cpu } = this.#p;
-    const { cache } = this.#p.vm;
     const stepping = cpu.isStepping();
     miss.storeThrough = true;
     this.#flushes = this.#p.vm.cache.flushes;
@@ -316,7 +333,7 @@ export class WasmVcpu implements Vcpu {
       }
     }
     miss.storeThrough = false;
-    for (const { at: stored, byteCount } of miss.overwritten) cache.dropRange(stored, byteCount);
+    for (const { at: stored, byteCount } of miss.overwritten) this.#p.vm.forgetRange(stored, byteCount);
     miss.overwritten.length = 0;
     this.#joinAgain();
     if (exit === undefined && stepping && !trapped && !cpu.stepTrap()) return this.#shutdown();
@@ -341,7 +358,7 @@ export class WasmVcpu implements Vcpu {
   /** Instruction by instruction, under EFLAGS.TF. */
   #stepwise(insns: number): VcpuExit | undefined {
     for (let i = 0; i < insns && this.#p.cpu.isStepping(); i++) {
-      const pc = this.#linearPc();
+      const pc = this.#code.linearPc();
       if (this.#breakpoints.has(pc) && this.#stoppedAt !== pc) return this.#breakpoint();
       this.#stoppedAt = undefined;
       const exit = this.#single() ?? this.#takeEvents();
@@ -351,12 +368,8 @@ export class WasmVcpu implements Vcpu {
   }
 
   #breakpoint(): VcpuExit {
-    this.#stoppedAt = this.#linearPc();
+    this.#stoppedAt = this.#code.linearPc();
     return { kind: 'debug', reason: 'breakpoint', address: this.#stoppedAt };
-  }
-
-  #linearPc(): bigint {
-    return BigInt.asUintN(64, this.#view.pc + this.#view.codeBase);
   }
 
   /** Makes the block at pc known to the dispatcher. False: shutdown. */
@@ -364,12 +377,12 @@ export class WasmVcpu implements Vcpu {
     const view = this.#view;
     const { cpu, tlb, watchpoints } = this.#p;
     const { cache } = this.#p.vm;
-    this.#setAccessAddress(0);
+    this.#code.setAccessAddress(0);
     view.trapAt = 0;
     if (!cpu.translate(ACCESS.EXECUTE, this.#into)) return this.#fetchFault();
-    const low = this.#words[this.#accessAt] as number;
-    const high = this.#words[this.#accessAt + 1] as number;
-    const hostPage = this.#codePage(this.#into.gpa);
+    const low = this.#code.accessLow;
+    const high = this.#code.accessHigh;
+    const hostPage = this.#code.codePage(this.#into.gpa);
     let grants = this.#into.grants;
     const hostAddress = hostPage + (low & 0xfff);
     const { mode } = view;
@@ -383,16 +396,16 @@ export class WasmVcpu implements Vcpu {
     view.block = 0;
     if (old === 0 || guardFailed || maxInsns === 1) {
       const isUsual = maxInsns > 1 && this.#breakpoints.size === 0;
-      let record = isUsual ? cache.recall(hostAddress, mode, this.#p.hotAt) : 0;
+      let record = isUsual ? cache.recall(hostAddress, mode, this.#p.hotAt, this.#mark(hostAddress)) : 0;
       if (record === 0) {
-        const made = this.#lift(hostAddress, mode, maxInsns);
+        const made = this.#code.lift(hostAddress, mode, maxInsns);
         if (made === undefined) return this.#fetchFault();
         // Not optimised: most blocks run too seldom to repay the passes; hot ones are lifted again and compiled.
         record = cache.insert(made.block, hostAddress, mode, maxInsns === 1 ? 0 : this.#p.hotAt, made.guard, isUsual);
       }
       if (this.#trace?.blocks === true) {
         const [bytes, insns] = [cache.word(record, 'byteCount'), cache.word(record, 'insnCount')];
-        this.#trace.line(`block at ${hex(this.#linearPc())}, ${bytes} bytes, ${insns} instructions`);
+        this.#trace.line(`block at ${hex(this.#code.linearPc())}, ${bytes} bytes, ${insns} instructions`);
       }
       if (maxInsns === 1) this.#singles.push(record);
     }
@@ -402,13 +415,10 @@ export class WasmVcpu implements Vcpu {
     return true;
   }
 
-  /** Puts the linear address `delta` bytes after pc where the front end's `translate` looks for it. */
-  #setAccessAddress(delta: number): void {
-    const words = this.#words;
-    const low = (words[this.#pcAt] as number) + (words[this.#codeBaseAt] as number) + delta;
-    words[this.#accessAt] = low;
-    words[this.#accessAt + 1] =
-      (words[this.#pcAt + 1] as number) + (words[this.#codeBaseAt + 1] as number) + Math.floor(low / 0x1_0000_0000);
+  /** With several vCPUs: how code that starts at an address is marked. */
+  #mark(hostAddress: number): ((byteCount: number) => void) | undefined {
+    const { shared } = this.#p.vm;
+    return shared && ((byteCount) => shared.mark(hostAddress, byteCount));
   }
 
   #fetchFault(): boolean {
@@ -418,58 +428,12 @@ export class WasmVcpu implements Vcpu {
     return this.#p.cpu.deliver();
   }
 
-  #codePage(gpa: number): number {
-    const page = this.#p.vm.memory.offsetOf(gpa - (gpa % 4096), 4096, false);
-    return page < 0 ? ONES_PAGE : page;
-  }
-
-  #lift(hostAddress: number, mode: number, maxInsns: number): { block: Block; guard: BlockGuard | undefined } | undefined {
-    const pageOffset = hostAddress & 0xfff;
-    const delta = 4096 - pageOffset;
-    let second = -1;
-    const into = { ...this.#into };
-    const hasBreakpoints = this.#breakpoints.size > 0 && maxInsns > 1;
-    const start = hasBreakpoints ? this.#linearPc() : 0n;
-    if (hasBreakpoints && this.#breakpoints.has(start)) return { block: STOP, guard: undefined };
-    const source: CodeSource = {
-      bytes: this.#pageBytes(hostAddress),
-      start: pageOffset,
-      mode,
-      maxInsns,
-      endsBefore: hasBreakpoints ? (delta) => this.#breakpoints.has(start + BigInt(delta)) : undefined,
-      nextPage: () => {
-        this.#setAccessAddress(delta);
-        if (!this.#p.cpu.translate(ACCESS.EXECUTE, into)) return undefined;
-        second = this.#codePage(into.gpa);
-        const low = this.#words[this.#accessAt] as number;
-        const high = this.#words[this.#accessAt + 1] as number;
-        this.#p.tlb.fill(low, high, second, into.grants & ~(1 << ACCESS.WRITE), into.pageBytes, into.isGlobal);
-        return this.#bytes.subarray(second, second + 4096);
-      },
-    };
-    const block = this.#p.cpu.lift(source);
-    return block && { block, guard: second < 0 ? undefined : { delta, hostPage: second } };
-  }
-
-  /** The page around an address; the last one is kept, as most blocks are in the page of the one before. */
-  #pageBytes(hostAddress: number): Uint8Array {
-    const start = (hostAddress & ~0xfff) >>> 0;
-    if (this.#page.byteOffset !== start) this.#page = this.#bytes.subarray(start, start + 4096);
-    return this.#page;
-  }
-
   /** For the compiler (CodeReader). */
   liftAgain(hostAddress: number, mode: number, nextPage: number): Block | undefined {
-    return this.#p.cpu.lift({
-      bytes: this.#pageBytes(hostAddress),
-      start: hostAddress & 0xfff,
-      mode,
-      maxInsns: BLOCK_INSNS,
-      nextPage: () => (nextPage < 0 ? undefined : this.#bytes.subarray(nextPage, nextPage + 4096)),
-    });
+    return this.#code.liftAgain(hostAddress, mode, nextPage, BLOCK_INSNS);
   }
   pageAt(pages: number): number {
-    this.#setAccessAddress(pages * 4096);
+    this.#code.setAccessAddress(pages * 4096);
     const { cpu, vm } = this.#p;
     return cpu.probe(ACCESS.EXECUTE, this.#into) ? vm.memory.offsetOf(this.#into.gpa - (this.#into.gpa % 4096), 4096, false) : -1;
   }

@@ -1,5 +1,5 @@
 // The contract between a machine and what runs its guest code (translator, /dev/kvm, ...). Consumer side: only what the machine needs.
-// Threads: with one vCPU everything runs on the caller's thread, in slices; an accelerator with threads of its own posts to the host thread.
+// Threads: the first vCPU runs on the thread that made the machine, in slices; every other one on a thread of its own, which joins the machine.
 
 import type { GuestMemory } from '@anillo/memory/guest-memory';
 import type { Profile } from './profile.ts';
@@ -105,9 +105,13 @@ export interface CpuStart {
   readonly gdt?: { readonly base: number; readonly limit: number; readonly codeSelector: number; readonly dataSelector: number };
   /** Registers reached by number that firmware would have set (x86: MSRs); those that the CPU model lacks are skipped. */
   readonly modelRegisters?: readonly { readonly index: number; readonly low: number; readonly high: number }[];
+  /** What survives an INIT stays as it is (x86: MTRRs, PAT, the TSC). */
+  readonly afterInit?: boolean;
 }
 
 export interface VmConfig {
+  /** Default: 1. With more, the others' threads join by `share`. */
+  readonly cpuCount?: number;
   /** RAM bytes below 4 GiB and above, ROM areas. */
   readonly regions: readonly { readonly start: number; readonly byteCount: number; readonly kind: 'ram' | 'rom' }[];
   readonly cpuModel: string;
@@ -120,13 +124,28 @@ export interface VmConfig {
   readonly profile?: Profile;
 }
 
+/** What another thread joins the machine with, for its one vCPU. */
+export interface JoinConfig {
+  readonly id: number;
+  readonly ports: BoardPorts;
+  readonly trace?: Trace;
+  readonly profile?: Profile;
+}
+
 export interface AcceleratedVm {
   readonly memory: GuestMemory;
+  /** Once on each thread. */
   createVcpu(id: number): Vcpu;
+  /** Makes a vCPU leave guest code soon, from any thread: `poll` is called and interrupts are looked at. */
+  kick(id: number): void;
+  /** What a thread needs to join the machine: survives a structured clone, memory shared. */
+  share(): unknown;
   [Symbol.dispose](): void;
 }
 
 export interface Accelerator {
   readonly name: string;
   createVm(config: VmConfig): AcceleratedVm;
+  /** On another thread than the machine's: `share` is what the machine's `share` gave. */
+  joinVm(share: unknown, config: JoinConfig): AcceleratedVm;
 }

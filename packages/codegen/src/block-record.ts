@@ -1,7 +1,8 @@
 // What the dispatcher in the runtime module knows about a translated block: a record in the machine's memory, found by
-// (host address of its first byte, mode) through a table of chains.
+// (host address of its first byte, mode) through a table of chains, which lies behind the vCPU's struct.
 
 import { struct } from '@anillo/base/struct';
+import { VCPU_BYTES } from '@anillo/ir/vcpu-header';
 
 /** Records are 64-byte aligned. All addresses are byte offsets in the machine's memory. */
 export const BlockRecord = struct({
@@ -44,11 +45,13 @@ export const BLOCK_FLAGS = { GUARD: 1, COMPILED: 2, DEAD: 4 } as const;
 
 export const BLOCK_BUCKETS = 65536;
 export const BLOCK_BUCKET_TABLE_BYTES = BLOCK_BUCKETS * 4;
+/** The table, in bytes from the start of the vCPU's struct. */
+export const BUCKETS_OFFSET = VCPU_BYTES;
 
 export const BUCKET_MULTIPLIER = 0x9e3779b1 | 0;
 export const BUCKET_MODE_SHIFT = 7;
 export const BUCKET_SHIFT = 16;
 
-/** Bucket of a key; the record's address is in the u32 at `bucketsAt + 4 * blockBucket(...)`. */
+/** Bucket of a key; the record's address is in the u32 at BUCKETS_OFFSET + 4 * blockBucket(...). */
 export const blockBucket = (hostAddress: number, mode: number): number =>
   Math.imul(hostAddress ^ (mode << BUCKET_MODE_SHIFT), BUCKET_MULTIPLIER) >>> BUCKET_SHIFT;

@@ -108,10 +108,10 @@ export class BodyCompiler implements Emitter {
     this.#tempLocal.clear();
   }
 
-  /** Loads and read-modify-writes whose result nobody uses still may fault. */
+  /** Loads whose result nobody uses still may fault, read-modify-writes still write. */
   #writeUnused(inst: Inst): void {
     const { effect } = inst.spec;
-    if (effect !== 'load' && effect !== 'store') return;
+    if (effect !== 'load' && effect !== 'store' && effect !== 'stateStore') return;
     this.#pushExpression(inst);
     this.f.op(O.drop);
   }

@@ -9,7 +9,7 @@ import { BlockEncoder } from './bytecode.ts';
 import { buildRuntime } from './runtime-module.ts';
 import { SLOTS } from './testing/tier-rig.ts';
 
-const { opcodes } = buildRuntime({ routines: [], helpers: [], bucketsAt: 0x40000 });
+const { opcodes } = buildRuntime({ routines: [], helpers: [] });
 const LIMIT = 0x10000;
 
 function blockWith(terminal: (b: Builder) => Terminal, pcBits: 16 | 32 | 64): Block {

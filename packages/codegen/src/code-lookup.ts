@@ -1,7 +1,15 @@
 // From the pc to translated code: the lookup of block records, and checks that code still lies where a translation assumes.
 
 import { ACCESS } from '@anillo/ir/frontend';
-import { BlockRecord, BUCKET_MODE_SHIFT, BUCKET_MULTIPLIER, BUCKET_SHIFT, PAGE_LIST_HEAD_BYTES, PageOfFunction } from './block-record.ts';
+import {
+  BlockRecord,
+  BUCKETS_OFFSET,
+  BUCKET_MODE_SHIFT,
+  BUCKET_MULTIPLIER,
+  BUCKET_SHIFT,
+  PAGE_LIST_HEAD_BYTES,
+  PageOfFunction,
+} from './block-record.ts';
 import { FunctionCode, type Local } from './function-code.ts';
 import { HEADER, loadHeader32, loadHeader64 } from './header-access.ts';
 import { emitContextAt } from './jump-cache.ts';
@@ -91,7 +99,7 @@ function emitFetch(f: FunctionCode, va: Local, entry: Local, refill: number | un
 }
 
 /** lookup(cpu) -> record or 0. */
-export function writeLookup(bucketsAt: number, refill: number | undefined): FunctionCode {
+export function writeLookup(refill: number | undefined): FunctionCode {
   const f = new FunctionCode(1);
   const va = f.local('i64');
   const entry = f.local('i32');
@@ -114,7 +122,9 @@ export function writeLookup(bucketsAt: number, refill: number | undefined): Func
   f.op(O.shrU);
   f.i32(2);
   f.op(O.shl);
-  f.memory(O.load32, bucketsAt);
+  f.get(CPU);
+  f.op(O.add);
+  f.memory(O.load32, BUCKETS_OFFSET);
   f.set(record);
   const found = f.block();
   const next = f.loop();

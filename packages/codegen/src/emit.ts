@@ -22,6 +22,8 @@ type Composite =
   | 'i8x16.pick'
   | 'i32.relaxed_fuses'
   | `${'f32x4' | 'f64x2'}.relaxed_madd`
+  | 'fence'
+  | 'i32.ram_cmpxchg'
   | 'memory.copy'
   | 'memory.fill'
   | 'tlb.read'
@@ -248,6 +250,36 @@ const ram = (wasmName: string): Emit => {
   return (e) => e.f.memory(opcode, 0);
 };
 
+/** Without other vCPUs a load and a store. */
+const ramCompareExchange: Emit = (e) => {
+  const { f } = e;
+  if (e.atomics) {
+    f.atomic(opcodeOf('i32.atomic.rmw.cmpxchg'), 2);
+    return;
+  }
+  const [host, expected, replacement, old] = [0, 1, 2, 3].map((n) => e.scratch('i32', n));
+  f.set(replacement);
+  f.set(expected);
+  f.tee(host);
+  f.memory(opcodeOf('i32.load'), 0);
+  f.set(old);
+  f.get(host);
+  f.get(replacement);
+  f.get(old);
+  f.get(old);
+  f.get(expected);
+  f.op(opcodeOf('i32.eq'));
+  f.op(opcodeOf('select'));
+  f.memory(opcodeOf('i32.store'), 0);
+  f.get(old);
+};
+
+const fence: Emit = (e) => {
+  if (!e.atomics) return;
+  e.f.op(opcodeOf('atomic.fence'));
+  e.f.code.u8(0);
+};
+
 const COMPOSITE: Readonly<Record<Composite, Emit>> = {
   'i32.const': (e) => e.pushI32(),
   'i64.const': (e) => e.pushI64(),
@@ -272,6 +304,8 @@ const COMPOSITE: Readonly<Record<Composite, Emit>> = {
   'i64.ram_load': ram('i64.load'),
   'i32.ram_store': ram('i32.store'),
   'i64.ram_store': ram('i64.store'),
+  'i32.ram_cmpxchg': ramCompareExchange,
+  fence,
   'tlb.read': (e) => emitTlbLookup(e, 'tagRead'),
   'tlb.write': (e) => emitTlbLookup(e, 'tagWrite'),
   'memory.copy': (e) => {

@@ -42,8 +42,6 @@ import { opcodeOf } from './wasm-opcodes.ts';
 export interface RuntimeOptions {
   readonly routines: readonly Routine[];
   readonly helpers: readonly { readonly name: string; readonly argCount: number }[];
-  /** Address of the BLOCK_BUCKETS u32 chain heads. */
-  readonly bucketsAt: number;
   /** The front end's page walk, and the address of the accelerator's code granules (two u32 a page of the memory): TLB misses without the host. */
   readonly walk?: { readonly routine: Routine; readonly granulesAt: number; readonly fault?: Routine };
   /** Of `routines`: deliver what has trapped, and tell whether a pending interrupt is of use, without the host. */
@@ -71,7 +69,7 @@ export function buildRuntime(options: RuntimeOptions): Runtime {
   const helpers = new Map(options.helpers.map((h) => [h.name, module.importFunction('helper', h.name, helperType(h.argCount))]));
   const refill = options.walk && declareRefill(module);
   const granulesAt = atomics ? undefined : options.walk?.granulesAt;
-  const slow = defineSlowFunctions(module, { memoryMiss, refill, granulesAt });
+  const slow = defineSlowFunctions(module, { memoryMiss, refill, granulesAt, atomics });
   const trap = module.declare(TRAP_TYPE, 'trap');
   module.define(trap, writeTrap());
   const fill = options.walk && [options.walk.routine, tlbFill(options.walk.granulesAt)];
@@ -81,7 +79,7 @@ export function buildRuntime(options: RuntimeOptions): Runtime {
     module.define(refill, writeRefill({ walk, fill: enter, fault: options.walk?.fault && routines.get(options.walk.fault.name) }));
   }
   const lookup = module.declare(VCPU_TO_I32, 'lookup');
-  module.define(lookup, writeLookup(options.bucketsAt, refill));
+  module.define(lookup, writeLookup(refill));
   const guard = module.declare(GUARD_TYPE);
   module.define(guard, writeGuard(refill));
   const callees: CalleeArm[] = [

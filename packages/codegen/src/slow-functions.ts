@@ -5,13 +5,13 @@
 import { ACCESS } from '@anillo/ir/frontend';
 import type { Type } from '@anillo/ir/ops';
 import type { Emitter } from './emitter.ts';
-import { FunctionCode, type Local } from './function-code.ts';
+import { FunctionCode, type Label, type Local } from './function-code.ts';
 import { HEADER, loadHeader32, storeHeader32, storeHeader64 } from './header-access.ts';
 import { emitCheck, emitHostAddress, emitAccess, emitNewValue, type SiteLocals } from './memory-emit.ts';
 import { MEMORY_OPS, type MemoryOp } from './memory-op.ts';
 import type { FunctionType, ModuleWriter } from './module-writer.ts';
 import { ScratchLocals } from './scratch-locals.ts';
-import { ACCESS_KIND, MISS_RESULT, REFILL_FAULTED } from './slow-access.ts';
+import { ACCESS_KIND, MISS_RESULT, REFILL_FAULTED, RMW_KINDS } from './slow-access.ts';
 import { TLB_INDEX_MASK, TLB_INDEX_SHIFT, TlbEntry } from './tlb-layout.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 import type { OpName } from '@anillo/ir/ops';
@@ -40,6 +40,7 @@ const O = {
   load32: opcodeOf('i32.load'),
   load64: opcodeOf('i64.load'),
   splat: opcodeOf('i64x2.splat'),
+  drop: opcodeOf('drop'),
 } as const;
 
 const CPU = 0;
@@ -61,7 +62,7 @@ export function slowType(op: MemoryOp): FunctionType {
 }
 
 /** Emitter of a slow function: no displacement, `at` is a parameter, everything else is the function's own. */
-function slowEmitter(f: FunctionCode): Emitter {
+function slowEmitter(f: FunctionCode, atomics: boolean): Emitter {
   const scratch = new ScratchLocals(f);
   const unused = (): never => {
     throw new TypeError('slow functions do not use this');
@@ -69,7 +70,7 @@ function slowEmitter(f: FunctionCode): Emitter {
   return {
     f,
     cpu: CPU,
-    atomics: false,
+    atomics,
     relaxed: NO_RELAXED_SIMD,
     lane: 0,
     shuffleMask: undefined,
@@ -100,6 +101,8 @@ export interface SlowParts {
   readonly refill: number | undefined;
   /** Granules of code (RuntimeOptions.walk), where stores beside code need not be told to other vCPUs. */
   readonly granulesAt: number | undefined;
+  /** The memory is shared. */
+  readonly atomics: boolean;
 }
 
 /** Declares and defines all slow functions. Returns their indices. */
@@ -114,25 +117,28 @@ class SlowFunction {
   readonly #op: MemoryOp;
   readonly #index: ReadonlyMap<OpName, number>;
   readonly #memoryMiss: number;
+  readonly #atomics: boolean;
   readonly #refill: number | undefined;
   readonly #granulesAt: number | undefined;
   readonly #f: FunctionCode;
   readonly #e: Emitter;
   readonly #operands: readonly Local[];
 
-  constructor(op: MemoryOp, index: ReadonlyMap<OpName, number>, { memoryMiss, refill, granulesAt }: SlowParts) {
+  constructor(op: MemoryOp, index: ReadonlyMap<OpName, number>, { memoryMiss, refill, granulesAt, atomics }: SlowParts) {
     this.#refill = refill;
     this.#granulesAt = granulesAt;
     this.#op = op;
     this.#index = index;
     this.#memoryMiss = memoryMiss;
+    this.#atomics = atomics;
     this.#f = new FunctionCode(FIRST_OPERAND + op.operandCount);
-    this.#e = slowEmitter(this.#f);
+    this.#e = slowEmitter(this.#f, atomics);
     this.#operands = Array.from({ length: op.operandCount }, (_, i) => FIRST_OPERAND + i);
   }
 
   write(): FunctionCode {
     if (this.#op.kind === 'rmw') {
+      if (this.#atomics) this.#writeAtomicRmw();
       this.#writeRmw();
     } else {
       if (this.#op.sizeLog2 > 0) this.#writeSplit();
@@ -436,6 +442,80 @@ class SlowFunction {
     f.end();
   }
 
+  /** Within a page: by WebAssembly's atomics once the TLB grants it, else by the host. What crosses pages goes on. */
+  #writeAtomicRmw(): void {
+    const f = this.#f;
+    const op = this.#op;
+    const at: SiteLocals = { va: VA, entry: this.#e.scratch('i32', 0), operands: this.#operands };
+    const answer = this.#e.scratch('i32', 5);
+    const crosses = f.block();
+    f.get(VA);
+    f.op(O.wrap);
+    f.i32(4095);
+    f.op(O.and);
+    f.i32(4096 - (1 << op.sizeLog2));
+    f.op(O.gtU);
+    f.brIf(crosses);
+    const again = f.loop();
+    f.get(VA);
+    emitCheck(this.#e, op, at);
+    f.op(O.eqz);
+    f.if();
+    emitHostAddress(this.#e, at);
+    emitAccess(this.#e, op, this.#operands);
+    this.#return(0);
+    f.end();
+    if (this.#refill !== undefined) this.#tryRefill(again);
+    this.#operands.forEach((operand, i) => {
+      storeHeader64(f, CPU, HEADER.accessData + 8 * i, () => {
+        f.get(operand);
+        if (op.operand === 'i32') f.op(O.extend);
+      });
+    });
+    this.#askHost(ACCESS_KIND.RMW | (RMW_KINDS.indexOf(op.rmw as (typeof RMW_KINDS)[number]) << ACCESS_KIND.RMW_SHIFT));
+    f.tee(answer);
+    f.op(O.eqz);
+    f.brIf(again);
+    f.get(answer);
+    f.i32(MISS_RESULT.LEAVE);
+    f.op(O.eq);
+    f.if();
+    this.#returnLeave();
+    f.end();
+    f.get(CPU);
+    f.memory(op.loadOpcode, HEADER.accessData);
+    f.i32(0);
+    f.return();
+    f.end();
+    f.end();
+  }
+
+  /** Goes to `again` where the walk in generated code grants the access; what is not aligned stays with the host. */
+  #tryRefill(again: Label): void {
+    const f = this.#f;
+    f.get(VA);
+    f.op(O.wrap);
+    f.i32((1 << this.#op.sizeLog2) - 1);
+    f.op(O.and);
+    f.op(O.eqz);
+    f.if();
+    f.get(CPU);
+    f.get(VA);
+    f.i32(ACCESS.WRITE);
+    f.call(this.#refill as number);
+    f.i32(1 << ACCESS.WRITE);
+    f.op(O.and);
+    f.brIf(again);
+    f.end();
+  }
+
+  /** In the shared memory, where no other way is: a time without other such accesses. */
+  #askForLock(kind: number): void {
+    if (!this.#atomics) return;
+    this.#askHost(kind);
+    this.#f.op(O.drop);
+  }
+
   /** Probe, load, store. */
   #writeRmw(): void {
     const f = this.#f;
@@ -448,12 +528,18 @@ class SlowFunction {
     const pushVa = (): void => f.get(VA);
     this.#call(`probe_write${bits}` as OpName, pushVa);
     this.#returnIfFault();
+    this.#askForLock(ACCESS_KIND.LOCK);
     this.#call(`${type}.load${width && `${width}_u`}` as OpName, pushVa);
     f.set(fault);
     f.set(old);
     f.get(fault);
-    this.#returnIfFault();
+    f.op(O.eqz);
+    f.if();
     this.#call(`${type}.store${width}` as OpName, pushVa, () => emitNewValue(this.#e, op, type, old, this.#operands));
+    f.set(fault);
+    f.end();
+    this.#askForLock(ACCESS_KIND.UNLOCK);
+    f.get(fault);
     this.#returnIfFault();
     f.get(old);
     f.i32(0);

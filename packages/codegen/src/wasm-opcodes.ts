@@ -97,6 +97,7 @@ export const OPCODE: Readonly<Record<string, number>> = {
     252: 'i32x4.trunc_sat_f64x2_s_zero i32x4.trunc_sat_f64x2_u_zero f64x2.convert_low_i32x4_s f64x2.convert_low_i32x4_u',
   }),
   ...numbered(0xfe, {
+    0x03: 'atomic.fence',
     0x1e: 'i32.atomic.rmw.add i64.atomic.rmw.add i32.atomic.rmw8.add i32.atomic.rmw16.add',
     0x2c: 'i32.atomic.rmw.and i64.atomic.rmw.and i32.atomic.rmw8.and i32.atomic.rmw16.and',
     0x33: 'i32.atomic.rmw.or i64.atomic.rmw.or i32.atomic.rmw8.or i32.atomic.rmw16.or',

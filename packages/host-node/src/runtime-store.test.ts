@@ -27,35 +27,35 @@ const runtime = {
 test('what was saved is loaded, until the file is damaged or the sources change', async () => {
   mkdirSync(sources);
   writeFileSync(join(sources, 'a.ts'), 'one');
-  assert.equal(new RuntimeStore(sourceFingerprint([sources])).load(), undefined);
-  new RuntimeStore(sourceFingerprint([sources])).save(runtime);
-  assert.deepEqual(new RuntimeStore(sourceFingerprint([sources])).load(), runtime);
+  assert.equal(new RuntimeStore(sourceFingerprint([sources])).load(false), undefined);
+  new RuntimeStore(sourceFingerprint([sources])).save(false, runtime);
+  assert.deepEqual(new RuntimeStore(sourceFingerprint([sources])).load(false), runtime);
 
   const file = join(folder, 'anillo', 'runtime', readdirSync(join(folder, 'anillo', 'runtime'))[0] as string);
   const bytes = readFileSync(file);
   bytes[bytes.length - 1] ^= 1;
   writeFileSync(file, bytes);
-  assert.equal(new RuntimeStore(sourceFingerprint([sources])).load(), undefined);
+  assert.equal(new RuntimeStore(sourceFingerprint([sources])).load(false), undefined);
   writeFileSync(file, bytes.subarray(0, 20));
-  assert.equal(new RuntimeStore(sourceFingerprint([sources])).load(), undefined);
+  assert.equal(new RuntimeStore(sourceFingerprint([sources])).load(false), undefined);
 
-  new RuntimeStore(sourceFingerprint([sources])).save(runtime);
+  new RuntimeStore(sourceFingerprint([sources])).save(false, runtime);
   writeFileSync(join(sources, 'a.ts'), 'other');
-  assert.equal(new RuntimeStore(sourceFingerprint([sources])).load(), undefined);
+  assert.equal(new RuntimeStore(sourceFingerprint([sources])).load(false), undefined);
 });
 
 test('only the newest files are kept', () => {
   for (let i = 0; i < 20; i++) {
     writeFileSync(join(sources, 'a.ts'), 'x'.repeat(100 + i));
-    new RuntimeStore(sourceFingerprint([sources])).save(runtime);
+    new RuntimeStore(sourceFingerprint([sources])).save(false, runtime);
   }
   assert.equal(readdirSync(join(folder, 'anillo', 'runtime')).length, 16);
-  assert.deepEqual(new RuntimeStore(sourceFingerprint([sources])).load(), runtime);
+  assert.deepEqual(new RuntimeStore(sourceFingerprint([sources])).load(false), runtime);
 });
 
 test('a folder that cannot be written is no error', () => {
   process.env.XDG_CACHE_HOME = join(sources, 'a.ts');
-  new RuntimeStore(sourceFingerprint([sources])).save(runtime);
-  assert.equal(new RuntimeStore(sourceFingerprint([sources])).load(), undefined);
+  new RuntimeStore(sourceFingerprint([sources])).save(false, runtime);
+  assert.equal(new RuntimeStore(sourceFingerprint([sources])).load(false), undefined);
   process.env.XDG_CACHE_HOME = folder;
 });

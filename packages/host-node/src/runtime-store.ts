@@ -13,25 +13,30 @@ const LENGTH_BYTES = 4;
 
 export class RuntimeStore {
   readonly #folder = new CacheFolder('runtime', KEPT_FILES);
-  readonly #name: string;
+  readonly #fingerprint: string;
 
   /** `fingerprint`: of the sources that the module is generated from (sourceFingerprint). */
   constructor(fingerprint: string) {
-    this.#name = `${fingerprint}.bin`;
+    this.#fingerprint = fingerprint;
   }
 
-  load(): StoredRuntime | undefined {
-    const content = this.#folder.read(this.#name);
+  #name(isShared: boolean): string {
+    return `${this.#fingerprint}${isShared ? '-shared' : ''}.bin`;
+  }
+
+  /** `isShared`: the module for memories that several threads share. */
+  load(isShared: boolean): StoredRuntime | undefined {
+    const content = this.#folder.read(this.#name(isShared));
     if (content === undefined) return undefined;
     const opcodesEnd = LENGTH_BYTES + content.readUInt32LE(0);
     const opcodes = JSON.parse(content.toString('utf8', LENGTH_BYTES, opcodesEnd)) as [string, number][];
     return { bytes: new Uint8Array(content.subarray(opcodesEnd)), opcodes: new Map(opcodes) };
   }
 
-  save(runtime: StoredRuntime): void {
+  save(isShared: boolean, runtime: StoredRuntime): void {
     const opcodes = Buffer.from(JSON.stringify([...runtime.opcodes]));
     const length = Buffer.alloc(LENGTH_BYTES);
     length.writeUInt32LE(opcodes.length);
-    this.#folder.write(this.#name, Buffer.concat([length, opcodes, runtime.bytes]));
+    this.#folder.write(this.#name(isShared), Buffer.concat([length, opcodes, runtime.bytes]));
   }
 }

@@ -222,6 +222,13 @@ class Evaluation {
       else bytes.fill(from & 0xff, to, to + count);
       return undefined;
     }
+    if (inst.op === 'fence') return undefined;
+    if (inst.op === 'i32.ram_cmpxchg') {
+      const [offset, expected, replacement] = args.map(Number);
+      const old = memory.getUint32(offset, true);
+      if (old === expected >>> 0) memory.setUint32(offset, replacement, true);
+      return valueOfBits('i32', BigInt(old));
+    }
     if (inst.op === 'tlb.read' || inst.op === 'tlb.write') return this.#world.call(inst.op, args) as EvaluatedValue;
     const ram = /^(i\d+)\.ram_(load|store)$/.exec(inst.op);
     const inState = /^state\.(load|store)(\d+)$/.exec(inst.op);

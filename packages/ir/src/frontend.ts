@@ -53,6 +53,8 @@ export interface StartState {
   readonly gdt?: { readonly base: number; readonly limit: number; readonly codeSelector: number; readonly dataSelector: number };
   /** Registers reached by number that firmware would have set (x86: MSRs); those that the CPU model lacks are skipped. */
   readonly modelRegisters?: readonly { readonly index: number; readonly low: number; readonly high: number }[];
+  /** What survives an INIT stays as it is (x86: MTRRs, PAT, the TSC). */
+  readonly afterInit?: boolean;
 }
 
 /** What the accelerator offers to a front end's vCPU. */
@@ -77,6 +79,8 @@ export interface VcpuPorts {
   /** Forgets all translations of linear addresses, or those of one page. */
   flushTlb(): void;
   flushTlbPage(linearLow: number, linearHigh: number): void;
+  /** The guest waits for another vCPU: the host's processor may be given to it. */
+  pause(): void;
   /** Asks the vCPU loop for control before the next block. */
   requestExit(): void;
   /** Nanoseconds of guest time since power-on; never goes back. */

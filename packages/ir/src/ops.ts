@@ -203,6 +203,8 @@ const FORMS = {
   // Guest-physical RAM, for page walkers in routines: (byte offset into the machine's memory). Never faults: the caller has checked the range.
   'i32.ram_load': spec([i32], i32, 'stateLoad'), 'i64.ram_load': spec([i32], i64, 'stateLoad'),
   'i32.ram_store': spec([i32, i32], undefined, 'stateStore'), 'i64.ram_store': spec([i32, i64], undefined, 'stateStore'),
+  'i32.ram_cmpxchg': spec([i32, i32, i32], i32, 'stateStore'), // (aligned offset, expected, replacement): atomic; the old value
+  'fence': spec([], undefined, 'stateStore'), // what other vCPUs see of accesses before it and after it stays apart
   // Byte offset, in the machine's memory, of the byte at a linear address; -1 where the TLB in force does not grant the access at once.
   'tlb.read': spec([i64], i32, 'stateLoad'), 'tlb.write': spec([i64], i32, 'stateLoad'),
   'memory.copy': spec([i32, i32, i32], undefined, 'stateStore'), // (to, from, bytes): as WebAssembly's, on byte offsets into the machine's memory

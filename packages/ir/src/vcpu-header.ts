@@ -77,6 +77,9 @@ export const X64 = [0, 1, 2, 3].map((i) => slot(`x${i}`, 'i64', at.x + 16 * i, t
 export const X64_HIGH = [0, 1, 2, 3].map((i) => slot(`x${i}h`, 'i64', at.x + 16 * i + 8, true));
 export const X128 = [0, 1, 2, 3].map((i) => slot(`v${i}`, 'v128', at.x + 16 * i, true));
 
+/** Where, in the machine's memory, generated code finds the lock word of read-modify-writes that WebAssembly has no atomic form of. */
+export const WIDE_LOCK_AT = 0x11000;
+
 /** First byte of the interpreter's value slots; a front end's struct must end below. */
 export const TEMPS_OFFSET = 0x8000;
 /** First byte after them: the jump cache of compiled code. */

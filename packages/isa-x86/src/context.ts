@@ -11,6 +11,8 @@ export interface X86Config {
   readonly model?: CpuModel | string;
   /** APIC ID; default 0. */
   readonly id?: number;
+  /** CPUs of the machine; default 1. */
+  readonly count?: number;
   /** 32 random bits from a good source. */
   readonly random?: () => number;
   /** Milliseconds since 1970. */
@@ -39,6 +41,7 @@ export function createContext(ports: VcpuPorts, config: X86Config): X86Context {
     walkCache: new WalkCache(),
     routines: {},
     id: config.id ?? 0,
+    count: config.count ?? 1,
     // Not for secrets: an embedder that has a cryptographic source gives it.
     random: config.random ?? (() => Math.floor(Math.random() * 0x1_0000_0000)),
     wallClockMs: config.wallClockMs ?? (() => Date.now()),

@@ -29,6 +29,11 @@ const EXTENDED_ECX: Bits = { lahf_lm: 0, lzcnt: 5, prefetchw: 8 };
 const OSXSAVE = 1 << 27;
 const OSPKE = 1 << 4;
 const SYSCALL = 1 << 11;
+/** Leaf 1: EBX bits 23..16 tell how many APIC IDs the package has. */
+const HYPER_THREADING = 1 << 28;
+
+/** Width of the part of an APIC ID that tells cores of the package apart. */
+const coreBits = (cpu: X86Context): number => 32 - Math.clz32(cpu.count - 1);
 const MSR_APIC_BASE = 0x1b;
 const APIC_ENABLED = 1 << 11;
 
@@ -69,8 +74,15 @@ function leaf1(cpu: X86Context): CpuidResult {
   // SDM Vol. 3A 12.4.3: the APIC's flag is clear while the APIC is disabled.
   const apicOff = ((cpu.ports.interrupts.readRegister(MSR_APIC_BASE)?.low ?? APIC_ENABLED) & APIC_ENABLED) === 0;
   const features = bitsOf(cpu, LEAF1_EDX);
+  const withCores = cpu.count > 1 ? features | HYPER_THREADING : features;
   const osxsave = (word(cpu, WORD.cr4) & CR4.OSXSAVE) !== 0 ? OSXSAVE : 0;
-  return [cpu.model.signature ?? DEFAULT_SIGNATURE, (cpu.id << 24) | (1 << 16) | (8 << 8), bitsOf(cpu, LEAF1_ECX) | osxsave, apicOff ? features & ~(1 << 9) : features];
+  return [cpu.model.signature ?? DEFAULT_SIGNATURE, (cpu.id << 24) | ((1 << coreBits(cpu)) << 16) | (8 << 8), bitsOf(cpu, LEAF1_ECX) | osxsave, apicOff ? withCores & ~(1 << 9) : withCores];
+}
+
+/** Leaf 4, EAX: cores of the package (31..26), and who shares the cache (25..14): the last level is everyone's. */
+function sharedBy(cpu: X86Context, cache: number): number {
+  const others = (1 << coreBits(cpu)) - 1;
+  return (others << 26) | (cache === CACHES.length - 1 ? others << 14 : 0);
 }
 
 function leafD(cpu: X86Context, subleaf: number): CpuidResult {
@@ -96,7 +108,7 @@ function basic(cpu: X86Context, leaf: number, subleaf: number): CpuidResult {
       return CACHE_DESCRIPTORS;
     case 4: {
       const cache = CACHES[subleaf];
-      return cache === undefined ? NOTHING : [cache[0], cache[1], cache[2], 0];
+      return cache === undefined ? NOTHING : [cache[0] | sharedBy(cpu, subleaf), cache[1], cache[2], 0];
     }
     case 6:
       return [1 << 2, 0, 0, 0];
@@ -104,7 +116,9 @@ function basic(cpu: X86Context, leaf: number, subleaf: number): CpuidResult {
       if (subleaf === 0) return [LAST_SUBLEAF_OF_7, bitsOf(cpu, LEAF7_EBX), bitsOf(cpu, LEAF7_ECX) | ((word(cpu, WORD.cr4) & CR4.PKE) !== 0 ? OSPKE : 0), bitsOf(cpu, LEAF7_EDX)];
       return subleaf === 2 ? [0, 0, 0, bitsOf(cpu, LEAF7_2_EDX)] : NOTHING;
     case 0xb:
-      return subleaf < 2 ? [0, 1, ((subleaf + 1) << 8) | subleaf, cpu.id] : [0, 0, subleaf & 0xff, cpu.id];
+      // One thread a core, all cores in one package.
+      if (subleaf === 0) return [0, 1, (1 << 8) | subleaf, cpu.id];
+      return subleaf === 1 ? [coreBits(cpu), cpu.count, (2 << 8) | subleaf, cpu.id] : [0, 0, subleaf & 0xff, cpu.id];
     case 0xd:
       return leafD(cpu, subleaf);
     case 0x15:

@@ -23,6 +23,8 @@ export interface X86Context {
   readonly routines: { readonly currentFlags?: (state: number) => number };
   /** APIC ID. */
   readonly id: number;
+  /** CPUs of the machine: cores of one package. */
+  readonly count: number;
   /** 32 random bits, for RDRAND and RDSEED. */
   readonly random: () => number;
   /** Wall clock in milliseconds since 1970, for the paravirtual clock. */

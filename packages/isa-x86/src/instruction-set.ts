@@ -13,7 +13,7 @@ import { HYPERCALL_HELPERS } from './hypercall.ts';
 import { ARITHMETIC_ROWS, DIVIDE_WIDE, DIVIDE_WIDE_SIGNED } from './insn/arithmetic.ts';
 import { BIT_ROWS } from './insn/bits.ts';
 import { BRANCH_ROWS } from './insn/branch.ts';
-import { MOVE_ROWS } from './insn/move.ts';
+import { MOVE_ROWS, PAUSE } from './insn/move.ts';
 import { SHIFT_ROWS } from './insn/shift.ts';
 import { SIMD_HELPER_MAP, SIMD_HELPERS, SIMD_ROUTINES, SIMD_ROWS } from './insn/simd.ts';
 import { STATE_SAVE_HELPERS, STATE_SAVE_ROWS } from './insn/state-save.ts';
@@ -47,9 +47,13 @@ export const ROUTINES: readonly Routine[] = [
   ...SEGMENT_LOAD_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES, ...X87_ROUTINES,
 ];
 
-export const HELPERS: readonly Helper[] = [...SYSTEM_HELPERS, ...STATE_SAVE_HELPERS, ...Object.values(X87_CALLEES), ...SIMD_HELPERS, CHECK_BREAKPOINT];
+export const HELPERS: readonly Helper[] = [...SYSTEM_HELPERS, ...STATE_SAVE_HELPERS, ...Object.values(X87_CALLEES), ...SIMD_HELPERS, CHECK_BREAKPOINT, PAUSE];
 
 export const HELPER_FUNCTIONS: HelperMap = {
+  pause(cpu) {
+    cpu.ports.pause();
+    return 0;
+  },
   ...CONTROL_HELPERS, ...PRIVILEGED_HELPERS, ...MSR_HELPERS, ...CPUID_HELPERS, ...FAR_TRANSFER_HELPERS, ...INTERRUPT_RETURN_HELPERS, ...SYSTEM_CALL_HELPERS,
   ...PORT_STRING_HELPERS, ...SINGLE_STEP_HELPERS, ...XSAVE_HELPERS, ...X87_HELPERS, ...SIMD_HELPER_MAP, ...HYPERCALL_HELPERS, ...PROTECTION_KEY_HELPERS,
 };

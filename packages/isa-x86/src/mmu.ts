@@ -25,6 +25,9 @@ export const PHYSICAL_ADDRESS_BITS = 40;
 
 export const PAGE_FAULT = { PRESENT: 1, WRITE: 2, USER: 4, RESERVED: 8, FETCH: 16, KEY: 32 } as const;
 
+/** Outcome of a walk whose last entry another CPU changed before it was marked. */
+const CHANGED = -2;
+
 const GRANT_ALL = (1 << ACCESS.READ) | (1 << ACCESS.WRITE) | (1 << ACCESS.EXECUTE);
 
 /** TLB class of a debugger's look: every present page can be read, and no entry is marked. */
@@ -36,11 +39,13 @@ function readPhysicalWord(cpu: X86Context, address: number): number {
   return at >= 0 ? cpu.words[at >>> 2] : cpu.ports.readPhysical(address, 4) >>> 0;
 }
 
-function setEntryBits(cpu: X86Context, address: number, entry: number, bits: number): void {
-  if ((entry & bits) === bits) return;
+/** False: another CPU has changed the entry meanwhile. */
+function setEntryBits(cpu: X86Context, address: number, entry: number, bits: number): boolean {
+  if ((entry & bits) === bits) return true;
   const at = cpu.ports.ramAt(address, 4, true);
-  if (at >= 0) cpu.words[at >>> 2] = entry | bits;
-  else cpu.ports.writePhysical(address, 4, (entry | bits) >>> 0);
+  if (at >= 0) return Atomics.compareExchange(cpu.words, at >>> 2, entry, entry | bits) === entry;
+  cpu.ports.writePhysical(address, 4, (entry | bits) >>> 0);
+  return true;
 }
 
 /** Physical address of the table or page that a 64-bit entry names. */
@@ -51,6 +56,13 @@ const frameOf = (low: number, high: number): number => (high & PHYSICAL_HIGH) * 
  * the page fault. The caller has checked that `linear` is canonical.
  */
 export function walk(cpu: X86Context, linear: number, access: Access, privilege: number, into: Translation): number {
+  for (;;) {
+    const outcome = walkOnce(cpu, linear, access, privilege, into);
+    if (outcome !== CHANGED) return outcome;
+  }
+}
+
+function walkOnce(cpu: X86Context, linear: number, access: Access, privilege: number, into: Translation): number {
   const cr0 = word(cpu, WORD.cr0);
   if ((cr0 & CR0.PG) === 0) {
     into.gpa = linear >>> 0;
@@ -111,7 +123,7 @@ function finish(cpu: X86Context, access: Access, privilege: number, rights: numb
   const grants = rightsOf(cpu, rights, noExecute, privilege) & ~denied;
   if ((grants & (1 << access)) === 0) return faultCode(cpu, access, privilege, PAGE_FAULT.PRESENT | (((denied >> access) & 1) !== 0 ? PAGE_FAULT.KEY : 0));
   const bits = access === ACCESS.WRITE ? ACCESSED | DIRTY : ACCESSED;
-  if (privilege !== DEBUGGER) setEntryBits(cpu, leafAt, leaf, bits);
+  if (privilege !== DEBUGGER && !setEntryBits(cpu, leafAt, leaf, bits)) return CHANGED;
   into.gpa = gpa;
   into.pageBytes = pageBytes;
   into.isGlobal = (leaf & GLOBAL) !== 0 && (word(cpu, WORD.cr4) & CR4.PGE) !== 0;

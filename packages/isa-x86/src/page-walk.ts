@@ -72,7 +72,7 @@ class Walk {
   markAccessed(host: Slot<'i32'>, low: Slot<'i32'>): void {
     const { b } = this;
     const isNew = b.eqz(b.and(b.get(low), b.i32(ACCESSED)));
-    b.if(b.select(isNew, b.and(b.get(this.result), b.i32(WALK.GRANTS)), b.i32(0)), () => b.op('i32.ram_store', [b.get(host), b.or(b.get(low), b.i32(ACCESSED))]));
+    b.if(b.select(isNew, b.and(b.get(this.result), b.i32(WALK.GRANTS)), b.i32(0)), () => void b.op('i32.ram_cmpxchg', [b.get(host), b.get(low), b.or(b.get(low), b.i32(ACCESSED))]));
   }
   /** The bits of an address that are within what an entry of `shift` maps, but not within its page. */
   within(shift: number): I64 {
@@ -102,12 +102,15 @@ const PAGE_FOUND: Routine = routine({
       const isWrite = b.eq(b.get(w.access), b.i32(ACCESS.WRITE));
       const bits = b.or(b.i32(ACCESSED), b.mul(isWrite, b.i32(DIRTY)));
       const marked = b.temp('i32', b.or(low as I32, bits));
-      b.if(b.ne(b.get(marked), low as I32), () => b.op('i32.ram_store', [host as I32, b.get(marked)]));
+      // An entry that another CPU has just changed is looked at again, by mmu.ts.
+      const same = b.temp('i32', b.i32(1));
+      b.if(b.ne(b.get(marked), low as I32), () => b.set(same, b.eq(b.op('i32.ram_cmpxchg', [host as I32, low as I32, b.get(marked)]), low as I32)));
       const clean = b.eqz(b.and(b.get(marked), b.i32(DIRTY)));
       const kept = b.and(b.get(grants), b.select(clean, b.i32(~GRANT.WRITE), b.i32(-1)));
       const isGlobal = b.and(w.bit(low as I32, GLOBAL), w.bit(w.state(at.cr4), CR4.PGE));
       const where = b.add(b.wrap(b.get(into)), w.state(at.ramOffset));
-      b.set(w.result, b.or(b.or(where, kept), b.or(b.mul(isGlobal, b.i32(WALK.GLOBAL)), large as I32)));
+      const found = b.or(b.or(where, kept), b.or(b.mul(isGlobal, b.i32(WALK.GLOBAL)), large as I32));
+      b.set(w.result, b.select(b.get(same), found, b.i32(0)));
     });
     return b.get(w.result);
   },

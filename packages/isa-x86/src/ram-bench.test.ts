@@ -52,6 +52,7 @@ export function makeBench(config: X86Config = {}): Bench {
     flushTlbPage: () => {
       log.flushes++;
     },
+    pause: () => {},
     requestExit: () => {},
     nowNs: () => log.nowNs,
     interrupts,

@@ -43,9 +43,21 @@ export function resetState(cpu: X86Context): void {
   syncMode(cpu);
 }
 
+/** State after INIT (SDM Vol. 3A 10.1.4): as after RESET#, but for memory types and the time-stamp counter. */
+function initState(cpu: X86Context): void {
+  const { view } = cpu;
+  const { pat, tscOffset, tscAdjust, mtrrDefType } = view;
+  const [fixed, variable] = [view.mtrrFixed.slice(), view.mtrrVariable.slice()];
+  resetState(cpu);
+  Object.assign(view, { pat, tscOffset, tscAdjust, mtrrDefType });
+  view.mtrrFixed.set(fixed);
+  view.mtrrVariable.set(variable);
+}
+
 /** Flat segments (and paging, for long64) for a kernel that is entered without firmware. */
 export function setStartState(cpu: X86Context, start: StartState): void {
-  resetState(cpu);
+  if (start.afterInit === true) initState(cpu);
+  else resetState(cpu);
   if (start.mode === 'real16') {
     const base = start.pc & 0xf_fff0;
     setSegment(cpu, CS, base >> 4, base, 0xffff, 0x9b);

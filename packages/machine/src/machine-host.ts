@@ -11,4 +11,12 @@ export interface MachineHost {
   sleep(timeoutMs: number): Promise<void>;
   /** Ends a `sleep` now; nothing when nobody sleeps. */
   wake(): void;
+  /** A thread for a vCPU (smp/processor-thread.ts): `data` reaches it by structured clone, shared memory stays shared. Absent: there are none. */
+  readonly startThread?: (data: unknown) => HostThread;
+}
+
+export interface HostThread {
+  onMessage: ((message: unknown) => void) | undefined;
+  /** Resolves when it has ended, rejects when it has failed. */
+  readonly ended: Promise<void>;
 }

@@ -1,4 +1,4 @@
-// One machine: board, accelerator and boot image, run cooperatively on the caller's thread.
+// One machine: board, accelerator and boot image, run cooperatively on the caller's thread; CPUs beyond the first have threads of their own (smp/).
 //
 //             start()              pause()
 //   created ----------> running <==========> paused
@@ -11,9 +11,9 @@
 // The loop: due timers, a slice of guest code, what the guest asked of the board; between slices the host's events are served. A halted guest sleeps
 // until its next timer or until an interrupt input goes up. Guest time stands still in every state but running.
 
-import type { AcceleratedVm, Accelerator, Vcpu, VcpuDebug, VcpuExit, VcpuStats } from '@anillo/accel/accelerator';
+import type { AcceleratedVm, Accelerator, CpuStart, Vcpu, VcpuDebug, VcpuExit, VcpuStats } from '@anillo/accel/accelerator';
 import type { Profile } from '@anillo/accel/profile';
-import type { Trace } from '@anillo/accel/trace';
+import { type Trace, TRACE_CATEGORIES } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { GuestClock } from '@anillo/devices/clock/guest-clock';
 import type { CharBackend } from '@anillo/devices/device';
@@ -27,6 +27,8 @@ import { type BootModule, type BootPlan, loadSegments } from './boot/load-plan.t
 import { memoryTypeRegisters } from './firmware/memory-types.ts';
 import type { MachineExit } from './machine-exit.ts';
 import type { MachineHost } from './machine-host.ts';
+import { makeSharedCells, ProcessorCells, type SharedCells } from './smp/processor-cells.ts';
+import { Processors } from './smp/processors.ts';
 import { tracedPorts } from './traced-ports.ts';
 
 export interface MachineSpec {
@@ -44,6 +46,8 @@ export interface MachineSpec {
   readonly longMode: boolean;
   readonly tscHz: number;
   readonly tier: 'jit' | 'interp';
+  /** Default: 1. */
+  readonly cpuCount?: number;
   /** A guest that resets ends the machine. */
   readonly noReboot?: boolean;
   /** COM1, COM2...; undefined: present, nothing attached. */
@@ -86,6 +90,7 @@ export class Machine {
   readonly #vm: AcceleratedVm;
   readonly #vcpu: Vcpu;
   readonly #plan: BootPlan;
+  readonly #processors: Processors | undefined;
   readonly #exit = Promise.withResolvers<MachineExit>();
   #state: MachineState = 'created';
   /** Decided, not yet carried out by the loop. */
@@ -99,6 +104,9 @@ export class Machine {
   /** Suspended to RAM by the guest; 'waking': to be resumed by the loop. */
   #sleep: 'no' | 'asleep' | 'waking' = 'no';
   #disposed = false;
+  #kick: (id: number) => void = () => {};
+  /** A thread of another CPU failed. */
+  #failure: { readonly error: unknown } | undefined;
 
   /** AnilloError for a boot image that does not fit the machine; the guest has not run yet. */
   constructor(spec: MachineSpec, accelerator: Accelerator, host: MachineHost) {
@@ -113,17 +121,35 @@ export class Machine {
     if (spec.bios !== undefined) checkFirmware(spec.bios);
     this.#spec = spec;
     this.#host = host;
-    this.clock = new GuestClock({ hostNowNs: () => host.nowNs(), hostWallMs: () => host.wallMs() });
+    const { cpuCount = 1 } = spec;
+    const shared = cpuCount > 1 ? makeSharedCells(cpuCount) : undefined;
+    const cells = shared && new ProcessorCells(shared);
+    const offset = cells && { cell: cells.common.clockOffset, joins: false };
+    this.clock = new GuestClock({ hostNowNs: () => host.nowNs(), hostWallMs: () => host.wallMs(), offset });
     this.clock.pause();
     this.clock.onEarlier = () => this.#host.wake();
     const { board: model, memoryBytes, cpuModel, bios, serial, debugConsole, devices, tscHz } = spec;
     this.board = new PcBoard(
-      { model, memoryBytes, cpuModel, clock: this.clock, bios, serial, debugConsole, devices, tscHz },
+      {
+        model,
+        memoryBytes,
+        cpuModel,
+        cpuCount,
+        cells,
+        kick: (id) => this.#kick(id),
+        clock: this.clock,
+        bios,
+        serial,
+        debugConsole,
+        devices,
+        tscHz,
+      },
       this.#events(),
     );
     this.#plan = this.#makePlan();
     const ports = tracedPorts(this.board, spec.trace);
     this.#vm = accelerator.createVm({
+      cpuCount,
       regions: this.board.regions,
       cpuModel,
       ports,
@@ -133,6 +159,7 @@ export class Machine {
     });
     this.#attachBoard();
     this.#vcpu = this.#vm.createVcpu(0);
+    this.#processors = shared && cells && this.#makeProcessors(shared, cells);
     this.debug = this.#makeDebug();
     this.#exit.promise.catch(() => {}); // whoever waits gets it; nobody has to wait
     this.#boot();
@@ -145,6 +172,36 @@ export class Machine {
       this.#vm[Symbol.dispose]();
       throw error;
     }
+  }
+
+  #makeProcessors(shared: SharedCells, cells: ProcessorCells): Processors {
+    const { tscHz, trace } = this.#spec;
+    this.#kick = (id) => {
+      this.#vm.kick(id);
+      cells.raise(id);
+    };
+    const choice = trace && Object.fromEntries(TRACE_CATEGORIES.map((category) => [category, trace[category]]));
+    const modelRegisters = this.#modelRegisters;
+    return new Processors({
+      ...{ cells, vm: this.#vm, board: this.board, host: this.#host },
+      startOf: (id) => ({ id, cells: shared, share: this.#vm.share(), tscHz, trace: choice, modelRegisters }),
+      onMessage: (message) => {
+        if (message.kind === 'trace') trace?.line(message.line);
+        else {
+          this.#tripleFault(message.state);
+          this.#wake();
+        }
+      },
+      onFailure: (error) => {
+        this.#failure ??= { error };
+        this.#wake();
+      },
+    });
+  }
+
+  /** What firmware would have set in each CPU. */
+  get #modelRegisters(): NonNullable<CpuStart['modelRegisters']> {
+    return this.#spec.bios === undefined ? memoryTypeRegisters(this.board.map.hole) : [];
   }
 
   #makePlan(): BootPlan {
@@ -182,6 +239,7 @@ export class Machine {
       activity: () => {
         if (!this.#inGuest) this.#host.wake(); // else the vCPU sees it
       },
+      polled: () => this.#processors?.serve(),
     };
   }
 
@@ -210,30 +268,37 @@ export class Machine {
   }
 
   stats(): VcpuStats {
-    return this.#vcpu.stats();
+    const own = this.#vcpu.stats();
+    return this.#processors?.sum(own) ?? own;
   }
 
   /** Power-on: devices, firmware tables, boot image, CPU. */
   #boot(): void {
     this.#sleep = 'no';
+    this.#processors?.stopAll();
     this.board.reset();
+    this.#processors?.reset();
     loadSegments(this.#vm.memory, this.#plan.segments);
     this.#vcpu.reset();
     const { start } = this.#plan;
-    if (start.mode !== 'reset') this.#vcpu.setStart({ ...start, modelRegisters: memoryTypeRegisters(this.board.map.hole) });
+    if (start.mode !== 'reset') this.#vcpu.setStart({ ...start, modelRegisters: this.#modelRegisters });
+    this.#processors?.release();
   }
 
   /** Wakes the guest from a suspend to RAM. */
   #wakeGuest(): void {
     this.#sleep = 'no';
+    this.#processors?.stopAll();
     this.board.resume();
+    this.#processors?.reset();
     this.#vcpu.reset();
     this.#vcpu.setStart({
       mode: 'real16',
       pc: this.board.wakingVector,
       registers: {},
-      modelRegisters: memoryTypeRegisters(this.board.map.hole),
+      modelRegisters: this.#modelRegisters,
     });
+    this.#processors?.release();
   }
 
   /** Starts the guest; comes back at once. `held`: it is paused before its first instruction, for a debugger. */
@@ -243,6 +308,7 @@ export class Machine {
     this.#state = 'running';
     this.#pauseWanted = options.held === true;
     this.clock.resume();
+    this.#processors?.start();
     this.#run().then(
       (exit) => this.#exit.resolve(exit),
       (error) => this.#exit.reject(error),
@@ -334,6 +400,7 @@ export class Machine {
       await this.#host.yieldToHost();
       let lastYieldNs = this.#host.nowNs();
       while (this.#pendingExit === undefined) {
+        if (this.#failure !== undefined) throw this.#failure.error;
         if (this.#pauseWanted) await this.#stay(undefined);
         else if (this.#resetWanted) this.#reboot();
         else if (this.#sleep === 'waking') this.#wakeGuest();
@@ -349,6 +416,7 @@ export class Machine {
       }
       return this.#pendingExit;
     } finally {
+      await this.#processors?.end();
       this.#state = 'stopped';
       if (!this.clock.paused) this.clock.pause();
       this.#pauseDone.resolve();
@@ -359,7 +427,10 @@ export class Machine {
   #slice(): VcpuExit {
     this.clock.runDue();
     if (this.#pendingExit !== undefined || this.#resetWanted || this.#sleep === 'waking') return { kind: 'slice' };
-    if (this.#sleep === 'asleep') return { kind: 'halted' };
+    if (this.#sleep === 'asleep') {
+      this.#processors?.serve();
+      return { kind: 'halted' };
+    }
     this.#inGuest = true;
     try {
       return this.#vcpu.run(SLICE_MS);
@@ -373,11 +444,12 @@ export class Machine {
     if (this.#pendingExit !== undefined || this.#resetWanted || this.#pauseWanted || this.#sleep === 'waking') return;
     const waitMs = (this.clock.nextDeadlineNs() - this.clock.nowNs()) / NS_PER_MS;
     if (waitMs < SHORTEST_SLEEP_MS) await this.#host.yieldToHost();
-    else await this.#host.sleep(Math.round(waitMs));
+    else if (this.#processors?.watch(() => this.#host.wake()) !== false) await this.#host.sleep(Math.round(waitMs));
   }
 
   /** Paused, until `resume` or `stop`. */
   async #stay(exit: (VcpuExit & { kind: 'debug' }) | undefined): Promise<void> {
+    this.#processors?.stopAll();
     this.clock.pause();
     this.#state = 'paused';
     this.#pauseWanted = false;
@@ -385,6 +457,7 @@ export class Machine {
     this.#pauseDone.resolve();
     this.debug.onPause?.(exit);
     await this.#resumed.promise;
+    this.#processors?.release();
   }
 
   #reboot(): void {

@@ -110,6 +110,10 @@ class ScriptedVm implements AcceleratedVm {
     this.#ports = config.ports;
   }
 
+  kick(): void {}
+  share(): unknown {
+    return undefined;
+  }
   createVcpu(): Vcpu {
     return new ScriptedVcpu(this.#script, this.#ports, this.memory);
   }
@@ -120,4 +124,7 @@ class ScriptedVm implements AcceleratedVm {
 export const scriptedAccelerator = (script: Script): Accelerator => ({
   name: 'scripted',
   createVm: (config) => new ScriptedVm(script, config),
+  joinVm() {
+    throw new TypeError('a scripted machine has one thread');
+  },
 });

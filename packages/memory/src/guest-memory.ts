@@ -29,6 +29,12 @@ export interface GuestMemory {
   write8(address: Gpa, value: number): void;
   write16(address: Gpa, value: number): void;
   write32(address: Gpa, value: number): void;
-  /** Called after each `write` through this interface, with the machine-memory offset. One watcher. */
-  onWrite: ((offset: number, byteCount: number) => void) | undefined;
+  /** Told of each `write` through this interface. */
+  watcher: WriteWatcher | undefined;
+}
+
+/** What must know before guest memory is written; offsets are the machine memory's. */
+export interface WriteWatcher {
+  beginWrite(offset: number, byteCount: number): void;
+  endWrite(): void;
 }

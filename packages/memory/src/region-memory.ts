@@ -1,12 +1,12 @@
 // GuestMemory over one buffer: a short list of regions, each contiguous in the buffer. Multi-byte values are little-endian.
 
 import { gpa, type Gpa } from '@anillo/base/gpa';
-import type { GuestMemory, MemoryRegion } from './guest-memory.ts';
+import type { GuestMemory, MemoryRegion, WriteWatcher } from './guest-memory.ts';
 
 export class RegionMemory implements GuestMemory {
   readonly regions: readonly MemoryRegion[];
   readonly ramBytes: number;
-  onWrite: ((offset: number, byteCount: number) => void) | undefined = undefined;
+  watcher: WriteWatcher | undefined = undefined;
   readonly #bytes: Uint8Array;
   readonly #data: DataView;
   readonly #main: MemoryRegion;
@@ -45,18 +45,22 @@ export class RegionMemory implements GuestMemory {
     return out;
   }
 
+  #set(offset: number, bytes: Uint8Array): void {
+    this.watcher?.beginWrite(offset, bytes.length);
+    this.#bytes.set(bytes, offset);
+    this.watcher?.endWrite();
+  }
+
   write(address: Gpa, bytes: Uint8Array): void {
     this.#eachPart(address, bytes.length, (offset, from, count, kind) => {
       if (kind === 'rom') return;
-      this.#bytes.set(bytes.subarray(from, from + count), offset);
-      this.onWrite?.(offset, count);
+      this.#set(offset, bytes.subarray(from, from + count));
     });
   }
 
   load(address: Gpa, bytes: Uint8Array): void {
     this.#eachPart(address, bytes.length, (offset, from, count) => {
-      this.#bytes.set(bytes.subarray(from, from + count), offset);
-      this.onWrite?.(offset, count);
+      this.#set(offset, bytes.subarray(from, from + count));
     });
   }
 

@@ -47,6 +47,8 @@ export interface MachineOptions {
   readonly memory?: string | number;
   /** "i686", "x86-64-v1", "x86-64-v2", "x86-64-v3" (default) or "max"; features may be changed: "x86-64-v3,-avx2". */
   readonly cpu?: string;
+  /** Number of CPUs, 1 (default) to 8. */
+  readonly cpus?: number;
   /** How guest code is run. Default "auto". */
   readonly accel?: AcceleratorName;
   /** Uses what earlier runs have translated, and keeps what this one does, in the user's cache folder. Default true. */
@@ -69,6 +71,8 @@ export type SerialOption = 'stream' | 'none' | CharBackend;
 
 const DEFAULT_MEMORY = '512M';
 const DEFAULT_BOARD = 'pc';
+/** Each has a thread, and its part of a 32-bit memory. */
+const MOST_CPUS = 8;
 
 const machineHost = (): MachineHost => ({ nowNs: host.nowNs, wallMs: host.wallMs, ...host.createEventLoop() });
 
@@ -78,10 +82,19 @@ export function checkMachineOptions(options: MachineOptions): {
   readonly tier: 'jit' | 'interp';
   readonly cpu: CpuChoice;
   readonly memoryBytes: number;
+  readonly cpuCount: number;
 } {
-  const { machine = DEFAULT_BOARD, accel = 'auto', cpu = DEFAULT_CPU, memory = DEFAULT_MEMORY, devices = [] } = options;
+  const { machine = DEFAULT_BOARD, accel = 'auto', cpu = DEFAULT_CPU, memory = DEFAULT_MEMORY, devices = [], cpus = 1 } = options;
   for (const device of devices) checkDevice(device);
-  return { board: chooseBoard(machine), tier: acceleratorTier(accel), cpu: chooseCpu(cpu), memoryBytes: parseMemory(memory) };
+  if (!Number.isInteger(cpus) || cpus < 1 || cpus > MOST_CPUS)
+    throw new AnilloError('BAD_OPTION', `A machine has 1 to ${MOST_CPUS} CPUs, not ${cpus}.`);
+  return {
+    board: chooseBoard(machine),
+    tier: acceleratorTier(accel),
+    cpu: chooseCpu(cpu),
+    memoryBytes: parseMemory(memory),
+    cpuCount: cpus,
+  };
 }
 
 export class Machine {
@@ -106,7 +119,7 @@ export class Machine {
    */
   static async create(options: MachineOptions, accelerator?: Accelerator): Promise<Machine> {
     const { serial = 'stream' } = options;
-    const { board, tier, cpu, memoryBytes } = checkMachineOptions(options);
+    const { board, tier, cpu, memoryBytes, cpuCount } = checkMachineOptions(options);
     const { text: cpuModel, longMode, tscHz } = cpu;
     const ports = typeof serial === 'object' && 'length' in serial ? serial : [serial];
     if (ports.length > 4)
@@ -120,6 +133,7 @@ export class Machine {
       board,
       append: options.append,
       memoryBytes,
+      cpuCount,
       cpuModel,
       longMode,
       tscHz,

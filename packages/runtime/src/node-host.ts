@@ -10,6 +10,7 @@ import { hostNowNs, hostWallMs } from '@anillo/host-node/host-clock';
 import { RuntimeStore } from '@anillo/host-node/runtime-store';
 import { sourceFingerprint } from '@anillo/host-node/source-fingerprint';
 import { TranslationStore } from '@anillo/host-node/translation-store';
+import { startProcessorThread } from './node-threads.ts';
 import type { RuntimeHost } from './runtime-host.ts';
 
 /** What the translator's runtime module is generated from, and what translations depend on. */
@@ -26,7 +27,7 @@ const generatorFolders = (): string[] => GENERATOR_MODULES.map((module) => dirna
 export const host: RuntimeHost = {
   nowNs: hostNowNs,
   wallMs: hostWallMs,
-  createEventLoop,
+  createEventLoop: () => ({ ...createEventLoop(), startThread: startProcessorThread }),
   readFile: readHostFile,
   fillRandom: (words) => void randomFillSync(words),
   openRuntimeSource: (fingerprint) => new RuntimeStore(fingerprint),

@@ -5,11 +5,12 @@ import type { Accelerator } from '@anillo/accel/accelerator';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { CATALOG } from '@anillo/devices/catalog';
 import type { DeviceDeclaration } from '@anillo/devices/device-declaration';
-import { CPU_MODEL_NAMES, type CpuModel, DEFAULT_CPU_MODEL, isCpuFeature, parseCpuModel } from '@anillo/isa-x86/cpu-model';
+import { CPU_MODEL_NAMES, DEFAULT_CPU_MODEL, isCpuFeature } from '@anillo/isa-x86/cpu-model';
 import { TSC_HZ } from '@anillo/isa-x86/time-stamp-counter';
 import type { BoardModel } from '@anillo/machine/boards/board-model';
 import { PC } from '@anillo/machine/boards/pc';
 import { Q35 } from '@anillo/machine/boards/q35';
+import { parseCpu } from './cpu-choice.ts';
 import { randomWords } from './random-words.ts';
 import type { RuntimeSource } from './runtime-host.ts';
 
@@ -18,14 +19,6 @@ export const DEFAULT_CPU = DEFAULT_CPU_MODEL;
 
 /** Can "+NAME" be added to a CPU model? */
 export const isKnownFeature = isCpuFeature;
-
-const SHORT_NAMES: Readonly<Record<string, string>> = { v1: 'x86-64-v1', v2: 'x86-64-v2', v3: 'x86-64-v3', 'x86-64': 'x86-64-v1' };
-
-/** "NAME", or "NAME,+feature,-feature" (also "feature=on", "feature=off", "vendor=..."). AnilloError BAD_OPTION for what is not known. */
-function parseCpu(text: string): CpuModel {
-  const [name, ...changes] = text.split(',');
-  return parseCpuModel([SHORT_NAMES[name] ?? name, ...changes].join(','));
-}
 
 /** What a machine needs to know of a CPU before it runs. */
 export interface CpuChoice {
@@ -72,8 +65,8 @@ let prepared: { readonly source: RuntimeSource; readonly fingerprint: string } |
 /** Does now what the first machine would have to wait for: for a start-up snapshot. */
 export async function prepareAccelerator(): Promise<void> {
   const [{ generateRuntime }, { X86 }] = await loadTranslator();
-  const runtime = generateRuntime(X86);
-  prepared = { source: { load: () => runtime, save: () => {} }, fingerprint: host.fingerprint('content') };
+  const [own, shared] = [generateRuntime(X86, false), generateRuntime(X86, true)];
+  prepared = { source: { load: (isShared) => (isShared ? shared : own), save: () => {} }, fingerprint: host.fingerprint('content') };
 }
 
 /**
@@ -85,7 +78,13 @@ export async function createAccelerator(keepTranslations = true): Promise<Accele
   const [{ createWasmAccelerator }, { X86 }] = await loadTranslator();
   const fingerprint = prepared?.fingerprint ?? host.fingerprint('time');
   return createWasmAccelerator(X86, {
-    cpuConfig: (text) => ({ model: parseCpu(text), random: randomWords((words) => host.fillRandom(words)), wallClockMs: host.wallMs }),
+    cpuConfig: (text, id, count) => ({
+      model: parseCpu(text),
+      id,
+      count,
+      random: randomWords((words) => host.fillRandom(words)),
+      wallClockMs: host.wallMs,
+    }),
     runtimeStore: prepared?.source ?? host.openRuntimeSource(fingerprint),
     translationStore: keepTranslations ? host.openTranslations(fingerprint) : undefined,
   });

@@ -5,8 +5,9 @@ import type { MachineHost } from '@anillo/machine/machine-host';
 
 /** Keeps the translator's generated runtime module between runs; never fails its caller. */
 export interface RuntimeSource {
-  load(): Runtime | undefined;
-  save(runtime: Runtime): void;
+  /** `isShared`: the module for memories that several threads share. */
+  load(isShared: boolean): Runtime | undefined;
+  save(isShared: boolean, runtime: Runtime): void;
 }
 
 /** Keeps translations between runs; never fails its caller. */

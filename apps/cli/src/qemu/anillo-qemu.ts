@@ -25,10 +25,10 @@ function memorySize(text: string): string | number {
   return /^\d+$/.test(size) ? Number(size) : size;
 }
 
-function checkCpuCount(text: string): void {
+function cpuCount(text: string): number {
   const count = /^(?:cpus=)?(\d+)/.exec(text)?.[1];
   if (count === undefined || Number(count) < 1) throw new AnilloError('BAD_OPTION', `-smp takes a number of CPUs, not "${text}".`);
-  if (Number(count) > 1) throw new AnilloError('UNSUPPORTED', `-smp ${count}: this version runs one CPU; use -smp 1.`);
+  return Number(count);
 }
 
 function acceleratorOf(values: QemuValues): 'auto' | 'jit' | 'interp' | undefined {
@@ -103,12 +103,12 @@ export async function anilloQemu(args: readonly string[]): Promise<number> {
   if (help !== undefined) return print(help);
   const machine = machineOf([...values.machine, ...values.M]);
   checkNoDisplay(values);
-  checkCpuCount(last(values.smp) ?? '1');
+  const cpus = cpuCount(last(values.smp) ?? '1');
   const cpu = parseQemuCpu(last(values.cpu) ?? 'qemu64');
   const accel = acceleratorOf(values);
   const memory = last(values.m);
   const devices = values.device.map((text) => parseDevice(withoutId(text)));
-  checkMachineOptions({ machine, devices });
+  checkMachineOptions({ machine, devices, cpus });
   const serial = serialPorts(values);
   checkKernel(last(values.kernel));
   return runSession({
@@ -119,6 +119,7 @@ export async function anilloQemu(args: readonly string[]): Promise<number> {
       bios: last(values.bios),
       memory: memory === undefined ? 128 : memorySize(memory),
       cpu,
+      cpus,
       accel,
       noReboot: values['no-reboot'].length > 0,
       machine,

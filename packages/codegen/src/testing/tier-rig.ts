@@ -6,13 +6,13 @@ import { type EvaluatorWorld, readBits, writeBits } from '@anillo/ir/evaluate';
 import { slot, type Slot } from '@anillo/ir/slot';
 import type { Type } from '@anillo/ir/ops';
 import { JUMP_CACHE_OFFSET, VCPU_BYTES, VcpuHeader } from '@anillo/ir/vcpu-header';
-import { blockBucket, BlockRecord } from '../block-record.ts';
+import { BLOCK_BUCKET_TABLE_BYTES, BUCKETS_OFFSET, blockBucket, BlockRecord } from '../block-record.ts';
 import { BlockEncoder } from '../bytecode.ts';
 import { MAX_DEPTH } from '../interpreter.ts';
 import { JUMP_CACHE_BYTES } from '../jump-cache.ts';
 import { compileRegions, type Region } from '../region-compiler.ts';
 import { buildRuntime, type RuntimeOptions } from '../runtime-module.ts';
-import { ACCESS_KIND, MISS_RESULT } from '../slow-access.ts';
+import { ACCESS_KIND, MISS_RESULT, RMW_KINDS } from '../slow-access.ts';
 import { TLB_BYTES, TLB_NO_TAG, TlbEntry, tlbEntryOffset } from '../tlb-layout.ts';
 
 interface WasmMemory {
@@ -31,8 +31,8 @@ declare const WebAssembly: {
 
 const PAGE = 4096;
 const CPU = 0x10000;
-const TLB = 0x30000;
-const BUCKETS = 0x40000;
+const BUCKETS = CPU + BUCKETS_OFFSET;
+const TLB = 0x70000;
 const ARENA = 0x80000;
 const ARENA_END = 0x180000;
 const RAM = 0x200000;
@@ -135,7 +135,6 @@ export class TierRig {
     const runtime = buildRuntime({
       routines: options.routines ?? [],
       helpers: Object.entries(options.helpers ?? {}).map(([name, f]) => ({ name, argCount: f.length - 1 })),
-      bucketsAt: BUCKETS,
       events: options.events,
       ...this.#shared,
     });
@@ -162,7 +161,9 @@ export class TierRig {
     this.misses += 1;
     const va = this.header.accessAddress;
     const size = 1 << (kind & ACCESS_KIND.SIZE_LOG2);
-    const isWrite = (kind & (ACCESS_KIND.WRITE | ACCESS_KIND.PROBE)) !== 0;
+    if (kind & (ACCESS_KIND.LOCK | ACCESS_KIND.UNLOCK)) return MISS_RESULT.DONE;
+    const isRmw = (kind & ACCESS_KIND.RMW) !== 0;
+    const isWrite = isRmw || (kind & (ACCESS_KIND.WRITE | ACCESS_KIND.PROBE)) !== 0;
     const page = this.pageKind(va);
     if ((va & 0xfffn) + BigInt(size) > 4096n) throw new Error('an access that crosses pages reached the host');
     if (page === 'absent' || (page === 'readonly' && isWrite)) {
@@ -172,6 +173,10 @@ export class TierRig {
     }
     const host = this.#hostOf(va);
     const isFilled = page === 'ram' || (page !== 'device' && !isWrite);
+    if (isRmw && !(isFilled && host % size === 0)) {
+      this.#modify(host, size, RMW_KINDS[kind >> ACCESS_KIND.RMW_SHIFT]);
+      return MISS_RESULT.DONE;
+    }
     if (isFilled) {
       this.fillTlb(va, host & -PAGE, { read: true, write: page === 'ram', exec: false });
       return MISS_RESULT.FILLED;
@@ -186,6 +191,18 @@ export class TierRig {
     return MISS_RESULT.DONE;
   }
 
+  #modify(host: number, size: number, kind: (typeof RMW_KINDS)[number]): void {
+    const bits = 8 * size;
+    const read = (at: number): bigint => BigInt.asUintN(bits, this.view.getBigUint64(at, true));
+    const old = read(host);
+    const operand = read(CPU + at.accessData);
+    const replacement = read(CPU + at.accessData + 8);
+    const results = { add: old + operand, and: old & operand, or: old | operand, xor: old ^ operand, xchg: operand };
+    const result = kind === 'cmpxchg' ? (old === operand ? replacement : old) : results[kind];
+    this.view.setBigUint64(CPU + at.accessData, old, true);
+    for (let i = 0; i < size; i++) this.bytes[host + i] = Number((result >> BigInt(8 * i)) & 0xffn);
+  }
+
   fillTlb(va: bigint, hostPage: number, grants: { read: boolean; write: boolean; exec: boolean }): void {
     const entry = TLB + tlbEntryOffset(Number(va & 0xffff_ffffn));
     const tag = va & ~0xfffn;
@@ -198,7 +215,7 @@ export class TierRig {
   /** Forgets all blocks and all translations but the code page's. */
   reset(): void {
     this.bytes.fill(0xff, TLB, TLB + TLB_BYTES);
-    this.bytes.fill(0, BUCKETS, ARENA);
+    this.bytes.fill(0, BUCKETS, BUCKETS + BLOCK_BUCKET_TABLE_BYTES);
     this.#forgetJumps();
     this.fillTlb(BigInt(CODE_BASE_LINEAR), TierRig.codeHost, { read: false, write: false, exec: true });
     this.#arena = ARENA;

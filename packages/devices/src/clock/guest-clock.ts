@@ -13,6 +13,8 @@ export interface GuestClockOptions {
   readonly hostNowNs: () => number;
   /** The host's wall clock, milliseconds since 1970 UTC; read once, at creation. */
   readonly hostWallMs: () => number;
+  /** Where guest time's distance from host time is kept, for several threads: 8 bytes. A clock that joins others takes it as it is. */
+  readonly offset?: { readonly cell: Float64Array; readonly joins: boolean };
 }
 
 class HeapTimer implements Timer {
@@ -43,19 +45,21 @@ export class GuestClock implements Clock {
   readonly #wallBaseMs: number;
   readonly #wallBaseHostNs: number;
   /** Host time minus guest time while running. */
-  #offsetNs: number;
+  readonly #offset: Float64Array;
   #pausedAtNs: number | undefined = undefined;
   readonly #heap: HeapTimer[] = [];
 
   /** Starts running, at guest time 0. */
   constructor(options: GuestClockOptions) {
     this.#hostNowNs = options.hostNowNs;
-    this.#offsetNs = this.#wallBaseHostNs = options.hostNowNs();
+    this.#wallBaseHostNs = options.hostNowNs();
+    this.#offset = options.offset?.cell ?? new Float64Array(1);
+    if (options.offset?.joins !== true) this.#offset[0] = this.#wallBaseHostNs;
     this.#wallBaseMs = options.hostWallMs();
   }
 
   nowNs(): number {
-    return this.#pausedAtNs ?? this.#hostNowNs() - this.#offsetNs;
+    return this.#pausedAtNs ?? this.#hostNowNs() - this.#offset[0];
   }
 
   /** With a fraction, so that the second's end can be timed. */
@@ -73,7 +77,7 @@ export class GuestClock implements Clock {
 
   resume(): void {
     if (this.#pausedAtNs === undefined) return;
-    this.#offsetNs = this.#hostNowNs() - this.#pausedAtNs;
+    this.#offset[0] = this.#hostNowNs() - this.#pausedAtNs;
     this.#pausedAtNs = undefined;
     this.onEarlier?.();
   }
@@ -166,6 +170,6 @@ export class GuestClock implements Clock {
     state.restore(bytes);
     const { nowNs } = state.view;
     if (this.#pausedAtNs !== undefined) this.#pausedAtNs = nowNs;
-    this.#offsetNs = this.#hostNowNs() - nowNs;
+    this.#offset[0] = this.#hostNowNs() - nowNs;
   }
 }

@@ -3,17 +3,26 @@
 // logical destination 11, assert 14, level trigger 15, shorthand 18..19. A destination is 32 bits; BROADCAST reaches everyone.
 
 import { decodeMessage, type InterruptRemapper, LOGICAL, type MessageReceiver } from './apic-message.ts';
-import type { LocalApic } from './local-apic.ts';
 
 export const DELIVERY = { fixed: 0, lowest: 1, smi: 2, nmi: 4, init: 5, startup: 6, extInt: 7 } as const;
 const LEVEL_TRIGGERED = 1 << 15;
 const SHORTHAND_SELF = 1;
 const SHORTHAND_ALL = 2;
 
+/** A local APIC as the bus sees it. */
+export interface ApicEndpoint {
+  /** Whether a message for `destination` is for this APIC. */
+  matches(destination: number, logical: boolean): boolean;
+  readonly acceptsFixed: boolean;
+  readonly arbitrationPriority: number;
+  /** Whether it was accepted. */
+  deliver(mode: number, vector: number, level: boolean): boolean;
+}
+
 /** What local and I/O APICs send through; the sender is undefined for devices. */
 export interface ApicBus extends MessageReceiver {
   /** Whether some APIC accepted it. */
-  send(command: number, destination: number, sender: LocalApic | undefined): boolean;
+  send(command: number, destination: number, sender: ApicEndpoint | undefined): boolean;
   /** EOI broadcast of a level-triggered vector. */
   endOfInterrupt(vector: number): void;
 }
@@ -23,14 +32,14 @@ export interface EoiListener {
   endOfInterrupt(vector: number): void;
 }
 
-/** All APICs of a board on one thread. */
+/** All APICs of a board, as one thread sees them. */
 export class LocalApicBus implements ApicBus {
   /** Stands between devices (the I/O APICs among them) and the APICs. */
   remapper: InterruptRemapper | undefined = undefined;
-  readonly #apics: LocalApic[] = [];
+  readonly #apics: ApicEndpoint[] = [];
   readonly #ioApics: EoiListener[] = [];
 
-  attach(apic: LocalApic): void {
+  attach(apic: ApicEndpoint): void {
     this.#apics.push(apic);
   }
 
@@ -38,7 +47,7 @@ export class LocalApicBus implements ApicBus {
     this.#ioApics.push(ioApic);
   }
 
-  send(command: number, destination: number, sender: LocalApic | undefined): boolean {
+  send(command: number, destination: number, sender: ApicEndpoint | undefined): boolean {
     const shorthand = (command >>> 18) & 3;
     const mode = (command >>> 8) & 7;
     const vector = command & 0xff;
@@ -47,7 +56,7 @@ export class LocalApicBus implements ApicBus {
     const everyone = shorthand !== 0;
     const logical = (command & LOGICAL) !== 0;
     let accepted = false;
-    let lowest: LocalApic | undefined;
+    let lowest: ApicEndpoint | undefined;
     for (const apic of this.#apics) {
       if (everyone ? shorthand !== SHORTHAND_ALL && apic === sender : !apic.matches(destination, logical)) continue;
       if (mode !== DELIVERY.lowest) accepted = apic.deliver(mode, vector, level) || accepted;

@@ -4,7 +4,16 @@
 
 import type { AccessBytes, Clock, Device, IoRange } from '../device.ts';
 import { DeviceState } from '../device-state.ts';
-import { type ApicBus, DELIVERY } from './apic-bus.ts';
+import {
+  acceptsFixed,
+  isApicEnabled,
+  isSoftwareEnabled,
+  isX2apic,
+  matchesDestination,
+  processorPriority,
+  x2apicLogicalId,
+} from './apic-addressing.ts';
+import { type ApicBus, type ApicEndpoint, DELIVERY } from './apic-bus.ts';
 import { BROADCAST } from './apic-message.ts';
 import { ApicTimer } from './apic-timer.ts';
 import type { InterruptController } from './interrupt-controller.ts';
@@ -26,7 +35,6 @@ import {
 const VERSION = 0x0105_0014;
 const MASKED = 1 << 16;
 const LEVEL = 1 << 15;
-const SOFTWARE_ENABLED = 1 << 8;
 const SUPPRESS_EOI_BROADCAST = 1 << 12;
 const BASE_BSP = 1 << 8;
 const MSR_APIC_BASE = 0x1b;
@@ -46,9 +54,11 @@ export interface LocalApicOptions {
   /** MAXPHYADDR of the CPU model: address bits from there on are reserved in MSR 0x1b (default 40). */
   readonly physicalAddressBits?: number;
   readonly stateBuffer?: ArrayBufferLike;
+  /** The registers in `stateBuffer` are in use already: another thread has reset them. */
+  readonly isPoweredOn?: boolean;
 }
 
-export class LocalApic implements Device, InterruptController {
+export class LocalApic implements Device, ApicEndpoint, InterruptController {
   readonly name: string;
   readonly id: number;
   onChange: (() => void) | undefined = undefined;
@@ -89,7 +99,7 @@ export class LocalApic implements Device, InterruptController {
       tscToNs: options.tscToNs ?? ((low, high) => (high >>> 0) * 4294967296 + (low >>> 0)),
       onExpire: () => this.#accept(this.#state.view.lvtTimer & 0xff, false),
     });
-    this.reset();
+    if (options.isPoweredOn !== true) this.reset();
   }
 
   get #base(): number {
@@ -99,11 +109,11 @@ export class LocalApic implements Device, InterruptController {
 
   /** MSR 0x1b bit 11 (CPUID's APIC bit follows it). */
   get enabled(): boolean {
-    return (this.#state.view.baseLow & BASE_ENABLED) !== 0;
+    return isApicEnabled(this.#state.view);
   }
 
   get x2apic(): boolean {
-    return (this.#state.view.baseLow & BASE_EXTD) !== 0;
+    return isX2apic(this.#state.view);
   }
 
   get windowBase(): number | undefined {
@@ -111,12 +121,12 @@ export class LocalApic implements Device, InterruptController {
   }
 
   get #softwareEnabled(): boolean {
-    return (this.#state.view.svr & SOFTWARE_ENABLED) !== 0;
+    return isSoftwareEnabled(this.#state.view);
   }
 
   /** Takes part in lowest-priority arbitration. */
   get acceptsFixed(): boolean {
-    return this.enabled && this.#softwareEnabled;
+    return acceptsFixed(this.#state.view);
   }
 
   get arbitrationPriority(): number {
@@ -188,9 +198,7 @@ export class LocalApic implements Device, InterruptController {
   }
 
   #ppr(): number {
-    const { tpr, isr } = this.#state.view;
-    const inService = highestVector(isr);
-    return inService >>> 4 > tpr >>> 4 && inService >= 0 ? inService & 0xf0 : tpr;
+    return processorPriority(this.#state.view);
   }
 
   /** Vector that may be delivered now, or -1. */
@@ -238,24 +246,8 @@ export class LocalApic implements Device, InterruptController {
     if (this.isPending()) this.onChange?.();
   }
 
-  /** Whether a message for `destination` is for this APIC (12.6.2). */
   matches(destination: number, logical: boolean): boolean {
-    if (!this.enabled) return false;
-    if (destination >>> 0 === BROADCAST) return true;
-    const s = this.#state.view;
-    if (this.x2apic) {
-      if (!logical) return destination === this.id;
-      const ldr = this.#x2apicLdr();
-      return destination >>> 16 === ldr >>> 16 && (destination & ldr & 0xffff) !== 0;
-    }
-    if (!logical) return destination === s.xapicId;
-    const id = s.ldr >>> 24;
-    if (s.dfr >>> 28 === 0xf) return (destination & id & 0xff) !== 0;
-    return (destination & 0xf0) === (id & 0xf0) && (destination & id & 0xf) !== 0;
-  }
-
-  #x2apicLdr(): number {
-    return (((this.id >>> 4) << 16) | (1 << (this.id & 15))) >>> 0;
+    return matchesDestination(this.#state.view, this.id, destination, logical);
   }
 
   /** A message of the bus; whether it was accepted. */
@@ -366,7 +358,7 @@ export class LocalApic implements Device, InterruptController {
       case REG.ppr:
         return this.#ppr();
       case REG.ldr:
-        return this.x2apic ? this.#x2apicLdr() : s.ldr;
+        return this.x2apic ? x2apicLogicalId(this.id) : s.ldr;
       case REG.currentCount:
         return this.#timer.readCurrentCount();
       case REG.eoi:

@@ -2,6 +2,7 @@
 
 import type { Value } from '@anillo/ir/block';
 import { routine, type Routine } from '@anillo/ir/callee';
+import { WIDE_LOCK_AT } from '@anillo/ir/vcpu-header';
 import { CC } from '../flags.ts';
 import type { Int, Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
@@ -279,25 +280,46 @@ function bound(c: Lift): void {
   b.raiseIf(b.or(b.ltS(index, lower), b.ltS(upper, index)), TRAP.BR);
 }
 
-/** CMPXCHG8B and CMPXCHG16B: not split atomically here; both halves are probed first, so a fault changes nothing. */
-function cmpxchgWide(c: Lift): void {
+/** CMPXCHG8B. */
+function cmpxchg8b(c: Lift): void {
   const { b } = c;
-  const half = c.d.operandSize === 64 ? 64 : 32;
-  const a = c.memory(half / 4, true);
-  if (half === 64) b.raiseIf(b.and(b.wrap(c.sum(a)), b.i32(15)), TRAP.GP0);
-  else c.checkAlignment(a, 8);
+  const a = c.memory(8, true);
   const flags = c.flags.bits();
-  const upper = c.offset(a, half / 8);
-  c.probeWrite(a, half);
-  c.probeWrite(upper, half);
-  const low = c.load(a, half);
-  const high = c.load(upper, half);
-  const equal = b.and(b.eq(low, c.reg(RAX, half)), b.eq(high, c.reg(RDX, half)));
-  c.store(a, half, b.select(equal, c.reg(RBX, half), low));
-  c.store(upper, half, b.select(equal, c.reg(RCX, half), high));
+  const join = (low: number, high: number): Value<'i64'> => b.or(b.extendU(c.to32(c.reg(low, 32))), b.shl(b.extendU(c.to32(c.reg(high, 32))), b.i64(32)));
+  const expected = join(RAX, RDX);
+  const old = c.compareExchange(a, 64, expected, join(RBX, RCX)) as Value<'i64'>;
+  const equal = b.eq(old, expected);
   b.if(b.eqz(equal), () => {
-    c.setReg(RAX, half, low);
-    c.setReg(RDX, half, high);
+    c.setReg(RAX, 32, b.wrap(old));
+    c.setReg(RDX, 32, b.wrap(b.shrU(old, b.i64(32))));
+  });
+  c.setFlagBits(b.or(b.and(flags, b.i32(~EFLAG.ZF)), b.shl(equal, b.i32(6))));
+}
+
+/**
+ * CMPXCHG16B: both halves are probed first, so a fault changes nothing. With LOCK, one at a time in the machine: between taking the lock word and giving
+ * it back there is nothing that could wait or fault, for the TLB grants the page. Where it does not (code lies in the page), there is no lock.
+ */
+function cmpxchg16b(c: Lift): void {
+  const { b } = c;
+  const a = c.memory(16, true);
+  b.raiseIf(b.and(b.wrap(c.sum(a)), b.i32(15)), TRAP.GP0);
+  const flags = c.flags.bits();
+  const upper = c.offset(a, 8);
+  c.probeWrite(a, 64);
+  c.probeWrite(upper, 64);
+  const isLocked = b.temp('i32', c.d.lock ? b.ne(b.op('tlb.write', [c.sum(a)]), b.i32(-1)) : b.i32(0));
+  const exchangeLock = (from: number, to: number): Value<'i32'> => b.op('i32.ram_cmpxchg', [b.i32(WIDE_LOCK_AT), b.i32(from), b.i32(to)]);
+  if (c.d.lock) b.if(b.get(isLocked), () => b.loopWhile(() => exchangeLock(0, 1)));
+  const low = c.load(a, 64);
+  const high = c.load(upper, 64);
+  const equal = b.and(b.eq(low, c.reg(RAX, 64)), b.eq(high, c.reg(RDX, 64)));
+  c.store(a, 64, b.select(equal, c.reg(RBX, 64), low));
+  c.store(upper, 64, b.select(equal, c.reg(RCX, 64), high));
+  if (c.d.lock) b.if(b.get(isLocked), () => void exchangeLock(1, 0));
+  b.if(b.eqz(equal), () => {
+    c.setReg(RAX, 64, low);
+    c.setReg(RDX, 64, high);
   });
   c.setFlagBits(b.or(b.and(flags, b.i32(~EFLAG.ZF)), b.shl(equal, b.i32(6))));
 }
@@ -404,8 +426,8 @@ export const ARITHMETIC_ROWS: readonly Row[] = [
   insn('lock 0F C1', 'xadd Ev,Gv', undefined, xadd),
   insn('lock 0F B0', 'cmpxchg Eb,Gb', undefined, cmpxchg),
   insn('lock 0F B1', 'cmpxchg Ev,Gv', undefined, cmpxchg),
-  insn('lock W0 0F C7 /1', 'cmpxchg8b M', 'cx8', cmpxchgWide),
-  insn('lock W1 64 0F C7 /1', 'cmpxchg16b M', 'cx16', cmpxchgWide),
+  insn('lock W0 0F C7 /1', 'cmpxchg8b M', 'cx8', cmpxchg8b),
+  insn('lock W1 64 0F C7 /1', 'cmpxchg16b M', 'cx16', cmpxchg16b),
   insn('66 0F38 F6', 'adcx Gy,Ey', 'adx', (c) => addWithFlag(c, 0)),
   insn('F3 0F38 F6', 'adox Gy,Ey', 'adx', (c) => addWithFlag(c, 11)),
   insn('!64 62', 'bound Gv,M', undefined, bound),

@@ -1,10 +1,13 @@
 // Data movement: MOV, MOVZX/SX, LEA, XCHG, CMOV, SETcc, stack, BSWAP, MOVBE, conversions, flags in AH. SDM Vol. 2.
 
+import { helper } from '@anillo/ir/callee';
 import type { Slot } from '@anillo/ir/slot';
 import type { IntBits } from '../flags.ts';
 import type { Int, Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
 import { EFLAG, FLAGS, GPR, RAX, RBP, RDX, RSP } from '../state.ts';
+
+export const PAUSE = helper('pause', 0, { reads: 'none', writes: 'none' });
 
 const mov = (c: Lift): void => c.write(0, c.read(1));
 
@@ -185,7 +188,7 @@ export const MOVE_ROWS: readonly Row[] = [
   insn('lock 86', 'xchg Eb,Gb', undefined, xchg),
   insn('lock 87', 'xchg Ev,Gv', undefined, xchg),
   insn('90+r', 'xchg Zv,rAX', undefined, xchg),
-  insn('F3 90', 'pause', undefined, (c) => (c.d.rex & 1 ? xchgR8(c) : undefined)),
+  insn('F3 90', 'pause', undefined, (c) => (c.d.rex & 1 ? xchgR8(c) : void c.b.call(PAUSE, []))),
   ...['NFx 90', 'F2 90'].map((encoding) => insn(encoding, 'nop', undefined, (c) => (c.d.rex & 1 ? xchgR8(c) : undefined))),
   ...CC_NAMES.flatMap((cc, i) => [
     insn(`0F ${hex(0x40 + i)}`, `cmov${cc} Gv,Ev`, 'cmov', (c) => cmov(c, i)),
@@ -218,7 +221,7 @@ export const MOVE_ROWS: readonly Row[] = [
   insn('0F 18', 'prefetch Ev', undefined, nop),
   insn('0F 0D', 'prefetchw Ev', undefined, nop),
   insn('NP 0F AE /5 reg', 'lfence', 'sse2', nop),
-  insn('NP 0F AE /6 reg', 'mfence', 'sse2', nop),
+  insn('NP 0F AE /6 reg', 'mfence', 'sse2', (c) => c.b.op('fence', [])),
   insn('NP 0F AE /7 reg', 'sfence', 'sse', nop),
   insn('NP 0F AE /7 mem', 'clflush Mb', 'clflush', (c) => void c.read(0)),
   insn('66 0F AE /7 mem', 'clflushopt Mb', 'clflushopt', (c) => void c.read(0)),

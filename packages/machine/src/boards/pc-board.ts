@@ -16,6 +16,7 @@ import type { DeviceOptions } from '@anillo/devices/device-declaration';
 import { I8042 } from '@anillo/devices/input/i8042';
 import { LocalApicBus } from '@anillo/devices/irqchip/apic-bus';
 import { I8259 } from '@anillo/devices/irqchip/i8259';
+import { FarApic } from '@anillo/devices/irqchip/far-apic';
 import { IoApic } from '@anillo/devices/irqchip/io-apic';
 import { IrqRouter } from '@anillo/devices/irqchip/irq-router';
 import { LocalApic } from '@anillo/devices/irqchip/local-apic';
@@ -37,13 +38,20 @@ import { INTERRUPT_PORT_WRITES, realModeInterrupts } from '../firmware/interrupt
 import { setUpPci } from '../firmware/pci-setup.ts';
 import { ACPI_FILES } from '../firmware/acpi.ts';
 import { buildPcTables, IO_APIC_ID, PC_RSDP_ADDRESS, type PcTables, placePcTables, wakingVectorAddress } from '../firmware/pc-tables.ts';
+import type { ProcessorCells } from '../smp/processor-cells.ts';
 import type { BoardModel } from './board-model.ts';
 import { FOUR_GIB, KIB, PC_MEMORY, type PcMemoryMap, pcMemoryMap } from './memory-map.ts';
+import { tscToNs } from './tsc-time.ts';
 
 export interface PcBoardOptions {
   readonly model: BoardModel;
   readonly memoryBytes: number;
   readonly cpuModel: string;
+  /** With more than one, `cells` has what the CPUs' threads share. */
+  readonly cpuCount?: number;
+  readonly cells?: ProcessorCells;
+  /** Has another CPU's thread look at its inbox. */
+  readonly kick?: (id: number) => void;
   readonly clock: GuestClock;
   /** Firmware at the reset vector (checked by boot/firmware.ts). Without: tables are put into memory for the operating system to find. */
   readonly bios?: Uint8Array;
@@ -64,6 +72,8 @@ export interface PcBoardEvents extends BoardControl {
   wake(): void;
   /** An interrupt input went up: a vCPU that waits may have something to do. */
   activity(): void;
+  /** A vCPU on the machine's thread looked up from its work. */
+  polled?(): void;
 }
 
 const SHADOW_BYTES = 128 * KIB;
@@ -87,6 +97,7 @@ export class PcBoard implements BoardPorts {
   readonly #router: IrqRouter;
   readonly #pci: PciBus;
   readonly #localApic: LocalApic;
+  readonly #pic: I8259;
   readonly #power: AcpiPm;
   /** Where the south bridge decodes the power management block now. */
   #powerRange: IoRange | undefined;
@@ -106,17 +117,14 @@ export class PcBoard implements BoardPorts {
     const { clock, tscHz } = options;
     const bus = this.#apicBus;
     const pic = this.#add(new I8259());
+    this.#pic = pic;
+    const bootBuffer = options.cells?.apicBuffers[0];
     this.#localApic = this.#add(
-      new LocalApic({
-        id: 0,
-        clock,
-        bus,
-        acknowledgePic: () => pic.acknowledge(),
-        tscToNs: (low, high) => ((high * 0x1_0000_0000 + (low >>> 0)) * 1e9) / tscHz,
-      }),
+      new LocalApic({ id: 0, clock, bus, acknowledgePic: () => pic.acknowledge(), tscToNs: tscToNs(tscHz), stateBuffer: bootBuffer }),
     );
     const ioApic = this.#add(new IoApic({ bus, id: IO_APIC_ID, base: PC_MEMORY.IOAPIC }));
     bus.attach(this.#localApic);
+    this.#addFarApics();
     bus.attachIoApic(ioApic);
     pic.onOutput = (level) => this.#localApic.setLint0(level);
     this.#localApic.onInit = () => events.reset();
@@ -141,6 +149,27 @@ export class PcBoard implements BoardPorts {
     this.#add(new I8042({ control: events, keyboardIrq: irq(1), mouseIrq: irq(12) }));
     this.#add(new Port92({ control: events }));
     this.#addConsoles(irq);
+  }
+
+  /** The local APICs of other CPUs: here only their power-on state is set; their threads serve them. */
+  #addFarApics(): void {
+    const { cells, clock, kick } = this.#options;
+    for (let id = 1; id < this.#cpuCount && cells !== undefined; id++) {
+      this.#add(new LocalApic({ id, clock, bus: this.#apicBus, bootProcessor: false, stateBuffer: cells.apicBuffers[id] }));
+      this.#apicBus.attach(new FarApic({ id, cells: cells.apics[id], inbox: cells.inboxes[id], kick: () => kick?.(id) }));
+    }
+  }
+  get #cpuCount(): number {
+    return this.#options.cpuCount ?? 1;
+  }
+  get bootApic(): LocalApic {
+    return this.#localApic;
+  }
+  acknowledgePic(): number {
+    return this.#pic.acknowledge();
+  }
+  endOfInterrupt(vector: number): void {
+    this.#apicBus.endOfInterrupt(vector);
   }
 
   #addPci(irq: (gsi: number) => IrqLine): PciBus {
@@ -198,7 +227,7 @@ export class PcBoard implements BoardPorts {
     const fwCfg = new FwCfg({ memory });
     fillFwCfg(fwCfg, {
       map: this.map,
-      cpuCount: 1,
+      cpuCount: this.#cpuCount,
       acpi: tables.acpi,
       smbios: tables.smbios,
       consolePort: this.#serialPorts[0]?.port,
@@ -212,7 +241,7 @@ export class PcBoard implements BoardPorts {
     return buildPcTables({
       map: this.map,
       cpuModel,
-      cpuCount: 1,
+      cpuCount: this.#cpuCount,
       suspends: this.#suspends,
       serialPorts: this.#serialPorts,
       powerPort: this.#powerPort,
@@ -372,5 +401,6 @@ export class PcBoard implements BoardPorts {
 
   poll(): void {
     this.#options.clock.runDue();
+    this.#events.polled?.();
   }
 }

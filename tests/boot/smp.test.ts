@@ -1,0 +1,127 @@
+// Several CPUs, by guests of a few instructions in real mode: start-up IPIs, code that another CPU changes, locked accesses, and what is done to the machine
+// meanwhile.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Machine } from 'anillo';
+import { SAY_A, tinyFirmware } from './tiny-firmware.ts';
+
+const TIMEOUT_MS = 300_000;
+/** Where a start-up IPI lets the other CPUs begin, and what they count down to tell that they are there. */
+const OTHERS_AT = 0x8000;
+const ARRIVED_AT = 0x8100;
+
+const word = (value: number): number[] => [value & 0xff, value >> 8];
+const dword = (value: number): number[] => [...word(value & 0xffff), ...word(value >>> 16)];
+/** mov byte [at], value for each: DS is 0. */
+const write = (at: number, bytes: readonly number[]): number[] => bytes.flatMap((byte, i) => [0xc6, 0x06, ...word(at + i), byte]);
+/** wrmsr with EDX 0 */
+const writeMsr = (index: number, value: number): number[] => [
+  0x66,
+  0xb9,
+  ...dword(index),
+  0x66,
+  0xb8,
+  ...dword(value),
+  0x66,
+  0x31,
+  0xd2,
+  0x0f,
+  0x30,
+];
+/** xor ax, ax; mov ds, ax */
+const ZERO_DS = [0x31, 0xc0, 0x8e, 0xd8];
+/** lock inc word [ARRIVED_AT] */
+const ARRIVE = [0xf0, 0xff, 0x06, ...word(ARRIVED_AT)];
+/** cmp word [at], value; jne to the cmp */
+const waitFor = (at: number, value: number): number[] => [0x81, 0x3e, ...word(at), ...word(value), 0x75, 0xf8];
+/** cli; hlt; jmp to the hlt */
+const STAY = [0xfa, 0xf4, 0xeb, 0xfd];
+const SAY_B: readonly number[] = [...SAY_A.slice(0, 4), 0x42, ...SAY_A.slice(5)];
+
+/** x2APIC on, then INIT and SIPI to all others, which run `others`. */
+const startOthers = (others: readonly number[]): number[] => [
+  ...ZERO_DS,
+  ...write(ARRIVED_AT, [0, 0]),
+  ...write(OTHERS_AT, [...ZERO_DS, ...others]),
+  ...writeMsr(0x1b, 0xfee0_0d00),
+  ...writeMsr(0x80f, 0x1ff),
+  ...writeMsr(0x830, 0xc4500),
+  ...writeMsr(0x830, 0xc4600 | (OTHERS_AT >> 12)),
+];
+
+const create = (cpus: number, code: readonly number[]): Promise<Machine> =>
+  Machine.create({ bios: tinyFirmware(code), cpus, cpu: 'max', memory: 16 });
+
+function readWord(machine: Machine, at: number, byteCount: 2 | 4): number {
+  const bytes = machine.debug.cpu.readMemory(BigInt(at), byteCount) as Uint8Array;
+  return bytes.reduceRight((value, byte) => value * 256 + byte, 0);
+}
+
+describe('several CPUs', { timeout: TIMEOUT_MS }, () => {
+  for (const cpus of [2, 4]) {
+    test(`${cpus} CPUs start, and reach devices`, async () => {
+      const code = [...startOthers([...SAY_B, ...ARRIVE, ...STAY]), ...waitFor(ARRIVED_AT, cpus - 1), ...SAY_A, ...STAY];
+      await using machine = await create(cpus, code);
+      machine.start();
+      assert.equal(await machine.serial.waitForOutput('A'), `${'B'.repeat(cpus - 1)}A`);
+    });
+  }
+
+  test('code that another CPU changes is executed as it is then', async () => {
+    const FUNCTION_AT = 0x8200;
+    const SEEN_AT = 0x8104;
+    const last = 60;
+    // The function: mov ax, 0; ret. Called in a loop, its result stored.
+    const call = [0xe8, ...word((FUNCTION_AT - (OTHERS_AT + 4 + 3)) & 0xffff), 0xa3, ...word(SEEN_AT), 0xeb, 0xf8];
+    const change = [
+      ...[0xb9, 1, 0], // mov cx, 1
+      ...[0x89, 0x0e, ...word(FUNCTION_AT + 1)], // mov [the immediate], cx
+      ...[0x39, 0x0e, ...word(SEEN_AT), 0x75, 0xfa], // cmp [seen], cx; jne to the cmp
+      ...[0x41, 0x81, 0xf9, ...word(last + 1), 0x75, 0xef], // inc cx; cmp cx, last + 1; jne to the mov
+    ];
+    const code = [...ZERO_DS, ...write(FUNCTION_AT, [0xb8, 0, 0, 0xc3]), ...startOthers(call), ...change, ...SAY_A, ...STAY];
+    await using machine = await create(2, code);
+    machine.start();
+    assert.equal(await machine.serial.waitForOutput('A'), 'A');
+  });
+
+  test('locked increments are lost nowhere: aligned or not, across pages, beside code', async () => {
+    const turns = 10_000;
+    const places = [0x9000, 0x9101, 0x9ffe, 0x8300, 0x8341];
+    const increments = places.flatMap((at) => [0x66, 0xf0, 0xff, 0x06, ...word(at)]); // lock inc dword [at]
+    const count = [0xb9, ...word(turns), ...increments, 0x49, 0x75, -(increments.length + 3) & 0xff]; // mov cx; ...; dec cx; jnz
+    const code = [...startOthers([...count, ...ARRIVE, ...STAY]), ...count, ...waitFor(ARRIVED_AT, 2), ...SAY_A, ...STAY];
+    await using machine = await create(3, code);
+    machine.start();
+    await machine.serial.waitForOutput('A');
+    await machine.pause();
+    assert.deepEqual(
+      places.map((at) => readWord(machine, at, 4)),
+      places.map(() => 3 * turns),
+    );
+  });
+
+  test('pause stops all CPUs, resume lets them go on, reset begins anew', async () => {
+    const COUNTER_AT = 0x9000;
+    const others = [...ARRIVE, 0x66, 0xff, 0x06, ...word(COUNTER_AT), 0xeb, 0xf9]; // inc dword [counter]; jmp
+    await using machine = await create(2, [...startOthers(others), ...waitFor(ARRIVED_AT, 1), ...SAY_A, ...STAY]);
+    machine.start();
+    const passes = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+    for (let turn = 0; turn < 3; turn++) {
+      await machine.serial.waitForOutput('A');
+      await machine.pause();
+      const first = readWord(machine, COUNTER_AT, 4);
+      await passes();
+      assert.equal(readWord(machine, COUNTER_AT, 4), first);
+      do {
+        machine.resume();
+        await passes();
+        await machine.pause();
+      } while (readWord(machine, COUNTER_AT, 4) === first);
+      machine.resume();
+      machine.reset();
+    }
+    assert.equal((await machine.stop()).reason, 'stopped');
+  });
+});
