@@ -50,14 +50,31 @@ export class FunctionTable {
       else this.#byPage.set(page, new Set([made]));
     }
     for (const [record, entry] of blocks) {
-      if (entry < 0) continue;
-      if (cache.word(record, 'flags') & BLOCK_FLAGS.COMPILED) this.#leave(record);
+      const isCompiled = this.#isCompiled(record);
+      if (entry < 0) {
+        if (!isCompiled) cache.setWord(record, 'functionIndex', slot);
+        continue;
+      }
+      if (isCompiled) this.#leave(record);
       made.records.add(record);
       cache.setWord(record, 'functionIndex', slot);
       cache.setWord(record, 'functionEntry', entry);
       cache.setWord(record, 'pages', pageList);
       cache.setWord(record, 'flags', cache.word(record, 'flags') | BLOCK_FLAGS.COMPILED);
     }
+  }
+
+  #isCompiled(record: number): boolean {
+    return (this.#p.cache.word(record, 'flags') & BLOCK_FLAGS.COMPILED) !== 0;
+  }
+
+  /**
+   * Is the block compiled within a function that is not entered there? Then it runs there as a rule, and alone only until control gets to an entry. Only for
+   * functions of one page: the others may have become unusable because their pages lie elsewhere now.
+   */
+  isInside(record: number): boolean {
+    const around = this.#isCompiled(record) ? undefined : this.#bySlot.get(this.#p.cache.word(record, 'functionIndex'));
+    return around !== undefined && around.pages.length === 1 && around.blocks.has(record);
   }
 
   /** A record gets another function; its old one dies with its last record. */
@@ -99,10 +116,8 @@ export class FunctionTable {
     for (const dead of dying) {
       this.#kill(dead);
       if (hostPage === 0) continue;
-      for (const record of dead.records) {
-        cache.setWord(record, 'flags', cache.word(record, 'flags') & ~BLOCK_FLAGS.COMPILED);
-        cache.setWord(record, 'count', 0);
-      }
+      for (const record of dead.records) cache.setWord(record, 'flags', cache.word(record, 'flags') & ~BLOCK_FLAGS.COMPILED);
+      for (const record of dead.blocks) if (!this.#isCompiled(record)) cache.setWord(record, 'count', 0);
     }
   }
 }

@@ -32,6 +32,7 @@ export class RegionPromoter {
 
   /** Compiles the neighbourhood of a block that has become hot; it is the one at the present pc. */
   promote(record: number): void {
+    if (this.#functions.isInside(record)) return;
     const start = this.#host.nowMs();
     const region = gatherRegion(record, this.#cache, this.#host);
     if (region.blocks.length > 0) this.#compile(region);
