@@ -7,6 +7,9 @@ import {
   TLB_BYTES,
   TLB_CLASSES,
   TLB_ENTRIES,
+  TLB_ENTRY_BYTES,
+  TLB_NO_TAG,
+  TLB_NO_TAG_OF_LAST,
   TlbEntry,
   TlbSpace,
   tlbEntryOffset,
@@ -182,12 +185,12 @@ export class VcpuTlb {
     const words = this.#words;
     const entry = ((words[this.#headerWord('tlb')] as number) + tlbEntryOffset(low)) >>> 2;
     const page = low & ~0xfff;
-    words[entry + READ] = grants & 1 ? page : -1;
-    words[entry + READ + 1] = grants & 1 ? high : -1;
-    words[entry + WRITE] = grants & 2 ? page : -1;
-    words[entry + WRITE + 1] = grants & 2 ? high : -1;
-    words[entry + EXECUTE] = grants & 4 ? page : -1;
-    words[entry + EXECUTE + 1] = grants & 4 ? high : -1;
+    words[entry + READ] = grants & 1 ? page : ~page;
+    words[entry + READ + 1] = grants & 1 ? high : ~high;
+    words[entry + WRITE] = grants & 2 ? page : ~page;
+    words[entry + WRITE + 1] = grants & 2 ? high : ~high;
+    words[entry + EXECUTE] = grants & 4 ? page : ~page;
+    words[entry + EXECUTE + 1] = grants & 4 ? high : ~high;
     words[entry + ADDEND] = hostPage - page;
     words[entry + BESIDE_CODE] = besideCode ? 1 : 0;
     if (grants & 2) noteWriter(this.#space.writers, hostPage, entry << 2);
@@ -205,8 +208,12 @@ export class VcpuTlb {
   }
 
   #clear(entry: number): void {
-    const words = this.#words;
-    for (let i = entry; i < entry + EXECUTE + 2; i++) words[i] = 0xffff_ffff;
+    for (const tag of [READ, WRITE, EXECUTE]) this.#clearTag(entry, tag);
+  }
+  #clearTag(entry: number, tag: number): void {
+    const isLast = ((entry / ENTRY_WORDS + 1) & (TLB_ENTRIES - 1)) === 0;
+    this.#words[entry + tag] = isLast ? TLB_NO_TAG_OF_LAST : TLB_NO_TAG;
+    this.#words[entry + tag + 1] = isLast ? 0 : TLB_NO_TAG;
   }
   /** Most entries are of other pages, and reading is cheaper than writing. */
   #clearIfOf(entry: number, page: number): void {
@@ -227,7 +234,10 @@ export class VcpuTlb {
       this.#clearList(space.own);
       this.#clearList(space.global);
     } else {
-      for (const base of space.bases) this.#words.fill(0xffff_ffff, base >>> 2, (base + TLB_BYTES) >>> 2);
+      for (const base of space.bases) {
+        this.#words.fill(TLB_NO_TAG, base >>> 2, (base + TLB_BYTES) >>> 2);
+        this.#clear((base + TLB_BYTES - TLB_ENTRY_BYTES) >>> 2);
+      }
       space.own.count = 0;
       space.global.count = 0;
     }
@@ -309,9 +319,7 @@ export class VcpuTlb {
     const tag = words[entry + WRITE] as number;
     if ((tag & 0xfff) !== 0) return;
     const page = (tag + (words[entry + ADDEND] as number)) >>> 0;
-    if (page === hostPage) {
-      words[entry + WRITE] = -1;
-      words[entry + WRITE + 1] = -1;
-    } else if (writerSlot(page) === slot) noteWriter(space.writers, page, entry << 2);
+    if (page === hostPage) this.#clearTag(entry, WRITE);
+    else if (writerSlot(page) === slot) noteWriter(space.writers, page, entry << 2);
   }
 }

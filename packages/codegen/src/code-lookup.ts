@@ -38,7 +38,8 @@ const O = {
   add64: opcodeOf('i64.add'),
   sub64: opcodeOf('i64.sub'),
   and64: opcodeOf('i64.and'),
-  ne64: opcodeOf('i64.ne'),
+  xor64: opcodeOf('i64.xor'),
+  gtU64: opcodeOf('i64.gt_u'),
   wrap: opcodeOf('i32.wrap_i64'),
 } as const;
 
@@ -58,9 +59,9 @@ function emitExecMiss(f: FunctionCode, va: Local, entry: Local): void {
   f.tee(entry);
   f.memory(O.load64, TlbEntry.offset.tagExec);
   f.get(va);
-  f.i64(-4096, -1);
-  f.op(O.and64);
-  f.op(O.ne64);
+  f.op(O.xor64);
+  f.i64(4095, 0);
+  f.op(O.gtU64);
 }
 
 /** Pushes the linear address of pc. */

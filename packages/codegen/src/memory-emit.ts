@@ -1,6 +1,6 @@
 // Emits of the guest memory ops: TLB check inline, access inline on a hit, call of the op's slow function on a miss.
-// A page tag hits when ((va + size - 1) & ~0xfff) equals it, so an access that crosses its page misses. Atomic forms compare
-// va & ~(0xfff ^ (size - 1)) instead, so an unaligned one misses.
+// `va xor tag` is the offset in the page on a hit, and must be at most 4096 - size: so an access that crosses its page misses. Atomic forms also
+// miss when the offset is not a multiple of the size.
 
 import type { Emitter } from './emitter.ts';
 import type { MemoryOp } from './memory-op.ts';
@@ -15,24 +15,26 @@ const O = {
   add: opcodeOf('i32.add'),
   load32: opcodeOf('i32.load'),
   load64: opcodeOf('i64.load'),
-  add64: opcodeOf('i64.add'),
   and64: opcodeOf('i64.and'),
-  ne64: opcodeOf('i64.ne'),
-  sub64: opcodeOf('i64.sub'),
+  xor64: opcodeOf('i64.xor'),
+  eqz64: opcodeOf('i64.eqz'),
+  gtU64: opcodeOf('i64.gt_u'),
+  eqz: opcodeOf('i32.eqz'),
   eq: { i32: opcodeOf('i32.eq'), i64: opcodeOf('i64.eq') },
   select: opcodeOf('select'),
 } as const;
 
-const PAGE_MASK = -4096;
+const PAGE_BYTES = 4096;
 
 export interface SiteLocals {
   readonly va: Local;
+  /** Address of the TLB entry. */
   readonly entry: Local;
   readonly operands: readonly Local[];
 }
 
-/** Address on the stack -> the tag at byte `tag` of its TLB entry. */
-function emitTag(e: Emitter, at: SiteLocals, tag: number): void {
+/** Address on the stack, taken into a local -> `va xor tag` of its TLB entry's tag at byte `tag`. */
+function emitDistance(e: Emitter, at: SiteLocals, tag: number): void {
   const { f } = e;
   f.tee(at.va);
   f.op(O.wrap);
@@ -44,17 +46,21 @@ function emitTag(e: Emitter, at: SiteLocals, tag: number): void {
   f.op(O.add);
   f.tee(at.entry);
   f.memory(O.load64, tag);
+  f.get(at.va);
+  f.op(O.xor64);
+}
+
+export function siteLocals(e: Emitter, va: Local, operands: readonly Local[]): SiteLocals {
+  return { va, entry: e.scratch('i32', 0), operands };
 }
 
 /** tlb.read, tlb.write: address on the stack -> byte offset in the machine's memory, or -1. */
 export function emitTlbLookup(e: Emitter, tag: 'tagRead' | 'tagWrite'): void {
   const { f } = e;
-  const at: SiteLocals = { va: e.scratch('i64', 0), entry: e.scratch('i32', 0), operands: [] };
-  emitTag(e, at, TlbEntry.offset[tag]);
-  f.get(at.va);
-  f.i64(PAGE_MASK, -1);
-  f.op(O.and64);
-  f.op(O.ne64);
+  const at = siteLocals(e, e.scratch('i64', 0), []);
+  emitDistance(e, at, TlbEntry.offset[tag]);
+  f.i64(PAGE_BYTES - 1, 0);
+  f.op(O.gtU64);
   f.if('i32');
   f.i32(-1);
   f.else();
@@ -62,23 +68,20 @@ export function emitTlbLookup(e: Emitter, tag: 'tagRead' | 'tagWrite'): void {
   f.end();
 }
 
-/** Takes the address off the stack into a local, the TLB entry's address into another; leaves "misses" on the stack. */
+/** Takes the address off the stack into a local, looks its TLB entry up; leaves "misses" on the stack. */
 export function emitCheck(e: Emitter, op: MemoryOp, at: SiteLocals): void {
   const { f } = e;
-  emitTag(e, at, op.kind === 'load' ? TlbEntry.offset.tagRead : TlbEntry.offset.tagWrite);
-  f.get(at.va);
-  const lastByte = (1 << op.sizeLog2) - 1;
-  const aligned = e.atomics && op.kind === 'rmw';
-  if (lastByte > 0 && !aligned) {
-    f.i64(lastByte, 0);
-    f.op(O.add64);
+  emitDistance(e, at, op.kind === 'load' ? TlbEntry.offset.tagRead : TlbEntry.offset.tagWrite);
+  const size = 1 << op.sizeLog2;
+  if (e.atomics && op.kind === 'rmw') {
+    f.i64(~(PAGE_BYTES - size), -1);
+    f.op(O.and64);
+    f.op(O.eqz64);
+    f.op(O.eqz);
+  } else {
+    f.i64(PAGE_BYTES - size, 0);
+    f.op(O.gtU64);
   }
-  f.i64(aligned ? PAGE_MASK | lastByte : PAGE_MASK, -1);
-  f.op(O.and64);
-  // Not `ne`: V8 would load the tag a second time, as that compare's memory operand.
-  f.op(O.sub64);
-  f.i64(0, 0);
-  f.op(O.ne64);
 }
 
 /** Pushes the host address of a hit. */
@@ -102,11 +105,8 @@ function emitSlowCall(e: Emitter, op: MemoryOp, at: SiteLocals): void {
 /** (address[, operands]) on the stack -> result. */
 export function emitMemory(e: Emitter, op: MemoryOp): void {
   const operandType = op.operand;
-  const at: SiteLocals = {
-    va: e.scratch('i64', 0),
-    entry: e.scratch('i32', 0),
-    operands: operandType ? Array.from({ length: op.operandCount }, (_, i) => e.scratch(operandType, 1 + i)) : [],
-  };
+  const operands = operandType ? Array.from({ length: op.operandCount }, (_, i) => e.scratch(operandType, 1 + i)) : [];
+  const at = siteLocals(e, e.scratch('i64', 0), operands);
   for (let i = op.operandCount - 1; i >= 0; i--) e.f.set(at.operands[i]);
   e.addDisp();
   emitCheck(e, op, at);

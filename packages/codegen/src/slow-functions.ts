@@ -7,7 +7,7 @@ import type { Type } from '@anillo/ir/ops';
 import type { Emitter } from './emitter.ts';
 import { FunctionCode, type Label, type Local } from './function-code.ts';
 import { HEADER, loadHeader32, storeHeader32, storeHeader64 } from './header-access.ts';
-import { emitCheck, emitHostAddress, emitAccess, emitNewValue, type SiteLocals } from './memory-emit.ts';
+import { emitCheck, emitHostAddress, emitAccess, emitNewValue, siteLocals } from './memory-emit.ts';
 import { MEMORY_OPS, type MemoryOp } from './memory-op.ts';
 import type { FunctionType, ModuleWriter } from './module-writer.ts';
 import { ScratchLocals } from './scratch-locals.ts';
@@ -287,7 +287,7 @@ class SlowFunction {
   #writeWithinPage(): void {
     const f = this.#f;
     const op = this.#op;
-    const at: SiteLocals = { va: VA, entry: this.#e.scratch('i32', 0), operands: this.#operands };
+    const at = siteLocals(this.#e, VA, this.#operands);
     const answer = this.#e.scratch('i32', 5);
     const again = f.loop();
     f.get(VA);

@@ -38,7 +38,7 @@ export const tlbFill = (granulesAt: number): Routine =>
       const index = b.and(b.shrU(b.wrap(va), b.i32(TLB_INDEX_SHIFT)), b.i32(TLB_INDEX_MASK));
       const entry = b.temp('i32', b.add(header(HEADER.tlb), index));
       const put = (offset: number, grant: number): void => {
-        const tag = b.select(b.and(b.get(grants), b.i32(grant)), b.get(page), b.i64(-1));
+        const tag = b.select(b.and(b.get(grants), b.i32(grant)), b.get(page), b.xor(b.get(page), b.i64(-1)));
         b.op('i64.ram_store', [b.add(b.get(entry), b.i32(offset)), tag]);
       };
       put(field.tagRead, 1);

@@ -13,7 +13,7 @@ import { JUMP_CACHE_BYTES } from '../jump-cache.ts';
 import { compileRegions, type Region } from '../region-compiler.ts';
 import { buildRuntime, type RuntimeOptions } from '../runtime-module.ts';
 import { ACCESS_KIND, MISS_RESULT, RMW_KINDS } from '../slow-access.ts';
-import { TLB_BYTES, TLB_NO_TAG, TlbEntry, tlbEntryOffset } from '../tlb-layout.ts';
+import { TLB_BYTES, TlbEntry, tlbEntryOffset } from '../tlb-layout.ts';
 
 interface WasmMemory {
   readonly buffer: ArrayBuffer;
@@ -206,15 +206,16 @@ export class TierRig {
   fillTlb(va: bigint, hostPage: number, grants: { read: boolean; write: boolean; exec: boolean }): void {
     const entry = TLB + tlbEntryOffset(Number(va & 0xffff_ffffn));
     const tag = va & ~0xfffn;
-    this.view.setBigUint64(entry + TlbEntry.offset.tagRead, grants.read ? tag : TLB_NO_TAG, true);
-    this.view.setBigUint64(entry + TlbEntry.offset.tagWrite, grants.write ? tag : TLB_NO_TAG, true);
-    this.view.setBigUint64(entry + TlbEntry.offset.tagExec, grants.exec ? tag : TLB_NO_TAG, true);
+    this.view.setBigUint64(entry + TlbEntry.offset.tagRead, grants.read ? tag : ~tag, true);
+    this.view.setBigUint64(entry + TlbEntry.offset.tagWrite, grants.write ? tag : ~tag, true);
+    this.view.setBigUint64(entry + TlbEntry.offset.tagExec, grants.exec ? tag : ~tag, true);
     this.view.setUint32(entry + TlbEntry.offset.addend, (hostPage - Number(tag & 0xffff_ffffn)) | 0, true);
   }
 
   /** Forgets all blocks and all translations but the code page's. */
   reset(): void {
     this.bytes.fill(0xff, TLB, TLB + TLB_BYTES);
+    this.fillTlb(-1n, 0, { read: false, write: false, exec: false });
     this.bytes.fill(0, BUCKETS, BUCKETS + BLOCK_BUCKET_TABLE_BYTES);
     this.#forgetJumps();
     this.fillTlb(BigInt(CODE_BASE_LINEAR), TierRig.codeHost, { read: false, write: false, exec: true });
