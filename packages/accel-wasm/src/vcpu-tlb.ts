@@ -4,12 +4,9 @@
 
 import {
   SEVERAL_WRITERS,
-  TLB_BYTES,
   TLB_CLASSES,
   TLB_ENTRIES,
-  TLB_ENTRY_BYTES,
-  TLB_NO_TAG,
-  TLB_NO_TAG_OF_LAST,
+  TLB_STACK_ENTRY,
   TlbEntry,
   TlbSpace,
   tlbEntryOffset,
@@ -17,7 +14,7 @@ import {
   WRITER_SHIFT,
 } from '@anillo/codegen/tlb-layout';
 import { VcpuHeader } from '@anillo/ir/vcpu-header';
-import { ADDRESS_SPACES, type MemoryPlan } from './memory-plan.ts';
+import { ADDRESS_SPACES, ONES_PAGE, type MemoryPlan } from './memory-plan.ts';
 
 const at = TlbEntry.offset;
 const READ = at.tagRead >> 2;
@@ -26,6 +23,7 @@ const EXECUTE = at.tagExec >> 2;
 const ADDEND = at.addend >> 2;
 const BESIDE_CODE = at.besideCode >> 2;
 const ENTRY_WORDS = TlbEntry.bytes >> 2;
+const FOUR_GIB = 0x1_0000_0000;
 
 /** Entries filled since they were last cleared (TlbSpace in the machine's memory); beyond the list's length, all count as filled. */
 class FilledList {
@@ -109,6 +107,12 @@ export class VcpuTlb {
   readonly #words: Uint32Array;
   readonly #spaces: readonly AddressSpace[];
   readonly #header: number;
+  /**
+   * What stands for no tag: low 12 bits not 0, and a page that no guest addresses, for it is not canonical with 48 or 57 bits, and drawn at random. Should it
+   * be hit all the same, that is in the page of ones.
+   */
+  readonly #noTagLow = (Math.random() * FOUR_GIB) | 0xfff;
+  readonly #noTagHigh = 0x4000_0000 | (Math.random() * 0x4000_0000);
   #space: AddressSpace;
   #uses = 0;
   #lastEpoch = 0;
@@ -208,12 +212,15 @@ export class VcpuTlb {
   }
 
   #clear(entry: number): void {
-    for (const tag of [READ, WRITE, EXECUTE]) this.#clearTag(entry, tag);
+    for (let tag = entry; tag <= entry + EXECUTE; tag += 2) this.#clearTag(tag);
+    this.#words[entry + ADDEND] = ONES_PAGE - (this.#noTagLow & ~0xfff);
   }
-  #clearTag(entry: number, tag: number): void {
-    const isLast = ((entry / ENTRY_WORDS + 1) & (TLB_ENTRIES - 1)) === 0;
-    this.#words[entry + tag] = isLast ? TLB_NO_TAG_OF_LAST : TLB_NO_TAG;
-    this.#words[entry + tag + 1] = isLast ? 0 : TLB_NO_TAG;
+  #clearTag(tag: number): void {
+    this.#words[tag] = this.#noTagLow;
+    this.#words[tag + 1] = this.#noTagHigh;
+  }
+  #clearStackEntries(space: AddressSpace): void {
+    for (const base of space.bases) this.#clear((base + TLB_STACK_ENTRY) >>> 2);
   }
   /** Most entries are of other pages, and reading is cheaper than writing. */
   #clearIfOf(entry: number, page: number): void {
@@ -234,20 +241,21 @@ export class VcpuTlb {
       this.#clearList(space.own);
       this.#clearList(space.global);
     } else {
-      for (const base of space.bases) {
-        this.#words.fill(TLB_NO_TAG, base >>> 2, (base + TLB_BYTES) >>> 2);
-        this.#clear((base + TLB_BYTES - TLB_ENTRY_BYTES) >>> 2);
-      }
+      for (const base of space.bases)
+        for (let entry = base >>> 2, end = (base + TLB_STACK_ENTRY) >>> 2; entry < end; entry += ENTRY_WORDS) this.#clear(entry);
       space.own.count = 0;
       space.global.count = 0;
     }
+    this.#clearStackEntries(space);
     space.large.fill(0);
     space.writers.fill(0);
     space.key = -1;
   }
   #clearOwn(space: AddressSpace): void {
-    if (space.own.isComplete) this.#clearList(space.own);
-    else {
+    if (space.own.isComplete) {
+      this.#clearList(space.own);
+      this.#clearStackEntries(space);
+    } else {
       const { key } = space;
       this.#clearAll(space);
       space.key = key;
@@ -292,6 +300,7 @@ export class VcpuTlb {
         continue;
       }
       for (const base of space.bases) this.#clearIfOf((base + tlbEntryOffset(low)) >>> 2, low & ~0xfff);
+      this.#clearStackEntries(space);
     }
     this.#publishEpochs();
   }
@@ -303,6 +312,7 @@ export class VcpuTlb {
       const writer = space.writers[slot] as number;
       if (writer === 0) continue;
       space.writers[slot] = 0;
+      this.#clearStackEntries(space);
       if (writer !== SEVERAL_WRITERS) this.#revoke(space, slot, writer >>> 2, hostPage);
       else if (space.own.isComplete && space.global.isComplete) {
         for (const list of [space.own, space.global])
@@ -319,7 +329,7 @@ export class VcpuTlb {
     const tag = words[entry + WRITE] as number;
     if ((tag & 0xfff) !== 0) return;
     const page = (tag + (words[entry + ADDEND] as number)) >>> 0;
-    if (page === hostPage) this.#clearTag(entry, WRITE);
+    if (page === hostPage) this.#clearTag(entry + WRITE);
     else if (writerSlot(page) === slot) noteWriter(space.writers, page, entry << 2);
   }
 }

@@ -27,6 +27,8 @@ const O = {
 /** Function indices of what compiled code calls, in the module being written. */
 export interface Linkage {
   slow(op: OpName): number;
+  /** Its variant for accesses through the stack pointer; undefined where those are accesses like others. */
+  readonly stackSlow: ((op: OpName) => number) | undefined;
   callee(callee: Callee): number;
   /** (cpu, at, code): records a trap. */
   readonly trap: number;
@@ -45,12 +47,29 @@ export interface BodyFrame {
   readonly fault: Label;
   /** Reported to slow paths and traps for an inst: see `trapAt` in runtime-module.ts. Undefined in a routine, whose caller reports. */
   atOf: ((inst: Inst) => number) | undefined;
+  /** Writes what is to be done before a branch to `fault`, apart from the slots. */
+  readonly leaving: (() => void) | undefined;
   /** Pushes the block's pc; undefined in a routine, where pc is a slot like others. */
   pushPc: (() => void) | undefined;
 }
 
 /** Does code for the op need the TLB's address? */
 export const usesTlb = (op: OpName): boolean => MEMORY_OPS.has(op) || op === 'tlb.read' || op === 'tlb.write';
+
+const OFFSETS: ReadonlySet<OpName> = new Set<OpName>(['i64.add', 'i64.sub', 'i32.add', 'i32.sub']);
+const WIDTH_CHANGES: ReadonlySet<OpName> = new Set<OpName>(['i32.wrap_i64', 'i64.extend_i32_u']);
+
+/** Is the address of a memory op the stack pointer, moved by constants? Not where it is atomic. */
+export function isStackAccess(inst: Inst, atomics: boolean): boolean {
+  if (atomics && MEMORY_OPS.get(inst.op)?.kind === 'rmw') return false;
+  let address = inst.args[0] as Inst;
+  for (;;) {
+    const [first, second] = address.args;
+    if (OFFSETS.has(address.op) && (second.op === 'i64.const' || second.op === 'i32.const')) address = first;
+    else if (WIDTH_CHANGES.has(address.op)) address = first;
+    else return address.op === 'get' && address.slot?.isStackPointer === true;
+  }
+}
 
 export class BodyCompiler implements Emitter {
   readonly f: FunctionCode;
@@ -267,6 +286,7 @@ export class BodyCompiler implements Emitter {
     if (atOf) storeHeader32(f, this.cpu, HEADER.trapAt, () => f.i32(atOf(inst)));
     if (callee.kind === 'helper') storeHeader32(f, this.cpu, HEADER.trapped, () => f.i32(1));
     cache.writeBackBut(callee.writes);
+    this.#frame.leaving?.();
     f.br(this.#frame.fault);
     f.end();
     this.#reload(callee);
@@ -320,14 +340,21 @@ export class BodyCompiler implements Emitter {
   callSlow(op: OpName): void {
     this.f.call(this.#frame.linkage.slow(op));
   }
+  isStackAccess(): boolean {
+    return this.#frame.linkage.stackSlow !== undefined && isStackAccess(this.#current, this.atomics);
+  }
+  callStackSlow(op: OpName): void {
+    this.f.call(this.#frame.linkage.stackSlow?.(op) as number);
+  }
   leaveIfFault(): void {
-    const { cache, fault } = this.#frame;
-    if (cache.dirty === 0n) {
+    const { cache, fault, leaving } = this.#frame;
+    if (cache.dirty === 0n && leaving === undefined) {
       this.f.brIfRarely(fault);
       return;
     }
     this.f.ifRarely();
     cache.writeBack();
+    leaving?.();
     this.f.br(fault);
     this.f.end();
   }
@@ -340,6 +367,7 @@ export class BodyCompiler implements Emitter {
     f.i32(inst.imm);
     f.call(this.#frame.linkage.trap);
     this.#frame.cache.writeBack();
+    this.#frame.leaving?.();
     f.br(this.#frame.fault);
     f.end();
   }

@@ -32,6 +32,10 @@ export interface Emitter {
   pushAt(): void;
   /** Calls the slow path of a memory op: (cpu, at, va, ...operands) on the stack become (result, fault flag). */
   callSlow(op: OpName): void;
+  /** Does the access go through the stack pointer, and may the TLB's entry for that be used? */
+  isStackAccess(): boolean;
+  /** As `callSlow`, for an access that the stack pointer's entry does not serve. */
+  callStackSlow(op: OpName): void;
   /** Leaves through the fault exit when the i32 on the stack is not 0. */
   leaveIfFault(): void;
   /** Traps with the op's trap code when the i32 on the stack is not 0. */

@@ -99,6 +99,12 @@ export class InterpreterEmitter implements Emitter {
   callSlow(op: OpName): void {
     this.f.call(this.#slow.get(op) as number);
   }
+  isStackAccess(): boolean {
+    return false;
+  }
+  callStackSlow(op: OpName): void {
+    this.callSlow(op);
+  }
   leaveIfFault(): void {
     this.f.brIfRarely(this.labels.fault);
   }

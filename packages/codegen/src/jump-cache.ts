@@ -37,7 +37,9 @@ const O = {
   shrU: opcodeOf('i32.shr_u'),
   shrU64: opcodeOf('i64.shr_u'),
   eq: opcodeOf('i32.eq'),
-  eq64: opcodeOf('i64.eq'),
+  xor64: opcodeOf('i64.xor'),
+  or64: opcodeOf('i64.or'),
+  eqz64: opcodeOf('i64.eqz'),
   wrap: opcodeOf('i32.wrap_i64'),
   load32: opcodeOf('i32.load'),
   load64: opcodeOf('i64.load'),
@@ -109,13 +111,14 @@ export function emitJumpLookup(f: FunctionCode, cpu: Local, linear: Local, slot:
   f.tee(slot);
   f.memory(O.load64, JUMP_CACHE_OFFSET + at.linear);
   f.get(linear);
-  f.op(O.eq64);
+  f.op(O.xor64);
   f.get(slot);
   f.memory(O.load64, JUMP_CACHE_OFFSET + at.context);
   emitContextAt(f, cpu, linear, pcBits);
   emitContext(f);
-  f.op(O.eq64);
-  f.op(O.and);
+  f.op(O.xor64);
+  f.op(O.or64);
+  f.op(O.eqz64);
 }
 
 /** Pushes a found entry's function entry and, last, its index in the function table. */

@@ -4,7 +4,7 @@
 
 import type { Emitter } from './emitter.ts';
 import type { MemoryOp } from './memory-op.ts';
-import { TLB_INDEX_MASK, TLB_INDEX_SHIFT, TlbEntry } from './tlb-layout.ts';
+import { TLB_INDEX_MASK, TLB_INDEX_SHIFT, TLB_STACK_ENTRY, TlbEntry } from './tlb-layout.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 import type { Local } from './function-code.ts';
 
@@ -28,8 +28,9 @@ const PAGE_BYTES = 4096;
 
 export interface SiteLocals {
   readonly va: Local;
-  /** Address of the TLB entry. */
+  /** Address of the TLB entry; not used where it is the one of the stack pointer. */
   readonly entry: Local;
+  readonly isStack: boolean;
   readonly operands: readonly Local[];
 }
 
@@ -50,8 +51,8 @@ function emitDistance(e: Emitter, at: SiteLocals, tag: number): void {
   f.op(O.xor64);
 }
 
-export function siteLocals(e: Emitter, va: Local, operands: readonly Local[]): SiteLocals {
-  return { va, entry: e.scratch('i32', 0), operands };
+export function siteLocals(e: Emitter, va: Local, operands: readonly Local[], isStack = false): SiteLocals {
+  return { va, entry: e.scratch('i32', 0), isStack, operands };
 }
 
 /** tlb.read, tlb.write: address on the stack -> byte offset in the machine's memory, or -1. */
@@ -84,10 +85,23 @@ export function emitCheck(e: Emitter, op: MemoryOp, at: SiteLocals): void {
   }
 }
 
+/** As `emitCheck`, by the TLB's entry for the stack pointer: its page may be written, and so read. */
+function emitStackCheck(e: Emitter, op: MemoryOp, at: SiteLocals): void {
+  const { f } = e;
+  f.set(at.va);
+  e.pushTlb();
+  f.memory(O.load64, TLB_STACK_ENTRY + TlbEntry.offset.tagWrite);
+  f.get(at.va);
+  f.op(O.xor64);
+  f.i64(PAGE_BYTES - (1 << op.sizeLog2), 0);
+  f.op(O.gtU64);
+}
+
 /** Pushes the host address of a hit. */
 export function emitHostAddress(e: Emitter, at: SiteLocals): void {
-  e.f.get(at.entry);
-  e.f.memory(O.load32, TlbEntry.offset.addend);
+  if (at.isStack) e.pushTlb();
+  else e.f.get(at.entry);
+  e.f.memory(O.load32, TlbEntry.offset.addend + (at.isStack ? TLB_STACK_ENTRY : 0));
   e.f.get(at.va);
   e.f.op(O.wrap);
   e.f.op(O.add);
@@ -98,7 +112,8 @@ function emitSlowCall(e: Emitter, op: MemoryOp, at: SiteLocals): void {
   e.pushAt();
   e.f.get(at.va);
   for (const operand of at.operands) e.f.get(operand);
-  e.callSlow(op.name);
+  if (at.isStack) e.callStackSlow(op.name);
+  else e.callSlow(op.name);
   e.leaveIfFault();
 }
 
@@ -106,10 +121,12 @@ function emitSlowCall(e: Emitter, op: MemoryOp, at: SiteLocals): void {
 export function emitMemory(e: Emitter, op: MemoryOp): void {
   const operandType = op.operand;
   const operands = operandType ? Array.from({ length: op.operandCount }, (_, i) => e.scratch(operandType, 1 + i)) : [];
-  const at = siteLocals(e, e.scratch('i64', 0), operands);
+  const isStack = e.isStackAccess();
+  const at = siteLocals(e, e.scratch('i64', 0), operands, isStack);
   for (let i = op.operandCount - 1; i >= 0; i--) e.f.set(at.operands[i]);
   e.addDisp();
-  emitCheck(e, op, at);
+  if (isStack) emitStackCheck(e, op, at);
+  else emitCheck(e, op, at);
   e.f.ifRarely(op.result);
   emitSlowCall(e, op, at);
   if (op.kind !== 'probe') {

@@ -3,11 +3,12 @@
 import type { Block } from '@anillo/ir/block';
 import type { Callee } from '@anillo/ir/callee';
 import type { OpName } from '@anillo/ir/ops';
+import { isStackAccess } from './body-compiler.ts';
 import { MEMORY_OPS } from './memory-op.ts';
 import { ModuleWriter, type FunctionType } from './module-writer.ts';
 import { RegionWriter, type RegionLinkage } from './region-writer.ts';
 import { routineType } from './routine-compiler.ts';
-import { slowName, slowType } from './slow-functions.ts';
+import { slowName, slowType, stackSlowName } from './slow-functions.ts';
 
 export interface RegionBlock {
   readonly block: Block;
@@ -54,7 +55,7 @@ export function compileRegions(regions: readonly Region[], context: CompileConte
   const module = new ModuleWriter();
   module.importMemory(context.sharedMaximumPages);
   module.importTable();
-  const linkage = importWhatIsUsed(module, regions);
+  const linkage = importWhatIsUsed(module, regions, context);
   const entries: Int32Array[] = [];
   const functions = regions.map((_, i) => module.declare(COMPILED_TYPE, `f${i}`));
   regions.forEach((region, i) => {
@@ -72,8 +73,9 @@ function importCallee(module: ModuleWriter, callee: Callee): number {
 }
 
 /** Imports must come before functions, so they are collected first. */
-function importWhatIsUsed(module: ModuleWriter, regions: readonly Region[]): RegionLinkage {
+function importWhatIsUsed(module: ModuleWriter, regions: readonly Region[], context: CompileContext): RegionLinkage {
   const slow = new Map<OpName, number>();
+  const stackSlow = new Map<OpName, number>();
   const callees = new Map<Callee, number>();
   const trap = module.importFunction('runtime', 'trap', TRAP_TYPE);
   const resume = module.importFunction('runtime', 'resume', RESUME_TYPE);
@@ -82,12 +84,14 @@ function importWhatIsUsed(module: ModuleWriter, regions: readonly Region[]): Reg
       for (const inst of block.insts) {
         if (inst.callee) {
           if (!callees.has(inst.callee)) callees.set(inst.callee, importCallee(module, inst.callee));
-        } else if (!slow.has(inst.op)) {
-          const memory = MEMORY_OPS.get(inst.op);
-          if (memory) slow.set(inst.op, module.importFunction('runtime', slowName(inst.op), slowType(memory)));
         }
+        const memory = MEMORY_OPS.get(inst.op);
+        if (!memory) continue;
+        const [known, name] = isStackAccess(inst, context.sharedMaximumPages !== undefined) ? [stackSlow, stackSlowName] : [slow, slowName];
+        if (!known.has(inst.op)) known.set(inst.op, module.importFunction('runtime', name(inst.op), slowType(memory)));
       }
     }
   }
-  return { trap, resume, slow: (op) => slow.get(op) as number, callee: (callee) => callees.get(callee) as number };
+  const indexIn = (known: ReadonlyMap<OpName, number>) => (op: OpName) => known.get(op) as number;
+  return { trap, resume, slow: indexIn(slow), stackSlow: indexIn(stackSlow), callee: (callee) => callees.get(callee) as number };
 }

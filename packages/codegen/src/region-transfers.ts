@@ -4,7 +4,7 @@
 // comes back with pc at the return address, or another (then `resume` runs the guest until it is there), or with a reason to leave.
 
 import type { FunctionCode, Local } from './function-code.ts';
-import { HEADER, loadHeader32, loadHeader64 } from './header-access.ts';
+import { HEADER, loadHeader64 } from './header-access.ts';
 import { emitContext, emitContextAt, emitJumpLookup, emitJumpTarget, emitLinear } from './jump-cache.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
@@ -13,7 +13,8 @@ const O = {
   and: opcodeOf('i32.and'),
   eqz: opcodeOf('i32.eqz'),
   gtS: opcodeOf('i32.gt_s'),
-  ne64: opcodeOf('i64.ne'),
+  xor64: opcodeOf('i64.xor'),
+  eqz64: opcodeOf('i64.eqz'),
 } as const;
 
 const CPU = 0;
@@ -32,6 +33,8 @@ export class RegionTransfers {
   readonly #p: TransferParts;
   /** Local with the pc to go to. */
   readonly newPc: Local;
+  /** Local with the budget that was left when pc was last set. */
+  readonly budget: Local;
   readonly #linear: Local;
   readonly #slot: Local;
   readonly #contextAt: Local;
@@ -42,6 +45,7 @@ export class RegionTransfers {
     this.#p = parts;
     const { f } = parts;
     this.newPc = f.local('i64');
+    this.budget = f.local('i32');
     this.#linear = f.local('i64');
     this.#slot = f.local('i32');
     this.#contextAt = f.local('i32');
@@ -66,7 +70,7 @@ export class RegionTransfers {
     f.get(this.#contextAt);
     emitContext(f);
     f.get(this.#context);
-    f.op(O.ne64);
+    this.#pushDiffers();
   }
 
   /** Everything is written back, newPc too: on to compiled code there without growing the stack, or back to whoever called. */
@@ -98,7 +102,7 @@ export class RegionTransfers {
     f.if();
     loadHeader64(f, CPU, HEADER.pc);
     pushReturn();
-    f.op(O.ne64);
+    this.#pushDiffers();
     f.ifRarely();
     this.#pushResumed(pushReturn);
     f.set(this.#answer);
@@ -116,15 +120,23 @@ export class RegionTransfers {
     f.end();
   }
 
-  /** Pushes 1 if there is budget left and the jump cache knows the code at newPc; sets `slot`. */
+  /** Pushes 1 if there is `budget` left and the jump cache knows the code at newPc; sets `slot`. */
   #pushIsKnown(): void {
     const { f, pcBits } = this.#p;
     emitLinear(f, CPU, this.newPc, this.#linear, pcBits);
     emitJumpLookup(f, CPU, this.#linear, this.#slot, pcBits);
-    loadHeader32(f, CPU, HEADER.budget);
+    f.get(this.budget);
     f.i32(0);
     f.op(O.gtS);
     f.op(O.and);
+  }
+
+  /** Two i64 -> 1 if they differ. Not `ne`: V8 loads a compare's operand a second time when the first load may trap. */
+  #pushDiffers(): void {
+    const { f } = this.#p;
+    f.op(O.xor64);
+    f.op(O.eqz64);
+    f.op(O.eqz);
   }
 
   #pushInnerDepth(): void {

@@ -90,6 +90,8 @@ export class RegionWriter {
   readonly #blockLabel: Int32Array;
   /** Node being written. */
   #now = 0;
+  /** Guest instructions on the way here that `retired` does not count yet. */
+  #uncounted = 0;
 
   constructor(region: Region, linkage: RegionLinkage, compiledType: number, atomics: boolean) {
     this.#region = region;
@@ -127,6 +129,7 @@ export class RegionWriter {
       fault: f.block(),
       atOf: (inst: Inst) => this.#region[this.#now].offset + inst.at,
       pushPc: () => this.#pushPc(0),
+      leaving: () => this.#addUncounted(),
     };
     this.#body = new BodyCompiler(this.#frame);
   }
@@ -199,6 +202,20 @@ export class RegionWriter {
     this.#f.set(this.#tlb);
   }
 
+  /** Before a way out that not all code takes. */
+  #addUncounted(): void {
+    if (this.#uncounted === 0) return;
+    const f = this.#f;
+    f.get(this.#retired);
+    f.i32(this.#uncounted);
+    f.op(O.add);
+    f.set(this.#retired);
+  }
+  #count(): void {
+    this.#addUncounted();
+    this.#uncounted = 0;
+  }
+
   /** Sets pc to newPc and charges the budget. */
   #moveOn(): void {
     const f = this.#f;
@@ -207,6 +224,7 @@ export class RegionWriter {
       loadHeader32(f, CPU, HEADER.budget);
       f.get(this.#retired);
       f.op(O.sub);
+      f.tee(this.#transfers.budget);
     });
   }
 
@@ -228,6 +246,7 @@ export class RegionWriter {
   #writeTree(node: number): void {
     const merges = this.#mergeChildren(node);
     if (this.#shape.isLoopHeader[node]) {
+      this.#count();
       this.#loopLabel[node] = this.#f.loop();
       this.#writeWithin(node, merges);
       this.#f.end();
@@ -244,6 +263,7 @@ export class RegionWriter {
     else this.#writeBlock(node);
     for (const merge of merges) {
       f.end();
+      this.#uncounted = 0;
       this.#writeTree(merge);
     }
   }
@@ -273,13 +293,9 @@ export class RegionWriter {
   }
 
   #writeBlock(node: number): void {
-    const f = this.#f;
     const { block } = this.#region[node];
     this.#now = node;
-    f.get(this.#retired);
-    f.i32(block.insnCount);
-    f.op(O.add);
-    f.set(this.#retired);
+    this.#uncounted += block.insnCount;
     const { terminal } = block;
     this.#cache.enter(this.#segments[node], this.#flow.held[node], this.#flow.dirty[node]);
     const results = terminal.kind === 'branch' ? [terminal.cond] : 'target' in terminal ? [terminal.target] : [];
@@ -336,6 +352,7 @@ export class RegionWriter {
         f.i32(terminal.code);
         f.call(this.#frame.linkage.trap);
         this.#cache.writeBack();
+        this.#addUncounted();
         f.br(this.#frame.fault);
         break;
     }
@@ -346,6 +363,7 @@ export class RegionWriter {
     const f = this.#f;
     f.set(this.#newPc);
     this.#cache.writeBack();
+    this.#addUncounted();
     if (reason !== 0) {
       f.i32(reason);
       f.set(this.#reason);
@@ -357,6 +375,7 @@ export class RegionWriter {
   #leaveTo(): void {
     this.#f.set(this.#newPc);
     this.#cache.writeBack();
+    this.#addUncounted();
     this.#f.br(this.#hop);
   }
 
@@ -392,6 +411,7 @@ export class RegionWriter {
     const f = this.#f;
     f.set(this.#newPc);
     this.#cache.writeBack();
+    this.#count();
     if (!this.#byOffset.has(this.#region[node].offset + returnDelta)) {
       // Nothing here to come back to.
       f.br(this.#hop);
@@ -418,12 +438,14 @@ export class RegionWriter {
   #writeBranch(node: number, taken: number, fall: number): void {
     const f = this.#f;
     const { held, dirty } = this.#cache;
+    const uncounted = this.#uncounted;
     f.if();
     this.#writeEdge(node, taken);
     f.else();
     this.#now = node;
     this.#cache.held = held;
     this.#cache.dirty = dirty;
+    this.#uncounted = uncounted;
     this.#writeEdge(node, fall);
     f.end();
   }
@@ -441,10 +463,13 @@ export class RegionWriter {
     const { order, isMerge, viaRoot, dispatched } = this.#shape;
     if (order[target] > order[node]) {
       this.#cache.hold(this.#flow.held[target]);
-      if (isMerge[target]) f.br(this.#blockLabel[target]);
-      else this.#writeTree(target);
+      if (isMerge[target]) {
+        this.#count();
+        f.br(this.#blockLabel[target]);
+      } else this.#writeTree(target);
       return;
     }
+    this.#count();
     this.#writeBudgetCheck(delta);
     if (viaRoot(node, target)) {
       this.#cache.writeBack();

@@ -173,6 +173,7 @@ function defineRoutines(module: ModuleWriter, routines: readonly Routine[], cont
   const linkage: Linkage = {
     trap: context.trap,
     slow: (op) => context.slow.get(op) as number,
+    stackSlow: undefined,
     callee: (callee: Callee) => {
       const found = callee.kind === 'routine' ? index.get(callee.name) : context.helpers.get(callee.name);
       if (found === undefined) throw new TypeError(`a routine calls ${callee.kind} ${callee.name}, which was not given to buildRuntime`);

@@ -1,5 +1,6 @@
 // The slow path of each memory op, as a function of the runtime module:
 //   slow.<op>(cpu i32, at i32, va i64, ...operands) -> (result, fault i32)     (just the fault flag where the op has no result)
+//   stack.<op>, of the same type: where the TLB's entry for the stack pointer does not serve; it does afterwards if the page may be written
 // It asks the host (slow-access.ts) about an access within a page, and does one that crosses pages byte by byte. On a fault `trapAt` is `at`.
 
 import { ACCESS } from '@anillo/ir/frontend';
@@ -12,7 +13,7 @@ import { MEMORY_OPS, type MemoryOp } from './memory-op.ts';
 import type { FunctionType, ModuleWriter } from './module-writer.ts';
 import { ScratchLocals } from './scratch-locals.ts';
 import { ACCESS_KIND, MISS_RESULT, REFILL_FAULTED, RMW_KINDS } from './slow-access.ts';
-import { TLB_INDEX_MASK, TLB_INDEX_SHIFT, TlbEntry } from './tlb-layout.ts';
+import { TLB_INDEX_MASK, TLB_INDEX_SHIFT, TLB_STACK_ENTRY, TlbEntry } from './tlb-layout.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 import type { OpName } from '@anillo/ir/ops';
 import { NO_RELAXED_SIMD } from './relaxed-simd.ts';
@@ -30,6 +31,10 @@ const O = {
   ltU: opcodeOf('i32.lt_u'),
   eq: opcodeOf('i32.eq'),
   eqz: opcodeOf('i32.eqz'),
+  load32: opcodeOf('i32.load'),
+  load64: opcodeOf('i64.load'),
+  store32: opcodeOf('i32.store'),
+  store64: opcodeOf('i64.store'),
   store8: opcodeOf('i32.store8'),
   load8: opcodeOf('i32.load8_u'),
   shl: opcodeOf('i32.shl'),
@@ -37,8 +42,6 @@ const O = {
   shrU: opcodeOf('i32.shr_u'),
   or64: opcodeOf('i64.or'),
   eqz64: opcodeOf('i64.eqz'),
-  load32: opcodeOf('i32.load'),
-  load64: opcodeOf('i64.load'),
   splat: opcodeOf('i64x2.splat'),
   drop: opcodeOf('drop'),
 } as const;
@@ -55,6 +58,7 @@ const GRANULE_WORDS_SHIFT = 3;
 const SPLIT_BUFFER = HEADER.scratch + 16;
 
 export const slowName = (op: OpName): string => `slow.${op}`;
+export const stackSlowName = (op: OpName): string => `stack.${op}`;
 
 export function slowType(op: MemoryOp): FunctionType {
   const operands = Array.from({ length: op.operandCount }, () => op.operand as Type);
@@ -82,7 +86,9 @@ function slowEmitter(f: FunctionCode, atomics: boolean): Emitter {
     stateAddress: unused,
     pushTlb: () => loadHeader32(f, CPU, HEADER.tlb),
     pushAt: () => f.get(AT),
+    isStackAccess: () => false,
     callSlow: unused,
+    callStackSlow: unused,
     leaveIfFault: unused,
     trapIf: unused,
     scratch: (type, n) => scratch.get(type, n),
@@ -110,7 +116,32 @@ export function defineSlowFunctions(module: ModuleWriter, parts: SlowParts): Rea
   const index = new Map<OpName, number>();
   for (const op of MEMORY_OPS.values()) index.set(op.name, module.declare(slowType(op), slowName(op.name)));
   for (const op of MEMORY_OPS.values()) module.define(index.get(op.name) as number, new SlowFunction(op, index, parts).write());
+  for (const op of MEMORY_OPS.values()) module.define(module.declare(slowType(op), stackSlowName(op.name)), writeStackSlow(op, index.get(op.name) as number));
   return index;
+}
+
+/** Copies the page's TLB entry, then does what the slow function does (it begins with a look into the TLB). */
+function writeStackSlow(op: MemoryOp, slow: number): FunctionCode {
+  const f = new FunctionCode(FIRST_OPERAND + op.operandCount);
+  const e = slowEmitter(f, false);
+  const { tagWrite, addend } = TlbEntry.offset;
+  const at = siteLocals(e, VA, []);
+  f.get(VA);
+  emitCheck(e, { ...op, kind: 'store' }, at);
+  f.op(O.eqz);
+  f.if();
+  e.pushTlb();
+  f.get(at.entry);
+  f.memory(O.load64, tagWrite);
+  f.memory(O.store64, TLB_STACK_ENTRY + tagWrite);
+  e.pushTlb();
+  f.get(at.entry);
+  f.memory(O.load32, addend);
+  f.memory(O.store32, TLB_STACK_ENTRY + addend);
+  f.end();
+  for (let i = 0; i < FIRST_OPERAND + op.operandCount; i++) f.get(i);
+  f.call(slow);
+  return f;
 }
 
 class SlowFunction {
@@ -249,7 +280,7 @@ class SlowFunction {
     f.memory(O.load32, TlbEntry.offset.besideCode);
     f.op(O.and);
     f.if();
-    emitHostAddress(this.#e, { va: VA, entry, operands: this.#operands });
+    emitHostAddress(this.#e, { va: VA, entry, isStack: false, operands: this.#operands });
     f.tee(host);
     f.i32(PAGE_SHIFT);
     f.op(O.shrU);
@@ -446,7 +477,7 @@ class SlowFunction {
   #writeAtomicRmw(): void {
     const f = this.#f;
     const op = this.#op;
-    const at: SiteLocals = { va: VA, entry: this.#e.scratch('i32', 0), operands: this.#operands };
+    const at = siteLocals(this.#e, VA, this.#operands);
     const answer = this.#e.scratch('i32', 5);
     const crosses = f.block();
     f.get(VA);

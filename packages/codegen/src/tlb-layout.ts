@@ -5,7 +5,7 @@ import { struct } from '@anillo/base/struct';
 
 /**
  * One entry. A tag is the linear address of the page (low 12 bits 0) if that kind of access may go straight to memory, else one whose low 12 bits are not
- * 0 and whose index is another entry's: then `address xor tag` is below 4096 just for the bytes of a page that is there.
+ * 0, of a page with another index or of one that no guest addresses: then `address xor tag` is below 4096 just for the bytes of a page that is there.
  * Host address of a byte = (low 32 bits of the linear address + addend) mod 2^32.
  */
 export const TlbEntry = struct({
@@ -19,12 +19,10 @@ export const TlbEntry = struct({
 
 export const TLB_ENTRIES = 1024;
 export const TLB_ENTRY_BYTES = TlbEntry.bytes;
-export const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY_BYTES;
+/** After the entries that addresses index: the page of the last access through the stack pointer, in a TLB of its own with the tag for writing alone. */
+export const TLB_STACK_ENTRY = TLB_ENTRIES * TLB_ENTRY_BYTES;
+export const TLB_BYTES = TLB_STACK_ENTRY + 2 * TLB_ENTRY_BYTES;
 export const TLB_CLASSES = 4;
-/** Both words of a tag that no access hits in any entry but the last; that has TLB_NO_TAG_OF_LAST and 0. */
-export const TLB_NO_TAG = -1;
-export const TLB_NO_TAG_OF_LAST = 0xfff;
-
 /** Byte offset, in its TLB, of the entry for a linear address given by its low 32 bits. */
 export const tlbEntryOffset = (linearLow: number): number => (linearLow >>> TLB_INDEX_SHIFT) & TLB_INDEX_MASK;
 

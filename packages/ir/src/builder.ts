@@ -138,7 +138,7 @@ export class Builder {
   /** A new temp slot: a variable of this block or routine, for values that cross `if` and `loop`. */
   temp<T extends Type>(type: T, initial?: Value<T>): Slot<T> {
     const index = this.#temps++;
-    const slot: Slot<T> = { name: `t${index}`, type, offset: -1, pinned: false, temp: true, index };
+    const slot: Slot<T> = { name: `t${index}`, type, offset: -1, pinned: false, temp: true, index, isStackPointer: false };
     if (initial !== undefined) this.set(slot, initial);
     return slot;
   }

@@ -14,6 +14,8 @@ export interface Slot<T extends Type = Type> {
   readonly temp: boolean;
   /** Of a temp: its number in the block or routine, from 0. */
   readonly index: number;
+  /** Accesses to memory at it (and a constant) mostly stay in one page. */
+  readonly isStackPointer: boolean;
 }
 
 export const slot = <T extends Type>(name: string, type: T, offset: number, pinned = false): Slot<T> => ({
@@ -23,4 +25,6 @@ export const slot = <T extends Type>(name: string, type: T, offset: number, pinn
   pinned,
   temp: false,
   index: -1,
+  isStackPointer: false,
 });
+export const stackPointerSlot = (name: string, offset: number): Slot<'i64'> => ({ ...slot(name, 'i64', offset), isStackPointer: true });

@@ -9,7 +9,7 @@
 //     %4 = i64.load %2 -8                (displacement, lane, trap code: last)
 //   jump 16
 //
-// A slot is name:type@offset, with ! after it where pinned; an IR temp is name:type. A callee is given by name.
+// A slot is name:type@offset, with ! after it where pinned, ^ where it is the stack pointer; an IR temp is name:type. A callee is given by name.
 
 import { Inst, type Block, type Terminal, type Value } from './block.ts';
 import type { Callee } from './callee.ts';
@@ -17,7 +17,7 @@ import { OPS, type OpName, type OpSpec, type Type } from './ops.ts';
 import type { Slot } from './slot.ts';
 
 const hex = (word: number): string => (word >>> 0).toString(16);
-const printSlot = (s: Slot): string => (s.temp ? `${s.name}:${s.type}` : `${s.name}:${s.type}@${s.offset}${s.pinned ? '!' : ''}`);
+const printSlot = (s: Slot): string => (s.temp ? `${s.name}:${s.type}` : `${s.name}:${s.type}@${s.offset}${s.pinned ? '!' : ''}${s.isStackPointer ? '^' : ''}`);
 const printBytes = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
 
 function printImmediate(inst: Inst): string {
@@ -126,11 +126,12 @@ class Parser {
   }
 
   #slot(text: string | undefined): Slot {
-    const match = /^([^:]+):(\w+)(?:@(\d+)(!?))?$/.exec(text ?? '');
+    const match = /^([^:]+):(\w+)(?:@(\d+)(!?)(\^?))?$/.exec(text ?? '');
     if (!match) this.#fail('a slot is missing');
-    const [, name, type, offset, pinned] = match;
-    if (offset !== undefined) return { name, type: type as Type, offset: Number(offset), pinned: pinned === '!', temp: false, index: -1 };
-    const temp = this.#temps.get(name) ?? { name, type: type as Type, offset: -1, pinned: false, temp: true, index: this.#temps.size };
+    const [, name, type, offset, pinned, stack] = match;
+    if (offset !== undefined)
+      return { name, type: type as Type, offset: Number(offset), pinned: pinned === '!', temp: false, index: -1, isStackPointer: stack === '^' };
+    const temp = this.#temps.get(name) ?? { name, type: type as Type, offset: -1, pinned: false, temp: true, index: this.#temps.size, isStackPointer: false };
     this.#temps.set(name, temp);
     return temp;
   }

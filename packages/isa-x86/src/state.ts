@@ -3,7 +3,7 @@
 // modeOf(state) (see mode.ts); segment `attributes` are descriptor bits 40..55 shifted down (type, S, DPL, P, AVL, L, D/B, G).
 
 import { struct } from '@anillo/base/struct';
-import { slot, type Slot } from '@anillo/ir/slot';
+import { slot, stackPointerSlot, type Slot } from '@anillo/ir/slot';
 import { VCPU_HEADER } from '@anillo/ir/vcpu-header';
 
 export const X86State = struct({
@@ -122,7 +122,7 @@ const slots = <const T extends 'i64' | 'v128'>(name: string, type: T, offset: nu
   Array.from({ length: count }, (_, i) => slot(`${name}${i}`, type, offset + i * stride, pinned));
 
 export const GPR = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'].map((name, i) =>
-  slot(name, 'i64', at.gpr + 8 * i),
+  name === 'rsp' ? stackPointerSlot(name, at.gpr + 8 * i) : slot(name, 'i64', at.gpr + 8 * i),
 );
 export const RAX = 0;
 export const RCX = 1;

@@ -10,7 +10,8 @@ import type { Random } from './random.ts';
 import { DATA_BASE, PINNED_AT, RAM_PAGES, SLOTS, type TierRig } from './tier-rig.ts';
 
 export const FUEL: Slot<'i64'> = SLOTS.i64[7];
-const GENERAL = SLOTS.i64.slice(0, 6);
+const GENERAL = SLOTS.i64.slice(0, 5);
+const STACK = SLOTS.i64[5];
 const CALL_SLOT = SLOTS.i64[6];
 
 const BIN = ['add', 'sub', 'mul', 'and', 'or', 'xor', 'shl', 'shr_s', 'shr_u', 'rotl', 'rotr'] as const;
@@ -84,6 +85,7 @@ export class RandomBlock {
   readonly #i32: Value<'i32'>[] = [];
   readonly #v128: Value<'v128'>[] = [];
   readonly #temps: Slot<'i64'>[] = [];
+  #hasStack = false;
 
   constructor(random: Random) {
     this.#r = random;
@@ -113,6 +115,14 @@ export class RandomBlock {
   }
   /** An address in the data pages, mostly; displacement apart. */
   #address(): Value<'i64'> {
+    const r = this.#r;
+    const b = this.#b;
+    if (r.chance(60)) return this.#dataAddress();
+    if (!this.#hasStack || r.chance(30)) b.set(STACK, this.#dataAddress());
+    this.#hasStack = true;
+    return b.add(b.get(STACK), b.i64(r.below(256) - 128));
+  }
+  #dataAddress(): Value<'i64'> {
     const r = this.#r;
     const b = this.#b;
     const page = DATA_BASE + BigInt(r.chance(70) ? r.pick([0, 1, 3, 5, 8]) : r.below(RAM_PAGES - 1)) * 4096n;

@@ -3,7 +3,7 @@
 import type { Block } from '@anillo/ir/block';
 import type { Routine } from '@anillo/ir/callee';
 import { type EvaluatorWorld, readBits, writeBits } from '@anillo/ir/evaluate';
-import { slot, type Slot } from '@anillo/ir/slot';
+import { slot, stackPointerSlot, type Slot } from '@anillo/ir/slot';
 import type { Type } from '@anillo/ir/ops';
 import { JUMP_CACHE_OFFSET, VCPU_BYTES, VcpuHeader } from '@anillo/ir/vcpu-header';
 import { BLOCK_BUCKET_TABLE_BYTES, BUCKETS_OFFSET, blockBucket, BlockRecord } from '../block-record.ts';
@@ -13,7 +13,7 @@ import { JUMP_CACHE_BYTES } from '../jump-cache.ts';
 import { compileRegions, type Region } from '../region-compiler.ts';
 import { buildRuntime, type RuntimeOptions } from '../runtime-module.ts';
 import { ACCESS_KIND, MISS_RESULT, RMW_KINDS } from '../slow-access.ts';
-import { TLB_BYTES, TlbEntry, tlbEntryOffset } from '../tlb-layout.ts';
+import { TLB_BYTES, TLB_STACK_ENTRY, TlbEntry, tlbEntryOffset } from '../tlb-layout.ts';
 
 interface WasmMemory {
   readonly buffer: ArrayBuffer;
@@ -66,12 +66,16 @@ export const DATA_BASE = 0x7fff_f000_0000n;
 export const CODE_BASE_LINEAR = 0x42_0000;
 
 const STATE_AT = 0x400;
+/** A tag that no test's address hits. */
+const NO_PAGE = 0x5a5a_1234_5678_9fffn;
+/** Number of the i64 slot that is the stack pointer. */
+const STACK_POINTER = 5;
 const slots = <T extends Type>(type: T, name: string, at: number, count: number, pinned = false): Slot<T>[] =>
   Array.from({ length: count }, (_, i) => slot(`${name}${i}`, type, at + i * (type === 'v128' ? 16 : 8), pinned));
 
 /** Test slots. */
 export const SLOTS = {
-  i64: slots('i64', 'r', STATE_AT, 8),
+  i64: slots('i64', 'r', STATE_AT, 8).map((s, i) => (i === STACK_POINTER ? stackPointerSlot(s.name, s.offset) : s)),
   i32: slots('i32', 'w', STATE_AT + 0x40, 8),
   f32: slots('f32', 'f', STATE_AT + 0x80, 4),
   f64: slots('f64', 'd', STATE_AT + 0xc0, 4),
@@ -216,6 +220,7 @@ export class TierRig {
   reset(): void {
     this.bytes.fill(0xff, TLB, TLB + TLB_BYTES);
     this.fillTlb(-1n, 0, { read: false, write: false, exec: false });
+    this.view.setBigUint64(TLB + TLB_STACK_ENTRY + TlbEntry.offset.tagWrite, NO_PAGE, true);
     this.bytes.fill(0, BUCKETS, BUCKETS + BLOCK_BUCKET_TABLE_BYTES);
     this.#forgetJumps();
     this.fillTlb(BigInt(CODE_BASE_LINEAR), TierRig.codeHost, { read: false, write: false, exec: true });
