@@ -26,6 +26,8 @@ import { WasmVcpu } from './wasm-vcpu.ts';
 /** Executions after which a block is compiled. */
 const HOT_AT = 4000;
 const NEVER = 0;
+/** V8's default is a stack of 984 KiB. */
+const STACK_KIB = 400;
 const FOUR_GIB = 0x1_0000_0000;
 
 /** Declared by modules for shared memories; a memory may be smaller. */
@@ -59,6 +61,8 @@ export interface WasmAcceleratorOptions {
   readonly translationStore?: { load(key: string): Uint8Array | undefined; save(key: string, translations: Uint8Array): void };
   /** Executions after which a block is compiled; 1 compiles everything at once. */
   readonly hotAt?: number;
+  /** KiB of the host's stack that the guest's calls may take; needs some 300 more. */
+  readonly stackKib?: number;
 }
 
 /** There are two: for a memory of one thread, and for a shared one. */
@@ -265,6 +269,7 @@ class WasmVm implements AcceleratedVm {
     words[(state + VcpuHeader.offset.ramStart) >>> 2] = largest.start;
     words[(state + VcpuHeader.offset.ramBytes) >>> 2] = largest.byteCount;
     words[(state + VcpuHeader.offset.ramOffset) >>> 2] = largest.offset;
+    words[(state + VcpuHeader.offset.maxDepth) >>> 2] = this.#options.stackKib ?? STACK_KIB;
     return {
       buffer,
       state,

@@ -36,8 +36,6 @@ const R = BlockRecord.offset;
 const CPU = 0;
 const STOP = 1;
 const DEPTH = 2;
-/** How deeply compiled functions may call each other before everything goes back to the outermost dispatcher. The host's stack bounds it. */
-export const MAX_DEPTH = 48;
 
 export interface InterpreterParts {
   readonly callees: readonly CalleeArm[];
@@ -279,7 +277,7 @@ function writeCompiled(e: InterpreterEmitter, parts: InterpreterParts): void {
   f.i32(EXIT.UNWIND);
   f.op(O.eq);
   f.get(DEPTH);
-  f.i32(MAX_DEPTH);
+  loadHeader32(f, CPU, HEADER.maxDepth);
   f.op(O.eq);
   f.op(O.and);
   f.brIf(e.labels.lookup);

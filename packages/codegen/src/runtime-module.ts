@@ -29,7 +29,7 @@ import type { Linkage } from './body-compiler.ts';
 import { FunctionCode } from './function-code.ts';
 import { HEADER, loadHeader32, storeHeader32 } from './header-access.ts';
 import { writeGuard, writeIsMapped, writeLookup } from './code-lookup.ts';
-import { MAX_DEPTH, writeInterpreter } from './interpreter.ts';
+import { writeInterpreter } from './interpreter.ts';
 import { calleeArmOfRoutine, calleeArmsOfHelper, type CalleeArm } from './interpreter-arms.ts';
 import { ModuleWriter, type FunctionType } from './module-writer.ts';
 import { COMPILED_TYPE, helperType, RESUME_TYPE, routineExport, TRAP_TYPE } from './region-compiler.ts';
@@ -106,7 +106,7 @@ function writeRun(resume: number): FunctionCode {
   const f = new FunctionCode(1);
   f.get(0);
   f.i64(-1, -1);
-  f.i32(MAX_DEPTH);
+  loadHeader32(f, 0, HEADER.maxDepth);
   f.call(resume);
   return f;
 }

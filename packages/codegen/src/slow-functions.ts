@@ -116,7 +116,8 @@ export function defineSlowFunctions(module: ModuleWriter, parts: SlowParts): Rea
   const index = new Map<OpName, number>();
   for (const op of MEMORY_OPS.values()) index.set(op.name, module.declare(slowType(op), slowName(op.name)));
   for (const op of MEMORY_OPS.values()) module.define(index.get(op.name) as number, new SlowFunction(op, index, parts).write());
-  for (const op of MEMORY_OPS.values()) module.define(module.declare(slowType(op), stackSlowName(op.name)), writeStackSlow(op, index.get(op.name) as number));
+  for (const op of MEMORY_OPS.values())
+    module.define(module.declare(slowType(op), stackSlowName(op.name)), writeStackSlow(op, index.get(op.name) as number));
   return index;
 }
 

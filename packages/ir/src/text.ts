@@ -17,7 +17,8 @@ import { OPS, type OpName, type OpSpec, type Type } from './ops.ts';
 import type { Slot } from './slot.ts';
 
 const hex = (word: number): string => (word >>> 0).toString(16);
-const printSlot = (s: Slot): string => (s.temp ? `${s.name}:${s.type}` : `${s.name}:${s.type}@${s.offset}${s.pinned ? '!' : ''}${s.isStackPointer ? '^' : ''}`);
+const printSlot = (s: Slot): string =>
+  s.temp ? `${s.name}:${s.type}` : `${s.name}:${s.type}@${s.offset}${s.pinned ? '!' : ''}${s.isStackPointer ? '^' : ''}`;
 const printBytes = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
 
 function printImmediate(inst: Inst): string {
@@ -130,8 +131,24 @@ class Parser {
     if (!match) this.#fail('a slot is missing');
     const [, name, type, offset, pinned, stack] = match;
     if (offset !== undefined)
-      return { name, type: type as Type, offset: Number(offset), pinned: pinned === '!', temp: false, index: -1, isStackPointer: stack === '^' };
-    const temp = this.#temps.get(name) ?? { name, type: type as Type, offset: -1, pinned: false, temp: true, index: this.#temps.size, isStackPointer: false };
+      return {
+        name,
+        type: type as Type,
+        offset: Number(offset),
+        pinned: pinned === '!',
+        temp: false,
+        index: -1,
+        isStackPointer: stack === '^',
+      };
+    const temp = this.#temps.get(name) ?? {
+      name,
+      type: type as Type,
+      offset: -1,
+      pinned: false,
+      temp: true,
+      index: this.#temps.size,
+      isStackPointer: false,
+    };
     this.#temps.set(name, temp);
     return temp;
   }

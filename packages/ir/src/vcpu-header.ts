@@ -20,6 +20,8 @@ export const VCPU_HEADER = {
   hostTraps: 'u32',
   /** Traps delivered by generated code. */
   trapsDelivered: 'u32',
+  /** How deeply calls of compiled functions may nest: their frames take less than 1 KiB of the host's stack each. */
+  maxDepth: 'u32',
   /** TLB entries filled by generated code. */
   tlbFills: 'u32',
   /** Program counter as the guest sees it (x86: RIP, an offset into the code segment). Constant within a block; the block's start. */

@@ -8,7 +8,6 @@ import type { Type } from '@anillo/ir/ops';
 import { JUMP_CACHE_OFFSET, VCPU_BYTES, VcpuHeader } from '@anillo/ir/vcpu-header';
 import { BLOCK_BUCKET_TABLE_BYTES, BUCKETS_OFFSET, blockBucket, BlockRecord } from '../block-record.ts';
 import { BlockEncoder } from '../bytecode.ts';
-import { MAX_DEPTH } from '../interpreter.ts';
 import { JUMP_CACHE_BYTES } from '../jump-cache.ts';
 import { compileRegions, type Region } from '../region-compiler.ts';
 import { buildRuntime, type RuntimeOptions } from '../runtime-module.ts';
@@ -240,6 +239,7 @@ export class TierRig {
     this.header.pc = BigInt(pc);
     this.header.tlb = TLB;
     this.header.budget = 1000;
+    this.header.maxDepth = 48;
     this.faultAddress = undefined;
   }
 
@@ -287,7 +287,11 @@ export class TierRig {
     regions.forEach((_, i) => {
       if (i < 63) this.#table.set(i + 1, exports[`f${i}`]);
     });
-    return { call: (region, block) => exports[`f${region}`](CPU, entries[region][block], MAX_DEPTH), entries, byteCount: bytes.length };
+    return {
+      call: (region, block) => exports[`f${region}`](CPU, entries[region][block], this.header.maxDepth),
+      entries,
+      byteCount: bytes.length,
+    };
   }
 
   /** Moves a compiled function in the table; what stands for a dead one takes its place. */
