@@ -191,9 +191,16 @@ export class RegionWriter {
     f.op(O.extendS);
     f.op(O.sub64);
     f.set(this.#pcBase);
-    loadHeader64(f, CPU, HEADER.pc);
-    this.#transfers.writeEntered();
+    if (this.#region.some(({ block, offset }) => this.#goesOnAfterAbsence(block.terminal, offset))) {
+      loadHeader64(f, CPU, HEADER.pc);
+      this.#transfers.writeEntered();
+    }
     this.#loadTlb();
+  }
+
+  /** Does the function go on after something in which code may have moved: a call, or a poll? */
+  #goesOnAfterAbsence(terminal: Terminal, offset: number): boolean {
+    return 'returnDelta' in terminal ? this.#byOffset.has(offset + terminal.returnDelta) : terminal.kind === 'jump' && terminal.poll;
   }
 
   #loadTlb(): void {
