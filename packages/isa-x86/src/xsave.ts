@@ -4,10 +4,10 @@
 import { raise, type HelperMap, type X86Context } from './helper-map.ts';
 import { ACCESS, type Access } from '@anillo/ir/frontend';
 import { currentPrivilege, probe, reachRam, readBytes, writeBytes } from './linear-memory.ts';
-import { CR4 } from './mode.ts';
+import { CR4, EFER } from './mode.ts';
 import { in64BitCode } from './segments.ts';
-import { RAX, VECTOR } from './state.ts';
-import { setWord, signedField, word, WORD } from './state-words.ts';
+import { NON_CANONICAL, RAX, VECTOR } from './state.ts';
+import { isCanonical, setWord, signedField, word, WORD } from './state-words.ts';
 import { isX87InUse, readX87Image, resetX87State, writeX87Image } from './x87/fxsave-image.ts';
 import { writePkru } from './protection-keys.ts';
 import { compactedPkruOffset, XCR0, XSAVE_AVX_BYTES, XSAVE_AVX_OFFSET, XSAVE_LEGACY_BYTES, XSAVE_PKRU_BYTES, XSAVE_PKRU_OFFSET } from './xsave-layout.ts';
@@ -46,6 +46,13 @@ function openArea(cpu: X86Context, linear: number, byteCount: number, access: Ac
 }
 
 const gp = (cpu: X86Context): 1 => raise(cpu, VECTOR.GP, 0);
+
+/** True: fault recorded. That an address is not canonical comes before its alignment. */
+function isMisaligned(cpu: X86Context, linear: number, byteCount: number): boolean {
+  if ((linear & (byteCount - 1)) === 0) return false;
+  raise(cpu, (word(cpu, WORD.efer) & EFER.LMA) !== 0 && !isCanonical(linear) ? NON_CANONICAL : VECTOR.GP, 0);
+  return true;
+}
 /** Bytes of the vector registers that the present code can name. */
 const vectorBytes = (cpu: X86Context): number => (in64BitCode(cpu) ? 256 : 128);
 
@@ -91,7 +98,7 @@ function putVector(cpu: X86Context, linear: number, field: 'xmm' | 'ymmHigh', of
 /** `wide`: 1 with REX.W. */
 function fxsave(cpu: X86Context, wide: number): number {
   const linear = signedField(cpu, WORD.x);
-  if ((linear & 15) !== 0) return gp(cpu);
+  if (isMisaligned(cpu, linear, 16)) return 1;
   if (!openArea(cpu, linear, FXSAVE_BYTES, ACCESS.WRITE)) return 1;
   return putX87(cpu, linear, wide !== 0) && putMxcsr(cpu, linear) && putVector(cpu, linear, 'xmm', XMM_OFFSET) ? 0 : 1;
 }
@@ -109,7 +116,7 @@ function clearVector(cpu: X86Context, field: 'xmm' | 'ymmHigh'): void {
 
 function fxrstor(cpu: X86Context, wide: number): number {
   const linear = signedField(cpu, WORD.x);
-  if ((linear & 15) !== 0) return gp(cpu);
+  if (isMisaligned(cpu, linear, 16)) return 1;
   if (!openArea(cpu, linear, FXSAVE_BYTES, ACCESS.READ)) return 1;
   const mxcsr = areaWord(MXCSR_OFFSET);
   if ((mxcsr & ~MXCSR_MASK) !== 0) return gp(cpu);
@@ -122,7 +129,7 @@ function fxrstor(cpu: X86Context, wide: number): number {
 /** Components that the instruction's mask asks for; -1: fault recorded. */
 function requested(cpu: X86Context, linear: number): number {
   if ((word(cpu, WORD.cr4) & CR4.OSXSAVE) === 0) return raise(cpu, VECTOR.UD) - 2;
-  if ((linear & 63) !== 0) return gp(cpu) - 2;
+  if (isMisaligned(cpu, linear, 64)) return -1;
   return word(cpu, WORD.gpr + 2 * RAX) & word(cpu, WORD.xcr0);
 }
 
