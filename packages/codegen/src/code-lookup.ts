@@ -14,7 +14,7 @@ import { FunctionCode, type Local } from './function-code.ts';
 import { HEADER, loadHeader32, loadHeader64 } from './header-access.ts';
 import { emitContextAt } from './jump-cache.ts';
 import { ENTRY_OFFSET_SHIFT } from './region-entries.ts';
-import { TLB_INDEX_MASK, TLB_INDEX_SHIFT, TlbEntry } from './tlb-layout.ts';
+import { emitDistance, emitEntry, emitHostOf } from './tlb-emit.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
 const O = {
@@ -31,16 +31,13 @@ const O = {
   ne: opcodeOf('i32.ne'),
   eqz: opcodeOf('i32.eqz'),
   load32: opcodeOf('i32.load'),
-  load64: opcodeOf('i64.load'),
   load32To64: opcodeOf('i64.load32_u'),
   load32To64Signed: opcodeOf('i64.load32_s'),
   extendS: opcodeOf('i64.extend_i32_s'),
   add64: opcodeOf('i64.add'),
   sub64: opcodeOf('i64.sub'),
   and64: opcodeOf('i64.and'),
-  xor64: opcodeOf('i64.xor'),
   gtU64: opcodeOf('i64.gt_u'),
-  wrap: opcodeOf('i32.wrap_i64'),
 } as const;
 
 const R = BlockRecord.offset;
@@ -49,17 +46,9 @@ const CPU = 0;
 /** Pushes 1 if the exec TLB lacks the page of the i64 in `va`; sets `entry`. */
 function emitExecMiss(f: FunctionCode, va: Local, entry: Local): void {
   f.get(va);
-  f.op(O.wrap);
-  f.i32(TLB_INDEX_SHIFT);
-  f.op(O.shrU);
-  f.i32(TLB_INDEX_MASK);
-  f.op(O.and);
-  loadHeader32(f, CPU, HEADER.tlb);
-  f.op(O.add);
+  emitEntry(f, () => loadHeader32(f, CPU, HEADER.tlb));
   f.tee(entry);
-  f.memory(O.load64, TlbEntry.offset.tagExec);
-  f.get(va);
-  f.op(O.xor64);
+  emitDistance(f, va, 'tagExec');
   f.i64(4095, 0);
   f.op(O.gtU64);
 }
@@ -69,14 +58,6 @@ export function emitLinearPc(f: FunctionCode): void {
   loadHeader64(f, CPU, HEADER.pc);
   loadHeader64(f, CPU, HEADER.codeBase);
   f.op(O.add64);
-}
-
-function emitHostOf(f: FunctionCode, va: Local, entry: Local): void {
-  f.get(entry);
-  f.memory(O.load32, TlbEntry.offset.addend);
-  f.get(va);
-  f.op(O.wrap);
-  f.op(O.add);
 }
 
 /** Brings the page of `va` into the exec TLB; where that needs the host, the function returns 0. */
@@ -110,7 +91,8 @@ export function writeLookup(refill: number | undefined): FunctionCode {
   emitLinearPc(f);
   f.set(va);
   emitFetch(f, va, entry, refill);
-  emitHostOf(f, va, entry);
+  f.get(entry);
+  emitHostOf(f, va);
   f.tee(host);
   loadHeader32(f, CPU, HEADER.mode);
   f.tee(mode);
@@ -167,7 +149,8 @@ export function writeGuard(refill: number | undefined): FunctionCode {
   f.op(O.and64);
   f.set(va);
   emitFetch(f, va, entry, refill);
-  emitHostOf(f, va, entry);
+  f.get(entry);
+  emitHostOf(f, va);
   f.get(record);
   f.memory(O.load32, R.guardHost);
   f.op(O.eq);
@@ -220,7 +203,8 @@ export function writeIsMapped(refill: number | undefined): FunctionCode {
   f.op(O.and64);
   f.set(va);
   emitFetch(f, va, entry, refill);
-  emitHostOf(f, va, entry);
+  f.get(entry);
+  emitHostOf(f, va);
   f.get(page);
   f.memory(O.load32, PageOfFunction.offset.hostPage);
   f.op(O.ne);

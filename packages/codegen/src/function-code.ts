@@ -22,6 +22,8 @@ const O = {
   tee: opcodeOf('local.tee'),
   i32: opcodeOf('i32.const'),
   i64: opcodeOf('i64.const'),
+  splat: opcodeOf('i64x2.splat'),
+  reinterpret: { f32: opcodeOf('f32.reinterpret_i32'), f64: opcodeOf('f64.reinterpret_i64') },
 } as const;
 
 const NO_RESULT = 0x40;
@@ -78,6 +80,12 @@ export class FunctionCode {
   /** i64 constant from a safe integer. */
   i64Number(value: number): void {
     this.i64(value | 0, Math.floor(value / 0x1_0000_0000) | 0);
+  }
+  zero(type: Type): void {
+    if (type === 'i32' || type === 'f32') this.i32(0);
+    else this.i64(0, 0);
+    if (type === 'f32' || type === 'f64') this.op(O.reinterpret[type]);
+    if (type === 'v128') this.op(O.splat);
   }
   /** A load or store; `offset` is the static offset. Alignment is not promised. */
   memory(opcode: number, offset: number): void {

@@ -4,19 +4,14 @@
 
 import type { Emitter } from './emitter.ts';
 import type { MemoryOp } from './memory-op.ts';
-import { TLB_INDEX_MASK, TLB_INDEX_SHIFT, TLB_STACK_ENTRY, TlbEntry } from './tlb-layout.ts';
+import { emitDistance, emitEntry, emitHostOf, type TlbTag } from './tlb-emit.ts';
+import { TLB_STACK_ENTRY } from './tlb-layout.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 import type { Local } from './function-code.ts';
 
 const O = {
-  wrap: opcodeOf('i32.wrap_i64'),
-  shrU: opcodeOf('i32.shr_u'),
   and: opcodeOf('i32.and'),
-  add: opcodeOf('i32.add'),
-  load32: opcodeOf('i32.load'),
-  load64: opcodeOf('i64.load'),
   and64: opcodeOf('i64.and'),
-  xor64: opcodeOf('i64.xor'),
   eqz64: opcodeOf('i64.eqz'),
   gtU64: opcodeOf('i64.gt_u'),
   eqz: opcodeOf('i32.eqz'),
@@ -34,21 +29,13 @@ export interface SiteLocals {
   readonly operands: readonly Local[];
 }
 
-/** Address on the stack, taken into a local -> `va xor tag` of its TLB entry's tag at byte `tag`. */
-function emitDistance(e: Emitter, at: SiteLocals, tag: number): void {
+/** Address on the stack, taken into a local -> `va xor tag` of its TLB entry. */
+function emitSiteDistance(e: Emitter, at: SiteLocals, tag: TlbTag): void {
   const { f } = e;
   f.tee(at.va);
-  f.op(O.wrap);
-  f.i32(TLB_INDEX_SHIFT);
-  f.op(O.shrU);
-  f.i32(TLB_INDEX_MASK);
-  f.op(O.and);
-  e.pushTlb();
-  f.op(O.add);
+  emitEntry(f, () => e.pushTlb());
   f.tee(at.entry);
-  f.memory(O.load64, tag);
-  f.get(at.va);
-  f.op(O.xor64);
+  emitDistance(f, at.va, tag);
 }
 
 export function siteLocals(e: Emitter, va: Local, operands: readonly Local[], isStack = false): SiteLocals {
@@ -56,10 +43,10 @@ export function siteLocals(e: Emitter, va: Local, operands: readonly Local[], is
 }
 
 /** tlb.read, tlb.write: address on the stack -> byte offset in the machine's memory, or -1. */
-export function emitTlbLookup(e: Emitter, tag: 'tagRead' | 'tagWrite'): void {
+export function emitTlbLookup(e: Emitter, tag: TlbTag): void {
   const { f } = e;
   const at = siteLocals(e, e.scratch('i64', 0), []);
-  emitDistance(e, at, TlbEntry.offset[tag]);
+  emitSiteDistance(e, at, tag);
   f.i64(PAGE_BYTES - 1, 0);
   f.op(O.gtU64);
   f.if('i32');
@@ -72,7 +59,7 @@ export function emitTlbLookup(e: Emitter, tag: 'tagRead' | 'tagWrite'): void {
 /** Takes the address off the stack into a local, looks its TLB entry up; leaves "misses" on the stack. */
 export function emitCheck(e: Emitter, op: MemoryOp, at: SiteLocals): void {
   const { f } = e;
-  emitDistance(e, at, op.kind === 'load' ? TlbEntry.offset.tagRead : TlbEntry.offset.tagWrite);
+  emitSiteDistance(e, at, op.kind === 'load' ? 'tagRead' : 'tagWrite');
   const size = 1 << op.sizeLog2;
   if (e.atomics && op.kind === 'rmw') {
     f.i64(~(PAGE_BYTES - size), -1);
@@ -90,9 +77,7 @@ function emitStackCheck(e: Emitter, op: MemoryOp, at: SiteLocals): void {
   const { f } = e;
   f.set(at.va);
   e.pushTlb();
-  f.memory(O.load64, TLB_STACK_ENTRY + TlbEntry.offset.tagWrite);
-  f.get(at.va);
-  f.op(O.xor64);
+  emitDistance(f, at.va, 'tagWrite', TLB_STACK_ENTRY);
   f.i64(PAGE_BYTES - (1 << op.sizeLog2), 0);
   f.op(O.gtU64);
 }
@@ -101,10 +86,7 @@ function emitStackCheck(e: Emitter, op: MemoryOp, at: SiteLocals): void {
 export function emitHostAddress(e: Emitter, at: SiteLocals): void {
   if (at.isStack) e.pushTlb();
   else e.f.get(at.entry);
-  e.f.memory(O.load32, TlbEntry.offset.addend + (at.isStack ? TLB_STACK_ENTRY : 0));
-  e.f.get(at.va);
-  e.f.op(O.wrap);
-  e.f.op(O.add);
+  emitHostOf(e.f, at.va, at.isStack ? TLB_STACK_ENTRY : 0);
 }
 
 function emitSlowCall(e: Emitter, op: MemoryOp, at: SiteLocals): void {

@@ -10,23 +10,13 @@ import { FunctionCode } from './function-code.ts';
 import { HEADER, loadHeader32 } from './header-access.ts';
 import type { FunctionType } from './module-writer.ts';
 import { SlotCache } from './slot-cache.ts';
-import { opcodeOf } from './wasm-opcodes.ts';
 import { NO_RELAXED_SIMD } from './relaxed-simd.ts';
 
 const CPU = 0;
-const SPLAT = opcodeOf('i64x2.splat');
-const REINTERPRET = { f32: opcodeOf('f32.reinterpret_i32'), f64: opcodeOf('f64.reinterpret_i64') } as const;
 
 export function routineType(r: Routine): FunctionType {
   const results: Type[] = r.result ? [r.result] : [];
   return { params: ['i32', ...r.params], results: r.traps ? [...results, 'i32'] : results };
-}
-
-function pushZero(f: FunctionCode, type: Type): void {
-  if (type === 'i32' || type === 'f32') f.i32(0);
-  else f.i64(0, 0);
-  if (type === 'f32' || type === 'f64') f.op(REINTERPRET[type]);
-  if (type === 'v128') f.op(SPLAT);
 }
 
 interface RoutineBody {
@@ -75,7 +65,7 @@ export function compileRoutine(r: Routine, linkage: Linkage, atomics: boolean): 
   if (r.traps) f.i32(0);
   f.return();
   f.end();
-  if (r.result) pushZero(f, r.result);
+  if (r.result) f.zero(r.result);
   if (r.traps) f.i32(1);
   return f;
 }

@@ -4,16 +4,8 @@ import { routine, type Routine } from '@anillo/ir/callee';
 import { ACCESS, WALK } from '@anillo/ir/frontend';
 import type { Value } from '@anillo/ir/block';
 import { HEADER } from './header-access.ts';
-import {
-  SEVERAL_WRITERS,
-  TLB_ENTRIES,
-  TLB_INDEX_MASK,
-  TLB_INDEX_SHIFT,
-  TlbEntry,
-  TlbSpace,
-  WRITER_MASK,
-  WRITER_SHIFT,
-} from './tlb-layout.ts';
+import { tlbEntry } from './tlb-emit.ts';
+import { SEVERAL_WRITERS, TLB_ENTRIES, TlbEntry, TlbSpace, WRITER_MASK, WRITER_SHIFT } from './tlb-layout.ts';
 
 const field = TlbEntry.offset;
 
@@ -35,8 +27,7 @@ export const tlbFill = (granulesAt: number): Routine =>
       const granules = b.op('i64.ram_load', [b.add(b.i32(granulesAt), b.shl(b.shrU(b.get(hostPage), b.i32(12)), b.i32(3)))]);
       const denied = b.select(b.eqz(granules), b.i32(0), b.i32(2));
       const grants = b.temp('i32', b.and(b.and(walk, b.i32(WALK.GRANTS)), b.xor(denied, b.i32(-1))));
-      const index = b.and(b.shrU(b.wrap(va), b.i32(TLB_INDEX_SHIFT)), b.i32(TLB_INDEX_MASK));
-      const entry = b.temp('i32', b.add(header(HEADER.tlb), index));
+      const entry = b.temp('i32', tlbEntry(b, va));
       const put = (offset: number, grant: number): void => {
         const tag = b.select(b.and(b.get(grants), b.i32(grant)), b.get(page), b.xor(b.get(page), b.i64(-1)));
         b.op('i64.ram_store', [b.add(b.get(entry), b.i32(offset)), tag]);
