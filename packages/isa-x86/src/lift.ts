@@ -5,71 +5,21 @@
 
 import { Builder } from '@anillo/ir/builder';
 import type { Terminal, Value } from '@anillo/ir/block';
-import { routine } from '@anillo/ir/callee';
 import type { Slot } from '@anillo/ir/slot';
 import { EXIT } from '@anillo/ir/frontend';
-import { PC } from '@anillo/ir/vcpu-header';
 import type { OpName } from '@anillo/ir/ops';
+import { CHECK_SEGMENT } from './check-segment.ts';
 import type { Decoded } from './decode.ts';
+import { effectiveAddress, type Address } from './effective-address.ts';
 import { CC, type CcKind, type IntBits } from './flags.ts';
 import { FloatFacts } from './insn/float-facts.ts';
 import { LazyFlags } from './lazy-flags.ts';
 import { MODE } from './mode.ts';
 import type { Operand } from './row.ts';
-import {
-  CS, DS, FLAGS, FS, GPR, INTERRUPT_SHADOW, RSP, SEGMENT_ATTRIBUTES_OFFSET, SEGMENT_BASE, SEGMENT_LIMIT_OFFSET, SS, TRAP,
-} from './state.ts';
+import { CS, DS, FLAGS, FS, GPR, INTERRUPT_SHADOW, RSP, SEGMENT_BASE, SS, TRAP } from './state.ts';
 
 /** Integer value: i32 for sizes up to 32 bits, i64 for 64. */
 export type Int = Value<'i32' | 'i64'>;
-/** Linear address as a value plus a constant. */
-export interface Address {
-  readonly base: Value<'i64'>;
-  readonly disp: number;
-}
-
-/**
- * Segment check outside flat code: (segment, offset, last byte's distance, write 0/1). Raises #GP(0), or #SS(0) for SS, when the segment is
- * unusable, the access is not allowed, or the offset is beyond the limit. SDM Vol. 3A 5.3, 5.5.
- */
-export const CHECK_SEGMENT = routine({
-  name: 'checkSegment',
-  params: ['i32', 'i32', 'i32', 'i32'],
-  result: undefined,
-  reads: 'none',
-  writes: 'none',
-  traps: true,
-  build: (b, [segment, offset, last, write]) => {
-    const at = b.shl(segment as Value<'i32'>, b.i32(2));
-    const limit = b.temp('i32', b.op('state.load32', [at], SEGMENT_LIMIT_OFFSET));
-    const attributes = b.temp('i32', b.op('state.load32', [at], SEGMENT_ATTRIBUTES_OFFSET));
-    const from = b.temp('i64', b.extendU(offset as Value<'i32'>));
-    const to = b.temp('i64', b.add(b.get(from), b.extendU(last as Value<'i32'>)));
-    const bad = b.temp('i32', b.eqz(b.and(b.get(attributes), b.i32(0x80))));
-    const worse = (v: Value<'i32'>): void => b.set(bad, b.or(b.get(bad), v));
-    const bit = (n: number): Value<'i32'> => b.and(b.shrU(b.get(attributes), b.i32(n)), b.i32(1));
-    // Code segments: readable only with bit 1, never writable. Data: writable with bit 1. Type bit 3: code; bit 2 of data: expand-down.
-    b.if(
-      bit(3),
-      () => worse(b.or(write as Value<'i32'>, b.eqz(bit(1)))),
-      () => worse(b.and(write as Value<'i32'>, b.eqz(bit(1)))),
-    );
-    b.if(
-      b.and(b.eqz(bit(3)), bit(2)),
-      () => {
-        const top = b.select(bit(14), b.i64Words(-1, 0), b.i64(0xffff));
-        worse(b.or(b.leU(b.get(from), b.extendU(b.get(limit))), b.gtU(b.get(to), top)));
-      },
-      () => worse(b.gtU(b.get(to), b.extendU(b.get(limit)))),
-    );
-    const isStack = b.eq(segment as Value<'i32'>, b.i32(SS));
-    b.raiseIf(b.and(b.get(bad), isStack), TRAP.SS0);
-    b.raiseIf(b.get(bad), TRAP.GP0);
-    return undefined;
-  },
-});
-
-const LARGEST_DISPLACEMENT = 0x7fff_0000;
 
 const LOAD = { 8: 'i32.load8_u', 16: 'i32.load16_u', 32: 'i32.load', 64: 'i64.load' } as const;
 const STORE = { 8: 'i32.store8', 16: 'i32.store16', 32: 'i32.store' } as const;
@@ -217,39 +167,9 @@ export class Lift {
 
   // ---- memory addresses
 
-  /** Offset part of the memory operand (what LEA computes), zero-extended from the address size; with `disp` to add where that cannot wrap. */
+  /** Offset part of the memory operand (what LEA computes). */
   effectiveAddress(): Address {
-    const { b, d } = this;
-    if (d.addressSize === 64) {
-      let base: Value<'i64'> | undefined;
-      let disp = d.displacement;
-      if (d.ripRelative) return { base: b.add(b.get(PC), b.i64(this.next + d.displacement)), disp: 0 };
-      if (d.base >= 0) base = b.get(GPR[d.base] as Slot<'i64'>);
-      if (d.index >= 0) {
-        const index = b.get(GPR[d.index] as Slot<'i64'>);
-        const scaled = d.scale === 0 ? index : b.shl(index, b.i64(d.scale));
-        base = base === undefined ? scaled : b.add(base, scaled);
-      }
-      // A displacement at the end of its range leaves `offset` no room.
-      if (base === undefined || disp > LARGEST_DISPLACEMENT) {
-        const constant = b.i64(disp);
-        base = base === undefined ? constant : b.add(base, constant);
-        disp = 0;
-      }
-      return { base, disp };
-    }
-    let sum: Value<'i32'> | undefined;
-    if (d.ripRelative) sum = b.wrap(b.add(b.get(PC), b.i64(this.next)));
-    else if (d.base >= 0) sum = b.wrap(b.get(GPR[d.base] as Slot<'i64'>));
-    if (d.index >= 0) {
-      const index = b.wrap(b.get(GPR[d.index] as Slot<'i64'>));
-      const scaled = d.scale === 0 ? index : b.shl(index, b.i32(d.scale));
-      sum = sum === undefined ? scaled : b.add(sum, scaled);
-    }
-    if (sum === undefined) sum = b.i32(d.displacement);
-    else if (d.displacement !== 0) sum = b.add(sum, b.i32(d.displacement));
-    if (d.addressSize === 16) sum = b.and(sum, b.i32(0xffff));
-    return { base: b.extendU(sum), disp: 0 };
+    return effectiveAddress(this.b, this.d, this.next);
   }
 
   /** Segment of the memory operand: override, or SS for (E)BP/(E)SP based addresses, else DS. */

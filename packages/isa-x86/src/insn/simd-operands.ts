@@ -4,7 +4,8 @@
 import type { Builder } from '@anillo/ir/builder';
 import type { Value } from '@anillo/ir/block';
 import type { Slot } from '@anillo/ir/slot';
-import type { Address, Lift } from '../lift.ts';
+import type { Address } from '../effective-address.ts';
+import type { Lift } from '../lift.ts';
 import type { Operand } from '../row.ts';
 import { FPU_STATUS, FPU_TAGS, FPU_TOP, MM, TRAP, X86State, XMM, YMM_HIGH } from '../state.ts';
 

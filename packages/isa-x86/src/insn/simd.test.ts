@@ -10,7 +10,7 @@ import { Lift } from '../lift.ts';
 import { MODE } from '../mode.ts';
 import type { Row } from '../row.ts';
 import { checkUsable } from '../usable.ts';
-import { CHECK_SEGMENT } from '../lift.ts';
+import { CHECK_SEGMENT } from '../check-segment.ts';
 import { COMPUTE_FLAGS } from '../compute-flags.ts';
 import { SIMD_HELPERS, SIMD_HELPER_MAP, SIMD_ROUTINES, SIMD_ROWS } from './simd.ts';
 

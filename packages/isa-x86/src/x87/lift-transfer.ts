@@ -3,7 +3,8 @@
 
 import type { Slot } from '@anillo/ir/slot';
 import { X64, X64_HIGH } from '@anillo/ir/vcpu-header';
-import type { Address, Lift } from '../lift.ts';
+import type { Address } from '../effective-address.ts';
+import type { Lift } from '../lift.ts';
 import { TO_INTEGER } from './arithmetic-routines.ts';
 import { controlWord, EXPONENT, type Extended, type I32, type I64, SIGN } from './extended-ir.ts';
 import { callHelper, LiftedStack, rm } from './lift-stack.ts';
