@@ -204,6 +204,10 @@ export class Lift {
   sum(a: Address): Value<'i64'> {
     return a.disp === 0 ? a.base : this.b.add(a.base, this.b.i64(a.disp));
   }
+  /** Bits of a linear address that count: outside 64-bit code addresses wrap at 4 GiB (SDM Vol. 1, 3.3.7). */
+  addressBits(): Value<'i64'> {
+    return this.b.i64Words(-1, this.is64 ? -1 : 0);
+  }
   /** Address moved by a constant. */
   offset(a: Address, bytes: number): Address {
     return { base: a.base, disp: a.disp + bytes };

@@ -78,7 +78,7 @@ export const maskedLoad =
     setVector(
       c,
       vectorRegister(c, 0),
-      masks.map((mask, i) => c.b.call(MASKED_LOAD[width], [i === 0 ? address : c.b.add(address, c.b.i64(16)), mask]) as V),
+      masks.map((mask, i) => c.b.call(MASKED_LOAD[width], [i === 0 ? address : c.b.add(address, c.b.i64(16)), c.addressBits(), mask]) as V),
     );
   };
 export const maskedStore =
@@ -91,8 +91,8 @@ export const maskedStore =
     if (isCode) for (const mask of masks) c.b.raiseIf(c.b.op(width === 4 ? 'i32x4.bitmask' : 'i64x2.bitmask', [mask]), TRAP.GP0);
     const address = c.sum(c.memory(masks.length * 16, !isCode));
     const addresses = masks.map((_, i) => (i === 0 ? address : c.b.add(address, c.b.i64(16))));
-    for (const [i, mask] of masks.entries()) c.b.call(MASKED_PROBE[width], [addresses[i] as typeof address, mask]);
-    for (const [i, mask] of masks.entries()) c.b.call(MASKED_STORE[width], [addresses[i] as typeof address, data[i] as V, mask]);
+    for (const [i, mask] of masks.entries()) c.b.call(MASKED_PROBE[width], [addresses[i] as typeof address, c.addressBits(), mask]);
+    for (const [i, mask] of masks.entries()) c.b.call(MASKED_STORE[width], [addresses[i] as typeof address, c.addressBits(), data[i] as V, mask]);
   };
 
 const testSigns =

@@ -262,8 +262,9 @@ export function maskedStore(c: Lift, data: V, mask: V, byteCount: 8 | 16): void 
   const offset = c.to64(c.cut(rdi, c.d.addressSize));
   const address = c.sum(c.linear(c.d.segment >= 0 ? c.d.segment : DS, { base: offset, disp: 0 }, byteCount, true));
   if ((c.mode & MODE.ALIGN) !== 0) c.b.raiseIf(c.b.and(c.b.wrap(address), c.b.i32(7)), TRAP.AC0);
-  for (let at = 0; at < byteCount; at += 8) c.probeWrite({ base: address, disp: at }, 64);
-  c.b.call(MASKED_STORE[1], [address, data, mask]);
+  const wrap = c.addressBits();
+  for (let at = 0; at < byteCount; at += 8) c.probeWrite({ base: c.b.and(c.b.add(address, c.b.i64(at)), wrap), disp: 0 }, 64);
+  c.b.call(MASKED_STORE[1], [address, wrap, data, mask]);
 }
 
 export const SSE_ROWS: readonly Row[] = [
