@@ -1,6 +1,8 @@
 // Reading a file that the user named: every failure is one sentence.
 
+import { readFileSync, statSync } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { AnilloError } from '@anillo/base/anillo-error';
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -34,18 +36,35 @@ async function readRegularFile(path: string, byteCount: number): Promise<Uint8Ar
   return bytes.subarray(0, filled);
 }
 
+const sentence = (path: string, what: string, reason: string, cause?: unknown): AnilloError =>
+  new AnilloError('FILE', `The ${what} ${path === '' ? '""' : path} ${reason}.`, { cause });
+const EMPTY = 'is empty; copy it again';
+
 /** Whole content. `what` names the file's part in the sentence ("kernel"). AnilloError FILE when it is missing, unreadable, no file, or empty. */
 export async function readHostFile(path: string, what: string): Promise<Uint8Array> {
-  const fail = (reason: string, cause?: unknown): AnilloError =>
-    new AnilloError('FILE', `The ${what} ${path === '' ? '""' : path} ${reason}.`, { cause });
   try {
     const found = await stat(path);
-    if (found.isDirectory()) throw fail(REASONS.EISDIR);
-    if (found.isCharacterDevice() || found.isBlockDevice()) throw fail('is a device; give a file');
+    if (found.isDirectory()) throw sentence(path, what, REASONS.EISDIR);
+    if (found.isCharacterDevice() || found.isBlockDevice()) throw sentence(path, what, 'is a device; give a file');
     const bytes = found.isFile() && found.size > 0 ? await readRegularFile(path, found.size) : await readFile(path);
-    if (bytes.length === 0) throw fail('is empty; copy it again');
+    if (bytes.length === 0) throw sentence(path, what, EMPTY);
     return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
   } catch (error) {
-    throw error instanceof AnilloError ? error : fail(fileErrorReason(error), error);
+    throw error instanceof AnilloError ? error : sentence(path, what, fileErrorReason(error), error);
   }
+}
+
+/** What reads a file that has been read once more, wherever the process has gone since; undefined for pipes and the like, which give their bytes once. */
+export function hostFileRereader(path: string, what: string): (() => Uint8Array) | undefined {
+  const place = resolve(path);
+  if (statSync(place, { throwIfNoEntry: false })?.isFile() !== true) return undefined;
+  return () => {
+    try {
+      const bytes = readFileSync(place);
+      if (bytes.length === 0) throw sentence(path, what, EMPTY);
+      return bytes;
+    } catch (error) {
+      throw error instanceof AnilloError ? error : sentence(path, what, fileErrorReason(error), error);
+    }
+  };
 }

@@ -147,6 +147,27 @@ test('a reset starts the boot image again; with noReboot it ends the machine', a
   assert.deepEqual([exit.reason, exit.status], ['reset', 0]);
 });
 
+test('a reset reads images again that need not be kept', async () => {
+  const seen: number[] = [];
+  const script: Script = (guest) => {
+    seen.push(guest.memory.read8(gpa(0x1000000)));
+    if (guest.resetCount === 3) return powerOff(guest);
+    guest.ports.writePort(0xcf9, 1, 6);
+    return SLICE;
+  };
+  let reads = 0;
+  const readAgain = (): Pick<MachineSpec, 'kernel'> => {
+    const bytes = tinyBzImage();
+    bytes.fill(++reads, 1536);
+    return { kernel: { bytes, name: 'vmlinuz' } };
+  };
+  const m = machine(script, { readAgain });
+  m.start();
+  await m.waitForExit();
+  assert.deepEqual(seen, [0x90, 1, 2]);
+  assert.match(m.bootDescription, /Linux/);
+});
+
 test('a triple fault tells the registers', async () => {
   const m = machine(() => ({ kind: 'shutdown', state: 'rax=1' }));
   m.start();

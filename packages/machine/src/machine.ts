@@ -39,6 +39,8 @@ export interface MachineSpec {
   readonly initrd?: readonly BootModule[];
   readonly append?: string;
   readonly bios?: Uint8Array;
+  /** Gives `kernel` and `initrd` anew when the machine resets: then they are not kept once they are loaded. AnilloError where they are gone or fit no more. */
+  readonly readAgain?: () => Pick<MachineSpec, 'kernel' | 'initrd'>;
   /** See machine-memory.ts. */
   readonly memoryBytes: number;
   readonly cpuModel: string;
@@ -85,11 +87,11 @@ export class Machine {
   readonly clock: GuestClock;
   readonly board: PcBoard;
   readonly debug: MachineDebug;
-  readonly #spec: MachineSpec;
+  #spec: MachineSpec;
   readonly #host: MachineHost;
   readonly #vm: AcceleratedVm;
   readonly #vcpu: Vcpu;
-  readonly #plan: BootPlan;
+  #plan: BootPlan;
   readonly #processors: Processors | undefined;
   readonly #exit = Promise.withResolvers<MachineExit>();
   #state: MachineState = 'created';
@@ -279,10 +281,23 @@ export class Machine {
     this.board.reset();
     this.#processors?.reset();
     loadSegments(this.#vm.memory, this.#plan.segments);
+    this.#forgetImages();
     this.#vcpu.reset();
     const { start } = this.#plan;
     if (start.mode !== 'reset') this.#vcpu.setStart({ ...start, modelRegisters: this.#modelRegisters });
     this.#processors?.release();
+  }
+
+  #forgetImages(): void {
+    if (this.#spec.readAgain === undefined) return;
+    this.#spec = { ...this.#spec, kernel: undefined, initrd: undefined };
+    this.#plan = { ...this.#plan, segments: [] };
+  }
+  #readImagesAgain(): void {
+    const images = this.#spec.readAgain?.();
+    if (images === undefined) return;
+    this.#spec = { ...this.#spec, ...images };
+    this.#plan = this.#makePlan();
   }
 
   /** Wakes the guest from a suspend to RAM. */
@@ -463,6 +478,7 @@ export class Machine {
   #reboot(): void {
     this.#resetWanted = false;
     this.#resets++;
+    this.#readImagesAgain();
     this.#boot();
   }
 

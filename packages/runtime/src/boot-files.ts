@@ -8,6 +8,8 @@ export interface BootFiles {
   readonly kernel?: { readonly bytes: Uint8Array; readonly name: string };
   readonly initrd: readonly BootModule[];
   readonly bios?: Uint8Array;
+  /** Kernel and initrd once more, as their files are by then; undefined where that cannot be. */
+  readonly readAgain?: () => Pick<BootFiles, 'kernel' | 'initrd'>;
 }
 
 export interface BootSources {
@@ -21,29 +23,56 @@ function splitModules(text: string): string[] {
   return text.split(/(?<!,),(?!,)/).map((part) => part.replaceAll(',,', ','));
 }
 
-async function readModule(text: string): Promise<BootModule> {
-  const space = text.indexOf(' ');
-  const path = space < 0 ? text : text.slice(0, space);
-  return { bytes: await host.readFile(path, 'initrd'), commandLine: text };
+interface ReadFile {
+  readonly bytes: Uint8Array;
+  /** Undefined: it can be read only once. */
+  readonly again: (() => Uint8Array) | undefined;
 }
 
-async function readInitrd(source: string | Uint8Array | undefined, multiboot: boolean): Promise<BootModule[]> {
+async function read(source: string | Uint8Array, what: string): Promise<ReadFile> {
+  if (typeof source !== 'string') return { bytes: source, again: () => source };
+  return { bytes: await host.readFile(source, what), again: host.rereader(source, what) };
+}
+
+interface ReadModule extends ReadFile {
+  readonly commandLine: string;
+}
+
+async function readModule(text: string): Promise<ReadModule> {
+  const space = text.indexOf(' ');
+  return { ...(await read(space < 0 ? text : text.slice(0, space), 'initrd')), commandLine: text };
+}
+
+async function readInitrd(source: string | Uint8Array | undefined, multiboot: boolean): Promise<ReadModule[]> {
   if (source === undefined) return [];
-  if (typeof source !== 'string') return [{ bytes: source, commandLine: 'initrd' }];
-  if (multiboot) return Promise.all(splitModules(source).map(readModule));
-  return [{ bytes: await host.readFile(source, 'initrd'), commandLine: source }];
+  if (typeof source === 'string' && multiboot) return Promise.all(splitModules(source).map(readModule));
+  return [{ ...(await read(source, 'initrd')), commandLine: typeof source === 'string' ? source : 'initrd' }];
+}
+
+const modulesOf = (files: readonly ReadModule[]): BootModule[] => files.map(({ bytes, commandLine }) => ({ bytes, commandLine }));
+
+/** Holds no bytes but those that the caller gave. */
+function rereader(name: string, files: readonly (Pick<ReadModule, 'again'> & { readonly commandLine?: string })[]): BootFiles['readAgain'] {
+  const sources = files.map(({ again, commandLine = '' }) => ({ again, commandLine }));
+  if (sources.some(({ again }) => again === undefined)) return undefined;
+  return () => {
+    const [kernel, ...initrd] = sources.map(({ again, commandLine }) => ({ bytes: (again as () => Uint8Array)(), commandLine }));
+    return { kernel: { bytes: kernel.bytes, name }, initrd };
+  };
 }
 
 /** AnilloError FILE for a file that cannot be read, BAD_IMAGE for a kernel that is none. */
 export async function readBootFiles(sources: BootSources): Promise<BootFiles> {
   const { kernel, initrd, bios } = sources;
-  const biosBytes = typeof bios === 'string' ? await host.readFile(bios, 'firmware') : bios;
-  if (kernel === undefined) return { initrd: await readInitrd(initrd, false), bios: biosBytes };
-  const bytes = typeof kernel === 'string' ? await host.readFile(kernel, 'kernel') : kernel;
-  const multiboot = detectKernel(bytes) === 'multiboot';
+  const biosBytes = bios === undefined ? undefined : (await read(bios, 'firmware')).bytes;
+  if (kernel === undefined) return { initrd: modulesOf(await readInitrd(initrd, false)), bios: biosBytes };
+  const file = await read(kernel, 'kernel');
+  const name = typeof kernel === 'string' ? kernel : 'kernel';
+  const modules = await readInitrd(initrd, detectKernel(file.bytes) === 'multiboot');
   return {
-    kernel: { bytes, name: typeof kernel === 'string' ? kernel : 'kernel' },
-    initrd: await readInitrd(initrd, multiboot),
+    kernel: { bytes: file.bytes, name },
+    initrd: modulesOf(modules),
     bios: biosBytes,
+    readAgain: rereader(name, [file, ...modules]),
   };
 }

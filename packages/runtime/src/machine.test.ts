@@ -47,6 +47,25 @@ const isError =
     return true;
   };
 
+test('a guest that resets gets the files as they are by then, or the reason why not', { timeout: 120_000 }, async () => {
+  const [image, module] = [join(folder, 'changing'), join(folder, 'module')];
+  writeFileSync(image, tinyBzImage());
+  writeFileSync(module, 'first');
+  const seen: string[] = [];
+  const script: Script = ({ ports, memory, resetCount }) => {
+    const at = 32 * 1024 * 1024 - 4096;
+    seen.push(Buffer.from(memory.read(gpa(at), 6)).toString());
+    writeFileSync(module, 'second');
+    if (resetCount === 2) rmSync(image);
+    ports.writePort(0xcf9, 1, 6);
+    return { kind: 'slice' };
+  };
+  await using machine = await Machine.create({ kernel: image, initrd: module, memory: 32 }, scriptedAccelerator(script));
+  machine.start();
+  await assert.rejects(machine.waitForExit(), isError('FILE', /kernel .*changing does not exist/));
+  assert.deepEqual(seen, ['first\0', 'second']);
+});
+
 test('talk to a guest over its serial port, and see it end', { timeout: 120_000 }, async () => {
   await using machine = await Machine.create({ kernel, memory: 32 }, scriptedAccelerator(echo));
   assert.match(machine.bootDescription, /Linux 6\.1\.0-tiny/);

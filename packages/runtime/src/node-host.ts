@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { createEventLoop } from '@anillo/host-node/event-loop';
-import { readHostFile } from '@anillo/host-node/file';
+import { hostFileRereader, readHostFile } from '@anillo/host-node/file';
 import { hostNowNs, hostWallMs } from '@anillo/host-node/host-clock';
 import { RuntimeStore } from '@anillo/host-node/runtime-store';
 import { sourceFingerprint } from '@anillo/host-node/source-fingerprint';
@@ -29,6 +29,7 @@ export const host: RuntimeHost = {
   wallMs: hostWallMs,
   createEventLoop: () => ({ ...createEventLoop(), startThread: startProcessorThread }),
   readFile: readHostFile,
+  rereader: hostFileRereader,
   fillRandom: (words) => void randomFillSync(words),
   openRuntimeSource: (fingerprint) => new RuntimeStore(fingerprint),
   openTranslations: (fingerprint) => new TranslationStore(fingerprint),

@@ -21,6 +21,8 @@ export interface RuntimeHost extends Pick<MachineHost, 'nowNs' | 'wallMs'> {
   createEventLoop(): Omit<MachineHost, 'nowNs' | 'wallMs'>;
   /** A file that the user named: a path, in a browser a URL. AnilloError FILE, in which `what` names the file's part ("kernel"). */
   readFile(place: string, what: string): Promise<Uint8Array>;
+  /** How to read that file again later, at once; undefined where that cannot be. AnilloError FILE as well. */
+  rereader(place: string, what: string): (() => Uint8Array) | undefined;
   /** From a cryptographic generator. */
   fillRandom(words: Uint32Array<ArrayBuffer>): void;
   /** Undefined where nothing is kept. */

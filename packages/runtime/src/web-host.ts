@@ -11,6 +11,7 @@ export const host: RuntimeHost = {
   wallMs: hostWallMs,
   createEventLoop,
   readFile: fetchFile,
+  rereader: () => undefined,
   fillRandom,
   openRuntimeSource: () => undefined,
   openTranslations: () => undefined,
