@@ -23,6 +23,15 @@ function rig() {
   return { tlb, header, holds, epochs, words, plan };
 }
 
+/** Which of the numbers something changes. */
+function changesOf(epochs: () => readonly number[]): (act: () => void) => readonly boolean[] {
+  return (act) => {
+    const before = epochs();
+    act();
+    return epochs().map((epoch, i) => epoch !== before[i]);
+  };
+}
+
 for (const [name, pageBytes, distance] of [
   ['2 MiB', 0x20_0000, 0x1f_f000],
   ['4 MiB', 0x40_0000, 0x3f_f000],
@@ -50,11 +59,8 @@ test('forgetting a page leaves others, and large mappings of the other half', ()
 
 test('the number of the mapping of code changes with what it may depend on', () => {
   const { tlb, epochs } = rig();
-  const changes = (act: () => void): readonly boolean[] => {
-    const before = epochs();
-    act();
-    return epochs().map((epoch, i) => epoch !== before[i]);
-  };
+  const changes = changesOf(epochs);
+  tlb.fill(0x1000, 0, 0, EXECUTE, 4096, false);
   assert.deepEqual(
     changes(() => tlb.flushPage(0x1000, 0)),
     [true, false],
@@ -98,13 +104,35 @@ test('the number of the mapping of code changes with what it may depend on', () 
   );
 });
 
+test('forgetting a page leaves the number of the mapping of code unless code has been found there', () => {
+  const { tlb, epochs } = rig();
+  const changes = changesOf(epochs);
+  const flush = (low: number) => changes(() => tlb.flushPage(low, 0))[0];
+  tlb.fill(0x1000, 0, 0, READ, 4096, false);
+  tlb.fill(0x2000, 0, 0, READ | EXECUTE, 4096, false);
+  // It pushes the page of code out of the TLB, but what was found out meanwhile stays known.
+  tlb.fill(0x2000 + 1024 * 4096, 0, 0, READ, 4096, false);
+  assert.deepEqual([flush(0x1000), flush(0x2000), flush(0x3000)], [false, true, false]);
+  tlb.fill(0x40_0000, 0, 0, READ, 0x20_0000, false);
+  assert.equal(flush(0x41_0000), true);
+  // Another address space's code is not forgotten with this one's.
+  tlb.selectSpace(7, true);
+  assert.equal(flush(0x2000), false);
+  tlb.selectSpace(0, true);
+  tlb.fill(0x2000, 0, 0, EXECUTE, 4096, false);
+  tlb.flushOwn();
+  assert.equal(flush(0x2000), false);
+  tlb.fill(0x2000, 0, 0, EXECUTE, 4096, true);
+  tlb.flushOwn();
+  assert.equal(flush(0x2000), true);
+  tlb.flush();
+  assert.equal(flush(0x2000), false);
+});
+
 test('where addresses have 32 bits, the last GiB is the upper half', () => {
   const { tlb, header, epochs } = rig();
-  const changes = (act: () => void): readonly boolean[] => {
-    const before = epochs();
-    act();
-    return epochs().map((epoch, i) => epoch !== before[i]);
-  };
+  const changes = changesOf(epochs);
+  for (const page of [0xc000_0000, 0xbfff_f000]) tlb.fill(page | 0, 0, 0, EXECUTE, 4096, false);
   const flush = (low: number) => changes(() => tlb.flushPage(low | 0, 0));
   assert.deepEqual(flush(0xc000_0000), [true, false]);
   header.upperQuarter = 1;

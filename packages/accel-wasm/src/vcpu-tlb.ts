@@ -3,6 +3,7 @@
 // entries again after a switch. Entries of global mappings outlive the flush of one address space.
 
 import {
+  CODE_MASK,
   SEVERAL_WRITERS,
   TLB_CLASSES,
   TLB_ENTRIES,
@@ -59,6 +60,8 @@ class FilledList {
 /** Index of the upper half's words in TlbSpace.large. */
 const UPPER_WORDS = 64;
 const GRANULE_BITS = 21;
+/** Index of TlbSpace.globalCode, in words from TlbSpace.code. */
+const GLOBAL_CODE = (TlbSpace.offset.globalCode - TlbSpace.offset.code) >>> 2;
 
 /** Sets the bits of all granules that the mapping around a linear address (words) covers. */
 function markLarge(large: Uint32Array, low: number, high: number, pageBytes: number): void {
@@ -75,6 +78,12 @@ function noteWriter(writers: Uint32Array, hostPage: number, entry: number): void
   if (writers[slot] !== entry) writers[slot] = writers[slot] === 0 ? entry : SEVERAL_WRITERS;
 }
 
+/** May code have been looked up in the page (TlbSpace.code)? */
+function hasCode(code: Uint32Array, low: number): boolean {
+  const page = (low >>> 12) & CODE_MASK;
+  return code[GLOBAL_CODE] !== 0 || ((code[page >>> 5] as number) & (1 << (page & 31))) !== 0;
+}
+
 class AddressSpace {
   readonly record: number;
   readonly bases: readonly number[];
@@ -82,20 +91,23 @@ class AddressSpace {
   readonly global: FilledList;
   /** TlbSpace.large. */
   readonly large: Uint32Array;
+  /** TlbSpace.code, and after it TlbSpace.globalCode. */
+  readonly code: Uint32Array;
   /** TlbSpace.writers. */
   readonly writers: Uint32Array;
   key = -1;
   lastUse = 0;
-  /** Number of its mapping of the lower half (VcpuHeader.codeEpoch). */
+  /** Number of its mapping of code in the lower half (VcpuHeader.codeEpoch). */
   epoch = 0;
 
   constructor(words: Uint32Array, record: number, bases: readonly number[]) {
-    const { ownCount, globalCount, own, global, large, writers } = TlbSpace.offset;
+    const { ownCount, globalCount, own, global, large, code, writers } = TlbSpace.offset;
     this.record = record;
     this.bases = bases;
     this.own = new FilledList(words, record + ownCount, record + own);
     this.global = new FilledList(words, record + globalCount, record + global);
     this.large = new Uint32Array(words.buffer, record + large, 128);
+    this.code = new Uint32Array(words.buffer, record + code, GLOBAL_CODE + 1);
     this.writers = new Uint32Array(words.buffer, record + writers, (WRITER_MASK >>> 2) + 1);
   }
 }
@@ -156,6 +168,11 @@ export class VcpuTlb {
   #changeOwnUpper(): void {
     if (this.#words[this.#headerWord('upperIsOwn')] !== 0) this.#upperEpoch = this.#newEpoch();
   }
+  /** The lower half's code may lie elsewhere, and what is not global (or nothing) is in the TLBs any more. */
+  #renewCode(space: AddressSpace, isEmpty: boolean): void {
+    space.epoch = this.#newEpoch();
+    if (isEmpty || space.code[GLOBAL_CODE] === 0) space.code.fill(0);
+  }
   #publishEpochs(): void {
     this.#words[this.#headerWord('codeEpoch')] = this.#space.epoch;
     this.#words[this.#headerWord('codeEpochUpper')] = this.#upperEpoch;
@@ -168,10 +185,10 @@ export class VcpuTlb {
       space = this.#spaces.reduce((oldest, s) => (s.lastUse < oldest.lastUse ? s : oldest));
       this.#clearAll(space);
       space.key = key;
-      space.epoch = this.#newEpoch();
+      this.#renewCode(space, true);
     } else if (!keep) {
       this.#clearOwn(space);
-      space.epoch = this.#newEpoch();
+      this.#renewCode(space, false);
     }
     space.lastUse = ++this.#uses;
     if (space !== this.#space || !keep) this.#changeOwnUpper();
@@ -200,7 +217,16 @@ export class VcpuTlb {
     if (grants & 2) noteWriter(this.#space.writers, hostPage, entry << 2);
     (isGlobal ? this.#space.global : this.#space.own).add(entry);
     if (pageBytes > 4096) markLarge(this.#space.large, low, high, pageBytes);
-    if (!isGlobal && (grants & 4) !== 0 && this.#hasUpperEpoch(low, high)) this.#words[this.#headerWord('upperIsOwn')] = 1;
+    if ((grants & 4) !== 0) this.#noteCode(low, high, isGlobal);
+  }
+
+  #noteCode(low: number, high: number, isGlobal: boolean): void {
+    const { code } = this.#space;
+    if (!this.#hasUpperEpoch(low, high)) {
+      const page = (low >>> 12) & CODE_MASK;
+      code[page >>> 5] |= 1 << (page & 31);
+      if (isGlobal) code[GLOBAL_CODE] = 1;
+    } else if (!isGlobal) this.#words[this.#headerWord('upperIsOwn')] = 1;
   }
 
   /** Machine-memory page of the code at a linear address (words), if the TLB in force has it; else -1. */
@@ -268,7 +294,7 @@ export class VcpuTlb {
     const { key } = this.#space;
     for (const space of this.#spaces) {
       if (space.key >= 0) this.#clearAll(space);
-      space.epoch = this.#newEpoch();
+      this.#renewCode(space, true);
     }
     this.#space.key = key;
     this.#upperEpoch = this.#newEpoch();
@@ -280,7 +306,7 @@ export class VcpuTlb {
     for (const space of this.#spaces) {
       if (space.key < 0 || (key !== undefined && space.key !== key)) continue;
       this.#clearOwn(space);
-      space.epoch = this.#newEpoch();
+      this.#renewCode(space, false);
     }
     this.#changeOwnUpper();
     this.#publishEpochs();
@@ -292,8 +318,9 @@ export class VcpuTlb {
     if (isUpper) this.#upperEpoch = this.#newEpoch();
     for (const space of this.#spaces) {
       if (space.key < 0) continue;
-      if (!isUpper) space.epoch = this.#newEpoch();
-      if ((space.large[(high >>> 31) * UPPER_WORDS + (low >>> 26)] as number) & (1 << ((low >>> 21) & 31))) {
+      const isLarge = ((space.large[(high >>> 31) * UPPER_WORDS + (low >>> 26)] as number) & (1 << ((low >>> 21) & 31))) !== 0;
+      if (!isUpper && (isLarge || hasCode(space.code, low))) space.epoch = this.#newEpoch();
+      if (isLarge) {
         const { key } = space;
         this.#clearAll(space);
         space.key = key;

@@ -5,7 +5,7 @@ import { ACCESS, WALK } from '@anillo/ir/frontend';
 import type { Value } from '@anillo/ir/block';
 import { HEADER } from './header-access.ts';
 import { tlbEntry } from './tlb-emit.ts';
-import { SEVERAL_WRITERS, TLB_ENTRIES, TlbEntry, TlbSpace, WRITER_MASK, WRITER_SHIFT } from './tlb-layout.ts';
+import { CODE_MASK, SEVERAL_WRITERS, TLB_ENTRIES, TlbEntry, TlbSpace, WRITER_MASK, WRITER_SHIFT } from './tlb-layout.ts';
 
 const field = TlbEntry.offset;
 
@@ -74,8 +74,16 @@ export const tlbFill = (granulesAt: number): Routine =>
       b.op('state.store32', [b.i32(0), b.add(header(HEADER.tlbFills), b.i32(1))], HEADER.tlbFills);
       const isInLastGib = b.and(b.eq(b.shrU(b.wrap(va), b.i32(30)), b.i32(3)), header(HEADER.upperQuarter));
       const isUpper = b.or(b.ltS(va, b.i64(0)), isInLastGib);
-      const isOwnCode = b.and(b.and(b.eqz(isGlobal), b.shrU(b.get(grants), b.i32(ACCESS.EXECUTE))), isUpper);
-      b.if(isOwnCode, () => void b.op('state.store32', [b.i32(0), b.i32(1)], HEADER.upperIsOwn));
+      const half = b.temp('i32', isUpper);
+      const isCode = b.shrU(b.get(grants), b.i32(ACCESS.EXECUTE));
+      b.if(b.and(b.and(b.eqz(isGlobal), isCode), b.get(half)), () => void b.op('state.store32', [b.i32(0), b.i32(1)], HEADER.upperIsOwn));
+      b.if(b.and(isCode, b.eqz(b.get(half))), () => {
+        const bit = b.temp('i32', b.and(b.shrU(b.wrap(va), b.i32(12)), b.i32(CODE_MASK)));
+        const word = b.shl(b.shrU(b.get(bit), b.i32(5)), b.i32(2));
+        const at = b.temp('i32', b.add(b.add(b.get(space), b.i32(TlbSpace.offset.code)), word));
+        b.op('i32.ram_store', [b.get(at), b.or(b.op('i32.ram_load', [b.get(at)]), b.shl(b.i32(1), b.get(bit)))]);
+        b.if(isGlobal, () => void b.op('i32.ram_store', [b.add(b.get(space), b.i32(TlbSpace.offset.globalCode)), b.i32(1)]));
+      });
       return b.get(grants);
     },
   });

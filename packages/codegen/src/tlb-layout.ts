@@ -29,6 +29,9 @@ export const tlbEntryOffset = (linearLow: number): number => (linearLow >>> TLB_
 export const TLB_INDEX_SHIFT = 7;
 export const TLB_INDEX_MASK = (TLB_ENTRIES - 1) * TLB_ENTRY_BYTES;
 
+const CODE_BITS = 8192;
+export const CODE_MASK = CODE_BITS - 1;
+
 /** What is known of the entries of one address space: which have been filled since they were last cleared, so that clearing is short. */
 export const TlbSpace = struct({
   /** Number of entries in each list; beyond TLB_ENTRIES the list is incomplete. */
@@ -39,6 +42,13 @@ export const TlbSpace = struct({
    * than 4 KiB. All bits of such a mapping are set, so that forgetting any address in it finds one.
    */
   large: ['u32', 128],
+  /**
+   * Bit map over linear address bits 24..12: pages of the lower half that have been entered with the right to execute since the number of its mapping of code
+   * was given, or earlier (VcpuHeader.codeEpoch). Forgetting another page leaves that number.
+   */
+  code: ['u32', CODE_BITS / 32],
+  /** 1: global mappings were among them. */
+  globalCode: 'u32',
   /**
    * By host page (`writerSlot`): through which entries pages of that number may be written. 0: none; SEVERAL_WRITERS; else the address of the only one. It
    * may name entries that are of another page by now.
