@@ -8,6 +8,7 @@ export const ERROR_CODES = {
   FILE: 'A file of the host cannot be read or written.',
   NETWORK: 'A port or an address of the host cannot be used, or a download failed.',
   UNSUPPORTED: 'The host or this version lacks what was asked for.',
+  THREAD: 'A thread of the machine has failed.',
   STATE: 'The operation does not fit the present state of the machine.',
 } as const;
 

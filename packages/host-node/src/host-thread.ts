@@ -24,7 +24,7 @@ export function startThread(script: string, data: unknown): NodeThread {
   const thread: NodeThread = { onMessage: undefined, ended: ended.promise };
   worker.on('message', ({ failure, message }: { failure?: string; message?: unknown }) => {
     if (failure === undefined) thread.onMessage?.(message);
-    else ended.reject(new TypeError(`A thread failed: ${failure}`));
+    else ended.reject(new TypeError(failure));
   });
   worker.on('error', (error) => ended.reject(error));
   worker.on('exit', () => ended.resolve());

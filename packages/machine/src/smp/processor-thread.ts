@@ -35,7 +35,12 @@ export type ProcessorHost = Pick<MachineHost, 'nowNs' | 'wallMs' | 'yieldToHost'
 const SLICE_MS = 4;
 
 export async function runProcessor(start: ProcessorStart, accelerator: Accelerator, host: ProcessorHost): Promise<void> {
-  await new ProcessorThread(start, accelerator, host).run();
+  try {
+    await new ProcessorThread(start, accelerator, host).run();
+  } finally {
+    // After a failure too: the machine's thread waits until all stand still before it ends.
+    Atomics.store(new ProcessorCells(start.cells).processors[start.id].state, 0, STATE.STOPPED);
+  }
 }
 
 class ProcessorThread {

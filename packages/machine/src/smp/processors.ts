@@ -31,6 +31,12 @@ export interface ProcessorsOptions {
 
 const NAP_MS = 1;
 
+function threadFailure(id: number, cause: unknown): AnilloError {
+  const [what, where = ''] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
+  const sentence = `The thread of the guest's CPU ${id} failed (${what}${where.replace(/^ */, ' ')}), a defect of Anillo; a machine with one CPU does without it.`;
+  return new AnilloError('THREAD', sentence, { cause });
+}
+
 export class Processors {
   readonly #o: ProcessorsOptions;
   readonly #boot: Processor;
@@ -53,17 +59,14 @@ export class Processors {
     const { startThread } = host;
     if (startThread === undefined) throw new AnilloError('UNSUPPORTED', 'This host gives no threads; run the machine with one CPU.');
     this.#threads = this.#others.map((_, i) => startThread(startOf(i + 1)));
-    for (const thread of this.#threads) {
+    this.#threads.forEach((thread, i) => {
       thread.onMessage = (message) => onMessage(message as ProcessorMessage);
-      thread.ended.then(
-        () => {
-          if (!this.#isEnding) onFailure(new TypeError('the thread of a vCPU ended'));
-        },
-        (error) => {
-          if (!this.#isEnding) onFailure(error);
-        },
-      );
-    }
+      const lost = (error: unknown): void => {
+        Atomics.store((this.#others[i] as Processor).state, 0, STATE.STOPPED);
+        if (!this.#isEnding) onFailure(threadFailure(i + 1, error));
+      };
+      thread.ended.then(() => lost(new TypeError('it ended')), lost);
+    });
   }
 
   /** Answers what has been asked, and takes what was sent to the boot CPU. On the machine's thread, often. */
