@@ -115,6 +115,8 @@ export const X86State = struct({
   simdX: ['v128', 8],
   /** Constants of generated code: see FLOAT_LIMITS in insn/simd-float-fast.ts. */
   floatLimits: ['v128', 4],
+  /** And AES_TABLES in insn/aes-tables.ts. */
+  aesTables: ['v128', 34],
 });
 
 const at = X86State.offset;

@@ -3,7 +3,7 @@
 import type { Helper, Routine } from '@anillo/ir/callee';
 import type { HelperMap } from '../helper-map.ts';
 import type { Row } from '../row.ts';
-import { AES_ROUTINES, AES_ROWS } from './aes.ts';
+import { AES_ROWS } from './aes.ts';
 import { AVX_ROWS } from './avx.ts';
 import { AVX2_ROWS } from './avx2.ts';
 import { CRC32C } from './crc32c.ts';
@@ -48,7 +48,6 @@ export const SIMD_ROUTINES: readonly Routine[] = [
   ...FMA_ROUTINES.values(),
   RECIPROCAL,
   RECIPROCAL_ROOT,
-  ...AES_ROUTINES,
   ...PCLMUL_ROUTINES,
   ...SHA_ROUTINES,
   ...STRING_COMPARE_ROUTINES.values(),
