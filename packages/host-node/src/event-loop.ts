@@ -6,6 +6,8 @@ export interface EventLoop {
   /** Keeps the program alive; Infinity: until `wake`. One sleeper at a time. */
   sleep(timeoutMs: number): Promise<void>;
   wake(): void;
+  /** Blocks the thread; as exact as the host's scheduler. */
+  nap(timeoutMs: number): void;
 }
 
 const LONGEST_TIMEOUT_MS = 0x7fffffff;
@@ -13,6 +15,7 @@ const LONGEST_TIMEOUT_MS = 0x7fffffff;
 /** Each machine has one of its own. */
 export function createEventLoop(): EventLoop {
   let wakeSleeper: (() => void) | undefined;
+  const never = new Int32Array(new SharedArrayBuffer(4));
   return {
     yieldToHost: () => new Promise((resolve) => setImmediate(resolve)),
     sleep: (timeoutMs) =>
@@ -25,5 +28,6 @@ export function createEventLoop(): EventLoop {
         };
       }),
     wake: () => wakeSleeper?.(),
+    nap: (timeoutMs) => void Atomics.wait(never, 0, 0, timeoutMs),
   };
 }

@@ -11,6 +11,8 @@ export interface MachineHost {
   sleep(timeoutMs: number): Promise<void>;
   /** Ends a `sleep` now; nothing when nobody sleeps. */
   wake(): void;
+  /** Blocks the thread, for less than a millisecond. Absent: not allowed. */
+  readonly nap?: (timeoutMs: number) => void;
   /** A thread for a vCPU (smp/processor-thread.ts): `data` reaches it by structured clone, shared memory stays shared. Absent: there are none. */
   readonly startThread?: (data: unknown) => HostThread;
 }

@@ -79,9 +79,12 @@ export interface MachineDebug {
 
 /** Host time between two looks at the host's events. */
 const SLICE_MS = 4;
-/** Below this a wait is spent looking at the host's events: timers of hosts are no finer. */
-const SHORTEST_SLEEP_MS = 0.5;
 const NS_PER_MS = 1e6;
+/** Below this a wait does without the host's timers, which are no finer. */
+const SHORTEST_SLEEP_NS = 0.5 * NS_PER_MS;
+/** Longest wait during which the host's events are not served, and the shortest: the host ends naps so much too late. */
+const LONGEST_NAP_NS = 1 * NS_PER_MS;
+const SHORTEST_NAP_NS = 0.06 * NS_PER_MS;
 
 export class Machine {
   readonly clock: GuestClock;
@@ -103,6 +106,8 @@ export class Machine {
   #resumed = Promise.withResolvers<void>();
   #inGuest = false;
   #resets = 0;
+  /** The guest's last wait was short. */
+  #napsPay = false;
   /** Suspended to RAM by the guest; 'waking': to be resumed by the loop. */
   #sleep: 'no' | 'asleep' | 'waking' = 'no';
   #disposed = false;
@@ -421,10 +426,13 @@ export class Machine {
         else if (this.#sleep === 'waking') this.#wakeGuest();
         else {
           const exit = this.#slice();
+          const isFresh = this.#host.nowNs() - lastYieldNs < SLICE_MS * NS_PER_MS;
           if (exit.kind === 'debug') await this.#stay(exit);
           else if (exit.kind === 'shutdown') this.#tripleFault(exit.state);
-          else if (exit.kind === 'halted') await this.#idle();
-          else if (this.#host.nowNs() - lastYieldNs < SLICE_MS * NS_PER_MS) continue;
+          else if (exit.kind === 'halted') {
+            if (isFresh && this.#nap()) continue;
+            await this.#idle();
+          } else if (isFresh) continue;
           else await this.#host.yieldToHost();
         }
         lastYieldNs = this.#host.nowNs();
@@ -454,12 +462,36 @@ export class Machine {
     }
   }
 
+  get #isAsked(): boolean {
+    return this.#pendingExit !== undefined || this.#resetWanted || this.#pauseWanted || this.#sleep === 'waking';
+  }
+
+  get #untilTimerNs(): number {
+    return this.clock.nextDeadlineNs() - this.clock.nowNs();
+  }
+
+  /** A short wait of the guest: without the event loop, which takes long to wake. Has something come? */
+  #nap(): boolean {
+    if (this.#isAsked) return false;
+    const waitNs = this.#untilTimerNs;
+    const isShort = waitNs < SHORTEST_SLEEP_NS;
+    if (this.#processors === undefined) {
+      if (isShort && waitNs > SHORTEST_NAP_NS) this.#host.nap?.(waitNs / NS_PER_MS);
+      return false;
+    }
+    if (!isShort && !this.#napsPay) return false;
+    this.#napsPay = this.#processors.nap(Math.min(waitNs, LONGEST_NAP_NS));
+    return this.#napsPay || isShort;
+  }
+
   /** The guest waits for an interrupt: so do we, unless it asked for something before it halted. */
   async #idle(): Promise<void> {
-    if (this.#pendingExit !== undefined || this.#resetWanted || this.#pauseWanted || this.#sleep === 'waking') return;
-    const waitMs = (this.clock.nextDeadlineNs() - this.clock.nowNs()) / NS_PER_MS;
-    if (waitMs < SHORTEST_SLEEP_MS) await this.#host.yieldToHost();
-    else if (this.#processors?.watch(() => this.#host.wake()) !== false) await this.#host.sleep(Math.round(waitMs));
+    if (this.#isAsked) return;
+    const startNs = this.#host.nowNs();
+    const waitNs = this.#untilTimerNs;
+    if (waitNs < SHORTEST_SLEEP_NS) await this.#host.yieldToHost();
+    else if (this.#processors?.watch(() => this.#host.wake()) !== false) await this.#host.sleep(Math.round(waitNs / NS_PER_MS));
+    this.#napsPay = this.#host.nowNs() - startNs < LONGEST_NAP_NS;
   }
 
   /** Paused, until `resume` or `stop`. */

@@ -14,6 +14,7 @@ import type { MachineHost } from '../machine-host.ts';
 import { tracedPorts } from '../traced-ports.ts';
 import { FarBoard } from './far-board.ts';
 import { COMMAND, COUNTERS, ProcessorCells, type Processor, QUESTION, type SharedCells, STATE } from './processor-cells.ts';
+import { SignalWait } from './signal-wait.ts';
 
 /** Plain data, for a structured clone. */
 export interface ProcessorStart {
@@ -32,7 +33,9 @@ export type ProcessorMessage = { readonly kind: 'trace'; readonly line: string }
 
 export type ProcessorHost = Pick<MachineHost, 'nowNs' | 'wallMs' | 'yieldToHost'> & { post(message: ProcessorMessage): void };
 
+/** Also between two looks at the host's events. */
 const SLICE_MS = 4;
+const NS_PER_MS = 1e6;
 
 export async function runProcessor(start: ProcessorStart, accelerator: Accelerator, host: ProcessorHost): Promise<void> {
   try {
@@ -51,6 +54,7 @@ class ProcessorThread {
   readonly #clock: GuestClock;
   readonly #apic: LocalApic;
   readonly #vcpu: Vcpu;
+  readonly #wait: SignalWait;
   #resetsSeen: number;
   /** Vector of a start-up IPI that the vCPU has not followed yet. */
   #startVector = -1;
@@ -63,6 +67,7 @@ class ProcessorThread {
     this.#host = host;
     this.#cells = cells;
     this.#own = cells.processors[id];
+    this.#wait = new SignalWait(this.#own.signal, () => host.nowNs());
     this.#resetsSeen = Atomics.load(cells.common.reset, 0);
     this.#clock = new GuestClock({
       hostNowNs: () => host.nowNs(),
@@ -117,6 +122,7 @@ class ProcessorThread {
 
   async run(): Promise<void> {
     const { signal } = this.#own;
+    let lastYieldNs = this.#host.nowNs();
     for (;;) {
       if (!this.#obey()) return;
       const seen = Atomics.load(signal, 0);
@@ -126,12 +132,14 @@ class ProcessorThread {
         continue;
       }
       const exit = this.#vcpu.run(SLICE_MS);
-      this.#tellStats();
       if (exit.kind === 'shutdown') {
         this.#isStarted = false;
         this.#host.post({ kind: 'shutdown', state: exit.state });
       } else if (exit.kind === 'halted') this.#halt(seen);
+      if (this.#host.nowNs() - lastYieldNs < SLICE_MS * NS_PER_MS) continue;
+      this.#tellStats();
       await this.#host.yieldToHost();
+      lastYieldNs = this.#host.nowNs();
     }
   }
 
@@ -143,6 +151,7 @@ class ProcessorThread {
       Atomics.store(state, 0, STATE.RUNNING);
       const wanted = Atomics.load(command, 0);
       if (wanted === COMMAND.RUN) break;
+      this.#tellStats();
       Atomics.store(state, 0, STATE.STOPPED);
       if (wanted === COMMAND.END) return false;
       this.#cells.raise(0);
@@ -169,8 +178,8 @@ class ProcessorThread {
 
   /** Until the next timer or signal. */
   #halt(seen: number): void {
-    const waitMs = (this.#clock.nextDeadlineNs() - this.#clock.nowNs()) / 1e6;
-    if (waitMs > 0) Atomics.wait(this.#own.signal, 0, seen, waitMs);
+    const waitNs = this.#clock.nextDeadlineNs() - this.#clock.nowNs();
+    if (waitNs > 0) this.#wait.wait(seen, waitNs);
   }
 
   #tellStats(): void {

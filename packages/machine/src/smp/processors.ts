@@ -7,6 +7,7 @@ import type { LocalApic } from '@anillo/devices/irqchip/local-apic';
 import type { HostThread, MachineHost } from '../machine-host.ts';
 import { COMMAND, COUNTERS, MAIL, type Processor, type ProcessorCells, QUESTION, STATE } from './processor-cells.ts';
 import type { ProcessorMessage, ProcessorStart } from './processor-thread.ts';
+import { SignalWait } from './signal-wait.ts';
 
 type Bytes = 1 | 2 | 4;
 
@@ -45,12 +46,14 @@ export class Processors {
   #stops = 0;
   /** The boot CPU's signal when its mail was last looked at. */
   #seen = 0;
+  readonly #wait: SignalWait;
   #isWatching = false;
   #isEnding = false;
 
   constructor(options: ProcessorsOptions) {
     this.#o = options;
     [this.#boot, ...this.#others] = options.cells.processors as [Processor, ...Processor[]];
+    this.#wait = new SignalWait(this.#boot.signal, () => options.host.nowNs());
   }
 
   /** Starts the threads. */
@@ -101,6 +104,11 @@ export class Processors {
     }
     Atomics.store(p.mail, 0, MAIL.ANSWERED);
     Atomics.notify(p.mail, 0);
+  }
+
+  /** The machine's thread waits for something to come, for so long. Has it? */
+  nap(timeoutNs: number): boolean {
+    return this.#wait.wait(this.#seen, timeoutNs);
   }
 
   /** May the machine's thread sleep? False: something has come. Otherwise `wake` is called when something comes. */
