@@ -8,8 +8,20 @@ interface CompiledFunction {
   readonly pages: readonly number[];
   /** Records that enter it. */
   readonly records: Set<number>;
-  /** Records of all of its blocks. */
+  /** Records of all of its blocks, and of those that are copied into it. */
   readonly blocks: ReadonlySet<number>;
+  readonly copied: ReadonlySet<number>;
+}
+
+export interface NewFunction {
+  /** Machine-memory addresses of the pages that it has code of. */
+  readonly pages: readonly number[];
+  /** As in BlockRecord.pages. */
+  readonly pageList: number;
+  /** Its blocks, which enter it from now on at their `functionEntry`, if that is not -1. */
+  readonly blocks: readonly { readonly record: number; readonly entry: number }[];
+  /** Records of blocks of other functions that it has copies of. */
+  readonly copied: readonly number[];
 }
 
 /** Slots of dead functions that are kept until the jump caches, which may still name them, are cleared at once. */
@@ -37,19 +49,24 @@ export class FunctionTable {
     parts.cache.onDrop = (hostPage, records) => this.#drop(hostPage, records);
   }
 
-  /** Makes a function known, whose `blocks` (record, functionEntry or -1) enter it from now on; `pageList` as in BlockRecord.pages. */
-  add(code: unknown, pages: readonly number[], pageList: number, blocks: readonly (readonly [record: number, entry: number])[]): void {
+  add(code: unknown, { pages, pageList, blocks, copied }: NewFunction): void {
     const slot = this.#takeSlot();
     const { table, cache } = this.#p;
     table.set(slot, code);
-    const made: CompiledFunction = { slot, pages, records: new Set(), blocks: new Set(blocks.map(([record]) => record)) };
+    const made: CompiledFunction = {
+      slot,
+      pages,
+      records: new Set(),
+      blocks: new Set(blocks.map(({ record }) => record)),
+      copied: new Set(copied),
+    };
     this.#bySlot.set(slot, made);
     for (const page of pages) {
       const list = this.#byPage.get(page);
       if (list) list.add(made);
       else this.#byPage.set(page, new Set([made]));
     }
-    for (const [record, entry] of blocks) {
+    for (const { record, entry } of blocks) {
       const isCompiled = this.#isCompiled(record);
       if (entry < 0) {
         if (!isCompiled) cache.setWord(record, 'functionIndex', slot);
@@ -111,7 +128,7 @@ export class FunctionTable {
   /** Ends the functions with code in a page that have one of the blocks; page 0: all functions, with all records. */
   #drop(hostPage: number, blocks: ReadonlySet<number>): void {
     const { cache } = this.#p;
-    const hasDied = (f: CompiledFunction): boolean => [...blocks].some((record) => f.blocks.has(record));
+    const hasDied = (f: CompiledFunction): boolean => [...blocks].some((record) => f.blocks.has(record) || f.copied.has(record));
     const dying = hostPage === 0 ? [...this.#bySlot.values()] : [...(this.#byPage.get(hostPage) ?? [])].filter(hasDied);
     for (const dead of dying) {
       this.#kill(dead);

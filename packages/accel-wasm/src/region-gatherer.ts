@@ -1,8 +1,9 @@
 // Finds the piece of the guest's control flow graph around a hot block: blocks that jumps, branches and returns of calls lead to, across pages, as far as
-// they have been executed often enough. Offsets are linear distances from the start of the hot block's page.
+// they have been executed often enough, and small functions that are called there, a copy for each call. Offsets are linear distances from the
+// start of the hot block's page, until the region is finished.
 
 import { BLOCK_FLAGS } from '@anillo/codegen/block-record';
-import { targetDeltas } from '@anillo/codegen/region-writer';
+import type { InlinedCall } from '@anillo/codegen/region-compiler';
 import type { Block } from '@anillo/ir/block';
 import type { TranslationCache } from './translation-cache.ts';
 
@@ -10,67 +11,219 @@ import type { TranslationCache } from './translation-cache.ts';
 const MAX_BLOCKS = 160;
 const MAX_INSNS = 1600;
 /** Pages to either side of the hot block's page. */
-const REACH_PAGES = 8;
+const REACH_PAGES = 100;
 /** A block is compiled with a hot neighbour once it has been executed this often. */
 const WARM = 16;
+/** A call is worth a copy of its callee if it has been executed at least this part of the hot block's times. */
+const INLINED_SHARE = 1 / 8;
+/** Largest callee that is copied, itself and what it calls; how deep copies nest; a region that has this many instructions gets no more copies. */
+const INLINED_BLOCKS = 12;
+const INLINED_INSNS = 50;
+const INLINED_DEPTH = 3;
+const INSNS_WITH_COPIES = 800;
 
 export interface CodeReader {
   /** Lifts the block at a machine-memory address for a mode; `nextPage` is the page that follows in linear memory, or -1. Undefined where it cannot be lifted. */
   lift(hostAddress: number, mode: number, nextPage: number): Block | undefined;
   /** Machine-memory address of the RAM page that lies `pages` pages from that of the present pc; -1 where there is none. */
   pageAt(pages: number): number;
+  /** Distances that the indirect jumps at blocks' ends have gone, by record. */
+  jumpTargets(): ReadonlyMap<number, readonly number[]>;
 }
 
 export interface FoundBlock {
   readonly offset: number;
   readonly record: number;
   readonly block: Block;
+  readonly within: InlinedCall | undefined;
+  readonly targets: readonly number[] | undefined;
 }
 
 export interface FoundRegion {
-  /** In order of their offsets. */
+  /** Blocks that no inlined call has brought come first, in order of their offsets from the lowest one. */
   readonly blocks: readonly FoundBlock[];
-  /** Pages with code of the region, by their distance from the hot block's page. */
+  /** Machine-memory addresses of pages with code of the region, by their linear distance, in bytes, from the lowest block's. */
   readonly pages: ReadonlyMap<number, number>;
+}
+
+interface Lifted {
+  readonly record: number;
+  readonly block: Block;
+  /** Machine-memory address of the page that follows the block's first. */
+  readonly second: number;
+}
+
+/** A call being inlined. */
+interface Copy {
+  readonly call: InlinedCall;
+  readonly depth: number;
 }
 
 /** The region around the block at the present pc. */
 export function gatherRegion(hot: number, cache: TranslationCache, reader: CodeReader): FoundRegion {
-  const mode = cache.word(hot, 'mode');
-  const pages = new Map<number, number>();
-  const used = new Map<number, number>();
-  const hostPage = (page: number): number => {
-    let at = pages.get(page);
-    if (at === undefined) {
-      at = Math.abs(page) > REACH_PAGES ? -1 : reader.pageAt(page);
-      pages.set(page, at);
-    }
-    return at;
-  };
-  const found = new Map<number, FoundBlock>();
-  const start = cache.word(hot, 'hostAddress') & 0xfff;
-  const work = [start];
-  let insns = 0;
-  for (let next = 0; next < work.length && found.size < MAX_BLOCKS && insns < MAX_INSNS; next++) {
-    const offset = work[next] as number;
-    if (found.has(offset)) continue;
-    const page = offset >> 12;
-    const at = hostPage(page);
-    if (at < 0) continue;
-    const record = cache.find(at + (offset & 0xfff), mode);
-    if (record === 0 || (record !== hot && !isWarm(cache, record))) continue;
-    const second = cache.word(record, 'flags') & BLOCK_FLAGS.GUARD ? hostPage(page + 1) : -1;
-    const block = reader.lift(at + (offset & 0xfff), mode, second);
-    if (block === undefined) continue;
-    found.set(offset, { offset, record, block });
-    insns += block.insnCount;
-    used.set(page, at);
-    if ((offset & 0xfff) + block.byteCount > 4096) used.set(page + 1, second);
-    for (const delta of targetDeltas(block.terminal)) work.push(offset + delta);
-  }
-  return { blocks: [...found.values()].sort((a, b) => a.offset - b.offset), pages: used };
+  return new RegionGatherer(hot, cache, reader).gather();
 }
 
-function isWarm(cache: TranslationCache, record: number): boolean {
-  return cache.word(record, 'count') >= WARM || (cache.word(record, 'flags') & BLOCK_FLAGS.COMPILED) !== 0;
+class RegionGatherer {
+  readonly #hot: number;
+  readonly #mode: number;
+  readonly #cache: TranslationCache;
+  readonly #reader: CodeReader;
+  readonly #pages = new Map<number, number>();
+  readonly #used = new Map<number, number>();
+  readonly #lifted = new Map<number, Lifted | undefined>();
+  readonly #found: FoundBlock[] = [];
+  #targets: ReadonlyMap<number, readonly number[]> | undefined;
+  #insns = 0;
+
+  constructor(hot: number, cache: TranslationCache, reader: CodeReader) {
+    this.#hot = hot;
+    this.#cache = cache;
+    this.#reader = reader;
+    this.#mode = cache.word(hot, 'mode');
+  }
+
+  gather(): FoundRegion {
+    this.#follow(this.#cache.word(this.#hot, 'hostAddress') & 0xfff);
+    return this.#finished();
+  }
+
+  #follow(start: number): void {
+    const work = [start];
+    const seen = new Set<number>();
+    const calls: (() => void)[] = [];
+    for (let next = 0; next < work.length && this.#hasRoom(); next++) {
+      const offset = work[next] as number;
+      if (seen.has(offset)) continue;
+      seen.add(offset);
+      const lifted = this.#lift(offset);
+      if (lifted === undefined) continue;
+      this.#add(offset, lifted, undefined);
+      work.push(...this.#waysOn(offset, lifted));
+      calls.push(() => this.#inline(offset, lifted, undefined));
+    }
+    for (const call of calls) call();
+  }
+
+  #hasRoom(): boolean {
+    return this.#found.length < MAX_BLOCKS && this.#insns < MAX_INSNS;
+  }
+
+  #hostPage(page: number): number {
+    let at = this.#pages.get(page);
+    if (at === undefined) {
+      at = Math.abs(page) > REACH_PAGES ? -1 : this.#reader.pageAt(page);
+      this.#pages.set(page, at);
+    }
+    return at;
+  }
+
+  /** The block at an offset, if it is warm. */
+  #lift(offset: number): Lifted | undefined {
+    if (this.#lifted.has(offset)) return this.#lifted.get(offset);
+    const lifted = this.#liftWarm(offset);
+    this.#lifted.set(offset, lifted);
+    return lifted;
+  }
+  #liftWarm(offset: number): Lifted | undefined {
+    const cache = this.#cache;
+    const page = offset >> 12;
+    const at = this.#hostPage(page);
+    if (at < 0) return undefined;
+    const record = cache.find(at + (offset & 0xfff), this.#mode);
+    if (record === 0 || (record !== this.#hot && !this.#isWarm(record, WARM))) return undefined;
+    const second = cache.word(record, 'flags') & BLOCK_FLAGS.GUARD ? this.#hostPage(page + 1) : -1;
+    const block = this.#reader.lift(at + (offset & 0xfff), this.#mode, second);
+    return block && { record, block, second };
+  }
+  #isWarm(record: number, executions: number): boolean {
+    return this.#cache.word(record, 'count') >= executions || (this.#cache.word(record, 'flags') & BLOCK_FLAGS.COMPILED) !== 0;
+  }
+
+  #add(offset: number, { record, block, second }: Lifted, within: InlinedCall | undefined): void {
+    const page = offset >> 12;
+    this.#insns += block.insnCount;
+    this.#used.set(page, this.#hostPage(page));
+    if ((offset & 0xfff) + block.byteCount > 4096) this.#used.set(page + 1, second);
+    this.#found.push({ offset, record, block, within, targets: this.#jumpTargets(offset, record, block) });
+  }
+
+  #jumpTargets(offset: number, record: number, { terminal }: Block): number[] | undefined {
+    if (terminal.kind !== 'indirect' || terminal.hint !== 'jump') return undefined;
+    this.#targets ??= this.#reader.jumpTargets();
+    return this.#targets.get(record)?.map((delta) => offset + delta);
+  }
+
+  /** Offsets at which the function goes on after a block. */
+  #waysOn(offset: number, { record, block }: Lifted): readonly number[] {
+    const { terminal } = block;
+    switch (terminal.kind) {
+      case 'jump':
+        return [offset + terminal.delta];
+      case 'branch':
+        return [offset + terminal.taken, offset + terminal.fall];
+      case 'call':
+      case 'callIndirect':
+        return [offset + terminal.returnDelta];
+      default:
+        return this.#jumpTargets(offset, record, block) ?? [];
+    }
+  }
+
+  /** Copies the callee of a block's call if it is small and the call is made often; then what it calls. */
+  #inline(offset: number, { record, block: { terminal } }: Lifted, copy: Copy | undefined): void {
+    if (terminal.kind !== 'call') return;
+    const depth = (copy?.depth ?? 0) + 1;
+    if (depth > INLINED_DEPTH || this.#insns > INSNS_WITH_COPIES) return;
+    if (!this.#isWarm(record, this.#cache.word(this.#hot, 'count') * INLINED_SHARE)) return;
+    const callee = this.#smallFunction(offset + terminal.delta);
+    if (callee === undefined) return;
+    const call: InlinedCall = { within: copy?.call, at: offset, returnOffset: offset + terminal.returnDelta };
+    for (const [at, lifted] of callee) this.#add(at, lifted, call);
+    for (const [at, lifted] of callee) this.#inline(at, lifted, { call, depth });
+  }
+
+  /** The warm blocks of a function that returns; undefined if they are too many. */
+  #smallFunction(start: number): ReadonlyMap<number, Lifted> | undefined {
+    const blocks = new Map<number, Lifted>();
+    const work = [start];
+    let insns = 0;
+    let returns = false;
+    for (let next = 0; next < work.length; next++) {
+      const offset = work[next] as number;
+      if (blocks.has(offset)) continue;
+      const lifted = this.#lift(offset);
+      if (lifted === undefined) continue;
+      blocks.set(offset, lifted);
+      const { terminal, insnCount } = lifted.block;
+      insns += insnCount;
+      if (blocks.size > INLINED_BLOCKS || insns > INLINED_INSNS) return undefined;
+      returns ||= terminal.kind === 'indirect';
+      work.push(...this.#waysOn(offset, lifted));
+    }
+    return returns && blocks.has(start) ? blocks : undefined;
+  }
+
+  /** Offsets are counted from the lowest block. */
+  #finished(): FoundRegion {
+    const base = this.#found.reduce((least, { offset }) => Math.min(least, offset), Number.POSITIVE_INFINITY);
+    const moved = new Map<InlinedCall, InlinedCall>();
+    const move = (call: InlinedCall | undefined): InlinedCall | undefined => {
+      if (call === undefined) return undefined;
+      const known = moved.get(call);
+      if (known) return known;
+      const made = { within: move(call.within), at: call.at - base, returnOffset: call.returnOffset - base };
+      moved.set(call, made);
+      return made;
+    };
+    const blocks = this.#found.map((found) => ({
+      ...found,
+      offset: found.offset - base,
+      within: move(found.within),
+      targets: found.targets?.map((offset) => offset - base),
+    }));
+    const depthOf = ({ within }: FoundBlock): number => (within === undefined ? 0 : 1);
+    blocks.sort((a, b) => depthOf(a) - depthOf(b) || (a.within === undefined ? a.offset - b.offset : 0));
+    return { blocks, pages: new Map([...this.#used].map(([page, at]) => [page * 4096 - base, at])) };
+  }
 }

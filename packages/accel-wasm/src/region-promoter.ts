@@ -2,6 +2,7 @@
 
 import { PAGE_LIST_HEAD_BYTES, PageOfFunction } from '@anillo/codegen/block-record';
 import { compileRegions } from '@anillo/codegen/region-compiler';
+import type { Block } from '@anillo/ir/block';
 import { optimize } from '@anillo/ir/optimize';
 import type { FunctionTable } from './function-table.ts';
 import { gatherRegion, type CodeReader, type FoundRegion } from './region-gatherer.ts';
@@ -40,27 +41,38 @@ export class RegionPromoter {
   }
 
   #compile(region: FoundRegion): void {
-    const base = region.blocks[0]?.offset ?? 0;
-    const pageList = this.#writePageList(region.pages, base);
+    const pageList = this.#writePageList(region.pages);
     if (pageList < 0) return;
-    const blocks = region.blocks.map(({ block, offset }) => ({ block: optimize(block), offset: offset - base, entry: true }));
+    const optimized = new Map<Block, Block>();
+    for (const { block } of region.blocks) if (!optimized.has(block)) optimized.set(block, optimize(block));
+    const blocks = region.blocks.map((found) => ({
+      ...found,
+      block: optimized.get(found.block) as Block,
+      entry: found.within === undefined,
+    }));
     const compiled = compileRegions([blocks], { sharedMaximumPages: this.#host.sharedMaximumPages });
     const instance = new WebAssembly.Instance(new WebAssembly.Module(compiled.bytes), this.#host.imports);
     this.modules.add(instance, compiled.bytes.length);
     this.compilations++;
-    const entries = region.blocks.map(({ record }, i) => [record, (compiled.entries[0] as Int32Array)[i] as number] as const);
-    this.#functions.add(instance.exports.f0, [...region.pages.values()], pageList, entries);
+    const entries = compiled.entries[0] as Int32Array;
+    const own = region.blocks.filter(({ within }) => within === undefined);
+    this.#functions.add(instance.exports.f0, {
+      pages: [...region.pages.values()],
+      pageList,
+      blocks: own.map(({ record }, i) => ({ record, entry: entries[i] as number })),
+      copied: region.blocks.slice(own.length).map(({ record }) => record),
+    });
   }
 
   /** Address of the list of pages that must be where they are (see BlockRecord.pages); 0 if a look-up of the entered block proves it; -1: no room. */
-  #writePageList(pages: ReadonlyMap<number, number>, base: number): number {
+  #writePageList(pages: ReadonlyMap<number, number>): number {
     if (pages.size < 2) return 0;
     const list = this.#cache.allocate(PAGE_LIST_HEAD_BYTES + pages.size * PageOfFunction.bytes);
     if (list < 0) return -1;
     this.#cache.writeWord(list, pages.size);
     let at = list + PAGE_LIST_HEAD_BYTES;
-    for (const [page, hostPage] of pages) {
-      this.#cache.writeWord(at + PageOfFunction.offset.delta, page * 4096 - base);
+    for (const [delta, hostPage] of pages) {
+      this.#cache.writeWord(at + PageOfFunction.offset.delta, delta);
       this.#cache.writeWord(at + PageOfFunction.offset.hostPage, hostPage);
       at += PageOfFunction.bytes;
     }

@@ -3,6 +3,7 @@
 import type { AcceleratedVm, Accelerator, BoardPorts, JoinConfig, Vcpu, VmConfig } from '@anillo/accel/accelerator';
 import type { Trace } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
+import { jumpTargets } from '@anillo/codegen/jump-targets';
 import { JUMP_CACHE_BYTES } from '@anillo/codegen/jump-cache';
 import { BlockEncoder } from '@anillo/codegen/bytecode';
 import { buildRuntime, type Runtime } from '@anillo/codegen/runtime-module';
@@ -229,6 +230,7 @@ class WasmVm implements AcceleratedVm {
       ? new RegionPromoter(cache, functions, {
           lift: (hostAddress, mode, nextPage) => vcpu?.liftAgain(hostAddress, mode, nextPage),
           pageAt: (pages) => vcpu?.pageAt(pages) ?? -1,
+          jumpTargets: () => jumpTargets(words, state),
           imports: { env, runtime, helper },
           sharedMaximumPages: shared && SHARED_MAXIMUM_PAGES,
           nowMs: () => ports.nowNs() / 1e6,

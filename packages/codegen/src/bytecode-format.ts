@@ -24,5 +24,5 @@ export const opcodeName = {
   move: (bytes: 4 | 8 | 16): string => `move${bytes * 8}`,
   call: (callee: string): string => `call ${callee}`,
   trappingCall: (callee: string): string => `call! ${callee}`,
-  terminal: (kind: 'jump' | 'poll' | 'branch' | 'indirect' | 'exit', pcBits: number): string => `${kind}.${pcBits}`,
+  terminal: (kind: 'jump' | 'poll' | 'branch' | 'indirect' | 'switch' | 'exit', pcBits: number): string => `${kind}.${pcBits}`,
 };

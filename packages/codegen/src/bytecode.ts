@@ -4,7 +4,7 @@ import type { Block, Inst } from '@anillo/ir/block';
 import type { Callee } from '@anillo/ir/callee';
 import { OPS, type OpName, type OpSpec } from '@anillo/ir/ops';
 import type { Slot } from '@anillo/ir/slot';
-import { JUMP_CACHE_OFFSET, TEMPS_OFFSET } from '@anillo/ir/vcpu-header';
+import { JUMP_TARGETS_OFFSET, TEMPS_OFFSET } from '@anillo/ir/vcpu-header';
 import { BlockRecord } from './block-record.ts';
 import { BRANCH, EXIT_TO, FIELD, JUMP, LINK_NEVER, opcodeName, operandField } from './bytecode-format.ts';
 import { BytecodePlan, takesConstant } from './bytecode-plan.ts';
@@ -30,7 +30,7 @@ const I32_CONST = OPS['i32.const'].code;
 const I64_CONST = OPS['i64.const'].code;
 const MAX_INSTRUCTION_BYTES = 256;
 const TEMP_BYTES = 16;
-const MAX_TEMPS = (JUMP_CACHE_OFFSET - TEMPS_OFFSET) / TEMP_BYTES;
+const MAX_TEMPS = (JUMP_TARGETS_OFFSET - TEMPS_OFFSET) / TEMP_BYTES;
 const PAGE_BYTES = 4096;
 
 /** Writes records with their bytecode. One per machine memory; `encode` keeps its scratch arrays. */
@@ -365,7 +365,7 @@ export class BlockEncoder {
         break;
       case 'indirect':
       case 'callIndirect':
-        this.#start(opcodeName.terminal('indirect', pcBits));
+        this.#start(opcodeName.terminal(terminal.kind === 'indirect' && terminal.hint === 'jump' ? 'switch' : 'indirect', pcBits));
         this.#field16(FIELD.a, this.#operand(terminal.target, now));
         this.#at += 8;
         break;

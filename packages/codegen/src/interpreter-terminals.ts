@@ -5,6 +5,7 @@ import { BRANCH, EXIT_TO, FIELD, JUMP, LINK_NEVER, opcodeName } from './bytecode
 import { HEADER, loadHeader32, loadHeader64, storeHeader32, storeHeader64 } from './header-access.ts';
 import type { InterpreterEmitter } from './interpreter-emitter.ts';
 import type { Arm } from './interpreter-arms.ts';
+import { emitNoteTarget } from './jump-targets.ts';
 import { emitSlotLoad } from './slot-access.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 import type { FunctionCode } from './function-code.ts';
@@ -14,6 +15,8 @@ const O = {
   add64: opcodeOf('i64.add'),
   and64: opcodeOf('i64.and'),
   eqz: opcodeOf('i32.eqz'),
+  sub64: opcodeOf('i64.sub'),
+  wrap: opcodeOf('i32.wrap_i64'),
   shl: opcodeOf('i32.shl'),
   gtU: opcodeOf('i32.gt_u'),
   load32: opcodeOf('i32.load'),
@@ -118,6 +121,25 @@ const indirectArm = (pcBits: PcBits): Arm =>
     emitLookup(e);
   });
 
+/** As `indirect`, and notes where it goes. */
+const switchArm = (pcBits: PcBits): Arm =>
+  arm(opcodeName.terminal('switch', pcBits), (e) => {
+    const { f } = e;
+    const target = e.scratch('i64', 4);
+    const delta = e.scratch('i32', 4);
+    e.pushAddress(FIELD.a);
+    emitSlotLoad(f, 'i64', 0);
+    emitCutPc(f, pcBits);
+    f.tee(target);
+    loadHeader64(f, e.cpu, HEADER.pc);
+    f.op(O.sub64);
+    f.op(O.wrap);
+    f.set(delta);
+    storeHeader64(f, e.cpu, HEADER.pc, () => f.get(target));
+    emitNoteTarget(f, e.cpu, e.record, delta, e.scratch('i32', 5));
+    emitLookup(e);
+  });
+
 const exitArm = (pcBits: PcBits): Arm =>
   arm(opcodeName.terminal('exit', pcBits), (e) => {
     const { f } = e;
@@ -144,7 +166,7 @@ const trapArm = arm('trap', (e) => {
 });
 
 export const terminalArms = (): Arm[] => [
-  ...PC_WIDTHS.flatMap((w) => [jumpArm(w), pollArm(w), branchArm(w), indirectArm(w), exitArm(w)]),
+  ...PC_WIDTHS.flatMap((w) => [jumpArm(w), pollArm(w), branchArm(w), indirectArm(w), switchArm(w), exitArm(w)]),
   dispatchArm,
   trapArm,
 ];

@@ -12,10 +12,23 @@ import { slowName, slowType, stackSlowName } from './slow-functions.ts';
 
 export interface RegionBlock {
   readonly block: Block;
-  /** Byte distance of the block's start from the region's pc base; 0 or more, below 1 MiB. No two blocks of a region have the same. */
+  /** Byte distance of the block's start from the region's pc base; 0 or more, below 2 MiB. No two blocks of a region have the same in the same call. */
   readonly offset: number;
   /** May the function be entered here from outside? Every block must be reachable from one that may. */
   readonly entry: boolean;
+  /** The inlined call that the block belongs to: copies of a function's blocks, one for each place that calls it. Not entered from outside. */
+  readonly within?: InlinedCall | undefined;
+  /** Offsets to which the indirect jump at the block's end is known to go. */
+  readonly targets?: readonly number[] | undefined;
+}
+
+/** A call whose callee is part of the region. */
+export interface InlinedCall {
+  /** The inlined call that the caller belongs to. */
+  readonly within: InlinedCall | undefined;
+  /** Offsets of the block that calls, and of the one to which it returns. */
+  readonly at: number;
+  readonly returnOffset: number;
 }
 
 /** Blocks of one mode that die together. The code does not check that their pages stay mapped: whoever enters it has. At most 512. */

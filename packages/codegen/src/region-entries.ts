@@ -9,10 +9,12 @@ export const ENTRY_OFFSET_SHIFT = 10;
 export interface EntryQuestion {
   readonly successors: readonly (readonly number[])[];
   readonly mayEnter: (node: number) => boolean;
+  /** Nodes from this one on lead to many others: where all is one cycle, it is best entered there. */
+  readonly firstSwitch: number;
 }
 
 /** Entries that make every node reachable: those that nothing else in the region leads to, and one for each cycle left over. */
-function primaryEntries({ successors, mayEnter }: EntryQuestion): number[] {
+function primaryEntries({ successors, mayEnter, firstSwitch }: EntryQuestion): number[] {
   const hasPredecessor = new Uint8Array(successors.length);
   successors.forEach((to, from) => {
     for (const node of to) if (node !== from) hasPredecessor[node] = 1;
@@ -31,9 +33,8 @@ function primaryEntries({ successors, mayEnter }: EntryQuestion): number[] {
   successors.forEach((_, node) => {
     if (mayEnter(node) && !hasPredecessor[node]) enter(node);
   });
-  successors.forEach((_, node) => {
-    if (mayEnter(node) && !reached[node]) enter(node);
-  });
+  const nodes = [...successors.keys()];
+  for (const node of [...nodes.slice(firstSwitch), ...nodes]) if (mayEnter(node) && !reached[node]) enter(node);
   return entries;
 }
 
@@ -64,8 +65,10 @@ export function chooseEntries(question: EntryQuestion): number[] {
   const primary = primaryEntries(question);
   const interior = loopInteriors(question.successors, primary);
   const chosen = new Set(primary);
-  question.successors.forEach((_, node) => {
-    if (question.mayEnter(node) && !interior[node]) chosen.add(node);
+  question.successors.forEach((to, node) => {
+    if (!question.mayEnter(node) || interior[node]) return;
+    // A switch is entered for the sake of what cannot be entered itself.
+    if (node < question.firstSwitch || to.some((target) => interior[target])) chosen.add(node);
   });
   return [...chosen].sort((a, b) => a - b);
 }

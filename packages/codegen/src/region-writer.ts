@@ -9,29 +9,38 @@
 //     end                       pc = newPc, budget charged; a tail call to where the jump cache says, or return 0
 //   end                         pc = newPc, budget charged; return reason
 //
-// Whoever leaves writes back the slots that are dirty there before it branches. Hops and calls: region-transfers.ts.
+// Whoever leaves writes back the slots that are dirty there before it branches. Nodes and edges: region-graph.ts; ways out: region-exits.ts; hops and calls:
+// region-transfers.ts.
 
 import { hostRelaxedSimd } from './relaxed-simd.ts';
 import { EXIT } from '@anillo/ir/frontend';
-import type { Block, Inst, Terminal } from '@anillo/ir/block';
+import type { Block, Inst } from '@anillo/ir/block';
 import { BodyCompiler, usesTlb, type BodyFrame, type Linkage } from './body-compiler.ts';
 import { shapeFlow, type FlowShape } from './control-flow.ts';
 import { isPc } from './expression-plan.ts';
 import { chooseEntries, ENTRY_OFFSET_SHIFT } from './region-entries.ts';
 import { FunctionCode, type Label, type Local } from './function-code.ts';
-import { HEADER, loadHeader32, loadHeader64, storeHeader32, storeHeader64 } from './header-access.ts';
+import { HEADER, loadHeader32, loadHeader64, storeHeader32 } from './header-access.ts';
 import { emitCutPc } from './interpreter-terminals.ts';
 import type { Region } from './region-compiler.ts';
+import { RegionExits } from './region-exits.ts';
+import { RegionGraph } from './region-graph.ts';
 import { RegionTransfers } from './region-transfers.ts';
 import { SlotCache, type Segment } from './slot-cache.ts';
 import { solveSlotFlow, type SlotFlow } from './slot-flow.ts';
+import { chooseBuckets } from './switch-buckets.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
 const O = {
   add: opcodeOf('i32.add'),
   sub: opcodeOf('i32.sub'),
   and: opcodeOf('i32.and'),
+  xor: opcodeOf('i32.xor'),
   shrS: opcodeOf('i32.shr_s'),
+  shrU: opcodeOf('i32.shr_u'),
+  wrap: opcodeOf('i32.wrap_i64'),
+  xor64: opcodeOf('i64.xor'),
+  eqz64: opcodeOf('i64.eqz'),
   eqz: opcodeOf('i32.eqz'),
   leS: opcodeOf('i32.le_s'),
   add64: opcodeOf('i64.add'),
@@ -40,6 +49,8 @@ const O = {
   unreachable: opcodeOf('unreachable'),
 } as const;
 
+/** Glue reads and writes no slots. */
+const GLUE: readonly Segment[] = [{ needs: 0n, sets: 0n, clobbers: 0n, writtenBack: 0n }];
 const ENTRY_MASK = (1 << ENTRY_OFFSET_SHIFT) - 1;
 const CPU = 0;
 const ENTRY = 1;
@@ -50,24 +61,9 @@ export interface RegionLinkage extends Linkage {
   readonly resume: number;
 }
 
-/** Where control goes on in the function after a terminal, as deltas from the block. */
-export function targetDeltas(terminal: Terminal): readonly number[] {
-  switch (terminal.kind) {
-    case 'jump':
-      return [terminal.delta];
-    case 'branch':
-      return [terminal.taken, terminal.fall];
-    case 'call':
-    case 'callIndirect':
-      return [terminal.returnDelta];
-    default:
-      return [];
-  }
-}
-
 export class RegionWriter {
   readonly #region: Region;
-  readonly #byOffset = new Map<number, number>();
+  readonly #graph: RegionGraph;
   readonly #entries: readonly number[];
   readonly #shape: FlowShape;
   readonly #f = new FunctionCode(3, 4096);
@@ -76,48 +72,40 @@ export class RegionWriter {
   readonly #flow: SlotFlow;
   readonly #body: BodyCompiler;
   readonly #frame: BodyFrame;
-  readonly #pcBase: Local;
   readonly #transfers: RegionTransfers;
-  readonly #newPc: Local;
+  readonly #exits: RegionExits;
   readonly #tlb: Local | undefined;
-  readonly #reason: Local;
-  readonly #retired: Local;
-  readonly #exit: Label;
-  readonly #hop: Label;
   #dispatchLoop: Label = 0;
   /** Label of each node's loop (back edges) and of the point before it (forward edges to merge nodes). */
   readonly #loopLabel: Int32Array;
   readonly #blockLabel: Int32Array;
   /** Node being written. */
   #now = 0;
-  /** Guest instructions on the way here that `retired` does not count yet. */
-  #uncounted = 0;
 
   constructor(region: Region, linkage: RegionLinkage, compiledType: number, atomics: boolean) {
     this.#region = region;
-    region.forEach(({ offset }, i) => this.#byOffset.set(offset, i));
-    const successors = region.map(({ block, offset }) => [
-      ...new Set(targetDeltas(block.terminal).flatMap((d) => this.#byOffset.get(offset + d) ?? [])),
-    ]);
-    this.#entries = chooseEntries({ successors, mayEnter: (i) => region[i].entry });
+    this.#graph = new RegionGraph(region);
+    const { successors } = this.#graph;
+    this.#entries = chooseEntries({ successors, mayEnter: (node) => this.#graph.mayEnter(node), firstSwitch: region.length });
     this.#shape = shapeFlow(successors, this.#entries);
-    this.#loopLabel = new Int32Array(region.length + 1);
-    this.#blockLabel = new Int32Array(region.length + 1);
+    this.#loopLabel = new Int32Array(successors.length + 1);
+    this.#blockLabel = new Int32Array(successors.length + 1);
     const f = this.#f;
     this.#cache = new SlotCache(f, CPU);
     const reachesMemory = this.#announceSlots();
-    this.#segments = region.map(({ block }) => this.#cache.analyse(block.insts));
-    const forgets = (node: number): boolean => 'returnDelta' in region[node].block.terminal;
-    this.#flow = solveSlotFlow({ shape: this.#shape, successors, segments: this.#segments, forgets });
-    this.#pcBase = f.local('i64');
+    this.#segments = successors.map((_, node) => (this.#graph.isBlock(node) ? this.#cache.analyse(region[node].block.insts) : GLUE));
+    this.#flow = solveSlotFlow({
+      shape: this.#shape,
+      successors,
+      segments: this.#segments,
+      forgets: (node) => this.#graph.makesCall(node),
+      isBare: (node) => this.#graph.isBare(node),
+    });
     this.#transfers = new RegionTransfers({ f, pcBits: region[0].block.pcBits, compiledType, resume: linkage.resume });
-    this.#newPc = this.#transfers.newPc;
-    this.#reason = f.local('i32');
-    this.#retired = f.local('i32');
+    this.#exits = new RegionExits({ f, graph: this.#graph, cache: this.#cache, transfers: this.#transfers });
     this.#tlb = reachesMemory ? f.local('i32') : undefined;
     this.#writePrologue();
-    this.#exit = f.block();
-    this.#hop = f.block();
+    this.#exits.open();
     this.#frame = {
       f,
       cpu: CPU,
@@ -126,20 +114,27 @@ export class RegionWriter {
       atomics,
       relaxed: hostRelaxedSimd(),
       tlb: this.#tlb,
-      fault: f.block(),
+      fault: this.#exits.fault,
       atOf: (inst: Inst) => this.#region[this.#now].offset + inst.at,
-      pushPc: () => this.#pushPc(0),
-      leaving: () => this.#addUncounted(),
+      pushPc: () => this.#exits.pushPc(this.#region[this.#now].offset),
+      leaving: () => this.#exits.addUncounted(),
     };
     this.#body = new BodyCompiler(this.#frame);
   }
 
   /** `functionEntry` of each block of the region; -1 where it cannot be entered. */
   entries(): Int32Array {
-    const isEntry = new Set(this.#entries);
-    return Int32Array.from(this.#region, ({ offset }, i) =>
-      isEntry.has(i) ? (offset << ENTRY_OFFSET_SHIFT) | this.#shape.dispatched.indexOf(i) : -1,
-    );
+    const { dispatched } = this.#shape;
+    const ways = new Map<number, number>();
+    for (const node of this.#entries) {
+      // A switch enters what it leads to.
+      if (this.#graph.isSwitch(node)) for (const target of this.#graph.targets(node)) ways.set(target.node, dispatched.indexOf(node));
+    }
+    for (const node of this.#entries) if (this.#graph.isBlock(node)) ways.set(node, dispatched.indexOf(node));
+    return Int32Array.from(this.#region, ({ offset }, node) => {
+      const way = ways.get(node);
+      return way === undefined ? -1 : (offset << ENTRY_OFFSET_SHIFT) | way;
+    });
   }
 
   write(): FunctionCode {
@@ -154,19 +149,7 @@ export class RegionWriter {
     this.#writeWithin(this.#shape.root, this.#mergeChildren(this.#shape.root));
     if (this.#shape.rootIsLoop) f.end();
     f.op(O.unreachable);
-    f.end();
-    f.get(this.#pcBase);
-    emitCutPc(f, this.#region[0].block.pcBits);
-    f.set(this.#newPc);
-    f.i32(EXIT.TRAP);
-    f.set(this.#reason);
-    f.br(this.#exit);
-    f.end();
-    this.#moveOn();
-    this.#transfers.writeHop();
-    f.end();
-    this.#moveOn();
-    f.get(this.#reason);
+    this.#exits.close();
     return f;
   }
 
@@ -183,67 +166,26 @@ export class RegionWriter {
   }
 
   #writePrologue(): void {
-    const f = this.#f;
-    loadHeader64(f, CPU, HEADER.pc);
-    f.get(ENTRY);
-    f.i32(ENTRY_OFFSET_SHIFT);
-    f.op(O.shrS);
-    f.op(O.extendS);
-    f.op(O.sub64);
-    f.set(this.#pcBase);
-    if (this.#region.some(({ block, offset }) => this.#goesOnAfterAbsence(block.terminal, offset))) {
-      loadHeader64(f, CPU, HEADER.pc);
+    const { successors } = this.#graph;
+    this.#exits.writePrologue(this.#entries.some((node) => this.#graph.isSwitch(node)));
+    if (successors.some((_, node) => this.#goesOnAfterAbsence(node))) {
+      loadHeader64(this.#f, CPU, HEADER.pc);
       this.#transfers.writeEntered();
     }
     this.#loadTlb();
   }
 
   /** Does the function go on after something in which code may have moved: a call, or a poll? */
-  #goesOnAfterAbsence(terminal: Terminal, offset: number): boolean {
-    return 'returnDelta' in terminal ? this.#byOffset.has(offset + terminal.returnDelta) : terminal.kind === 'jump' && terminal.poll;
+  #goesOnAfterAbsence(node: number): boolean {
+    if (this.#graph.makesCall(node)) return this.#graph.successors[node].length > 0;
+    const terminal = this.#graph.isBlock(node) ? this.#region[node].block.terminal : undefined;
+    return terminal?.kind === 'jump' && terminal.poll;
   }
 
   #loadTlb(): void {
     if (this.#tlb === undefined) return;
     loadHeader32(this.#f, CPU, HEADER.tlb);
     this.#f.set(this.#tlb);
-  }
-
-  /** Before a way out that not all code takes. */
-  #addUncounted(): void {
-    if (this.#uncounted === 0) return;
-    const f = this.#f;
-    f.get(this.#retired);
-    f.i32(this.#uncounted);
-    f.op(O.add);
-    f.set(this.#retired);
-  }
-  #count(): void {
-    this.#addUncounted();
-    this.#uncounted = 0;
-  }
-
-  /** Sets pc to newPc and charges the budget. */
-  #moveOn(): void {
-    const f = this.#f;
-    storeHeader64(f, CPU, HEADER.pc, () => f.get(this.#newPc));
-    storeHeader32(f, CPU, HEADER.budget, () => {
-      loadHeader32(f, CPU, HEADER.budget);
-      f.get(this.#retired);
-      f.op(O.sub);
-      f.tee(this.#transfers.budget);
-    });
-  }
-
-  /** Pushes the present block's pc plus `delta`, cut to the pc's width. */
-  #pushPc(delta: number): void {
-    const { offset, block } = this.#region[this.#now];
-    this.#f.get(this.#pcBase);
-    if (offset + delta !== 0) {
-      this.#f.i64Number(offset + delta);
-      this.#f.op(O.add64);
-    }
-    emitCutPc(this.#f, block.pcBits);
   }
 
   #mergeChildren(node: number): number[] {
@@ -253,7 +195,7 @@ export class RegionWriter {
   #writeTree(node: number): void {
     const merges = this.#mergeChildren(node);
     if (this.#shape.isLoopHeader[node]) {
-      this.#count();
+      this.#exits.count();
       this.#loopLabel[node] = this.#f.loop();
       this.#writeWithin(node, merges);
       this.#f.end();
@@ -267,10 +209,10 @@ export class RegionWriter {
     const f = this.#f;
     for (let i = merges.length - 1; i >= 0; i--) this.#blockLabel[merges[i]] = f.block();
     if (node === this.#shape.root) this.#writeDispatch();
-    else this.#writeBlock(node);
+    else this.#writeNode(node);
     for (const merge of merges) {
       f.end();
-      this.#uncounted = 0;
+      this.#exits.uncounted = 0;
       this.#writeTree(merge);
     }
   }
@@ -299,185 +241,244 @@ export class RegionWriter {
     }
   }
 
+  #writeNode(node: number): void {
+    this.#now = node;
+    this.#cache.enter(this.#segments[node], this.#flow.held[node], this.#flow.dirty[node]);
+    if (this.#graph.isSwitch(node)) this.#writeSwitch(node);
+    else if (this.#graph.isBlock(node)) this.#writeBlock(node);
+    // The rest of a function that has been inlined is called.
+    else this.#writeCall(this.#graph.successors[node][0]);
+  }
+
   #writeBlock(node: number): void {
     const { block } = this.#region[node];
-    this.#now = node;
-    this.#uncounted += block.insnCount;
     const { terminal } = block;
-    this.#cache.enter(this.#segments[node], this.#flow.held[node], this.#flow.dirty[node]);
+    this.#exits.uncounted += block.insnCount;
     const results = terminal.kind === 'branch' ? [terminal.cond] : 'target' in terminal ? [terminal.target] : [];
     this.#body.write(block.insts, results);
+    if (terminal.kind === 'branch') this.#body.pushValue(terminal.cond);
+    else if ('target' in terminal) {
+      this.#body.pushValue(terminal.target);
+      emitCutPc(this.#f, block.pcBits);
+      this.#f.set(this.#exits.newPc);
+    }
+    this.#body.finish();
     this.#writeTerminal(node, block);
   }
 
-  #writeTerminal(node: number, block: Block): void {
+  /** A branch's condition is on the stack, the target of what jumps through a value in newPc. */
+  #writeTerminal(node: number, { terminal, terminalAt }: Block): void {
     const f = this.#f;
-    const { terminal } = block;
+    const exits = this.#exits;
+    const { offset } = this.#region[node];
     switch (terminal.kind) {
       case 'jump':
-        this.#body.finish();
-        if (terminal.poll) this.#writePoll(terminal.delta);
-        this.#writeEdge(node, terminal.delta);
+        if (terminal.poll) exits.writePoll(offset + terminal.delta);
+        this.#writeJump(node, terminal.delta);
         break;
       case 'call':
-        this.#body.finish();
-        this.#pushPc(terminal.delta);
-        this.#writeCall(node, terminal.returnDelta);
+        this.#writeDirectCall(node, terminal.delta, terminal.returnDelta);
         break;
       case 'branch':
-        this.#body.pushValue(terminal.cond);
-        this.#body.finish();
-        this.#writeBranch(node, terminal.taken, terminal.fall);
+        f.if();
+        this.#writeArms([
+          () => this.#writeJump(node, terminal.taken),
+          () => {
+            f.else();
+            this.#writeJump(node, terminal.fall);
+          },
+        ]);
+        f.end();
         break;
       case 'indirect':
-        this.#body.pushValue(terminal.target);
-        this.#body.finish();
-        emitCutPc(f, block.pcBits);
-        if (terminal.hint === 'ret') this.#leave(0);
-        else this.#leaveTo();
+        if (terminal.hint === 'ret') this.#writeReturn(node);
+        else this.#writeIndirectJump(node);
         break;
       case 'callIndirect':
-        this.#body.pushValue(terminal.target);
-        this.#body.finish();
-        emitCutPc(f, block.pcBits);
-        this.#writeCall(node, terminal.returnDelta);
+        this.#writeCall(this.#graph.targetOf(node, terminal.returnDelta));
         break;
       case 'dispatch':
-        this.#body.finish();
-        this.#writeDispatchTerminal();
+        // pc is in memory already.
+        loadHeader64(f, CPU, HEADER.pc);
+        f.set(exits.newPc);
+        loadHeader32(f, CPU, HEADER.pending);
+        exits.leaveIf(EXIT.POLL);
+        exits.hop();
         break;
       case 'exit':
-        this.#body.finish();
         storeHeader32(f, CPU, HEADER.exitReason, () => f.i32(terminal.reason));
-        this.#pushPc(terminal.delta);
-        this.#leave(terminal.reason);
+        exits.setPc(offset + terminal.delta);
+        exits.leave(terminal.reason);
         break;
       case 'trap':
-        this.#body.finish();
         f.get(CPU);
-        f.i32(this.#region[node].offset + block.terminalAt);
+        f.i32(offset + terminalAt);
         f.i32(terminal.code);
         f.call(this.#frame.linkage.trap);
         this.#cache.writeBack();
-        this.#addUncounted();
-        f.br(this.#frame.fault);
+        exits.addUncounted();
+        f.br(exits.fault);
         break;
     }
   }
 
-  /** newPc on the stack. */
-  #leave(reason: number): void {
-    const f = this.#f;
-    f.set(this.#newPc);
-    this.#cache.writeBack();
-    this.#addUncounted();
-    if (reason !== 0) {
-      f.i32(reason);
-      f.set(this.#reason);
+  /** Ways on from one place, each written with what is known there. */
+  #writeArms(arms: readonly (() => void)[]): void {
+    const { held, dirty } = this.#cache;
+    const { uncounted } = this.#exits;
+    for (const arm of arms) {
+      this.#cache.held = held;
+      this.#cache.dirty = dirty;
+      this.#exits.uncounted = uncounted;
+      arm();
     }
-    f.br(this.#exit);
   }
 
-  /** newPc on the stack: a jump out of the region. */
-  #leaveTo(): void {
-    this.#f.set(this.#newPc);
-    this.#cache.writeBack();
-    this.#addUncounted();
-    this.#f.br(this.#hop);
+  /** newPc is set: a jump out of the region, or out of a function that has been inlined. */
+  #writeWayOut(node: number): void {
+    const tail = this.#graph.tailOf(node);
+    if (tail === undefined) this.#exits.hop();
+    else this.#writeEdge(node, tail);
   }
 
-  /** Leaves if an interrupt is pending, or code may lie elsewhere now. */
-  #writePoll(delta: number): void {
+  /** newPc is set: a return, which goes on in the region if its function has been inlined and returns to where it was called. */
+  #writeReturn(node: number): void {
     const f = this.#f;
-    loadHeader32(f, CPU, HEADER.pending);
-    f.if();
-    this.#pushPc(delta);
-    this.#leave(EXIT.POLL);
-    f.end();
-    this.#transfers.pushHasMoved();
-    f.ifRarely();
-    this.#pushPc(delta);
-    this.#leave(0);
-    f.end();
-  }
-
-  /** pc is in memory already. */
-  #writeDispatchTerminal(): void {
-    const f = this.#f;
-    loadHeader32(f, CPU, HEADER.pending);
-    f.if();
-    loadHeader64(f, CPU, HEADER.pc);
-    this.#leave(EXIT.POLL);
-    f.end();
-    loadHeader64(f, CPU, HEADER.pc);
-    this.#leaveTo();
-  }
-
-  /** The callee's pc on the stack; goes on at `returnDelta`. */
-  #writeCall(node: number, returnDelta: number): void {
-    const f = this.#f;
-    f.set(this.#newPc);
-    this.#cache.writeBack();
-    this.#count();
-    if (!this.#byOffset.has(this.#region[node].offset + returnDelta)) {
-      // Nothing here to come back to.
-      f.br(this.#hop);
+    const back = this.#graph.returnOf(node);
+    if (back === undefined) {
+      this.#exits.leave(0);
       return;
     }
-    this.#now = node;
+    f.get(this.#exits.newPc);
+    this.#exits.pushPc(back.offset);
+    f.op(O.xor64);
+    f.op(O.eqz64);
+    f.op(O.eqz);
+    this.#exits.leaveIf(0);
+    this.#writeEdge(node, back.node);
+  }
+
+  /** newPc is set. */
+  #writeIndirectJump(node: number): void {
+    const to = this.#graph.switchOf(node);
+    if (to === undefined) {
+      this.#writeWayOut(node);
+      return;
+    }
+    this.#exits.setSwitchToPc();
+    this.#writeEdge(node, to);
+  }
+
+  /** Decides between the targets of indirect jumps by `switchTo`. */
+  #writeSwitch(node: number): void {
+    const f = this.#f;
+    const { switchTo } = this.#exits;
+    const targets = this.#graph.targets(node);
+    const { shifts, mask, members } = chooseBuckets(targets.map(({ offset }) => offset));
+    const miss = f.block();
+    const full = members.filter((bucket) => bucket.length > 0);
+    const labels = new Map(full.map((bucket) => [bucket, f.block()]));
+    if (mask > 0) {
+      for (const shift of shifts) {
+        f.get(switchTo);
+        f.op(O.wrap);
+        f.i32(shift);
+        f.op(O.shrU);
+      }
+      f.op(O.xor);
+      f.i32(mask);
+      f.op(O.and);
+      f.brTable(
+        members.map((bucket) => labels.get(bucket) ?? miss),
+        miss,
+      );
+    }
+    const compare = (i: number) => (): void => {
+      f.get(switchTo);
+      f.i64Number(targets[i].offset);
+      f.op(O.xor64);
+      f.op(O.eqz64);
+      f.if();
+      this.#writeEdge(node, targets[i].node);
+      f.end();
+    };
+    const buckets = full.toReversed().map((bucket) => () => {
+      f.end();
+      this.#writeArms(bucket.map(compare));
+      f.br(miss);
+    });
+    const otherwise = (): void => {
+      f.end();
+      this.#exits.setPcToSwitch();
+      this.#writeWayOut(node);
+    };
+    this.#writeArms([...buckets, otherwise]);
+  }
+
+  #writeDirectCall(node: number, delta: number, returnDelta: number): void {
+    const callee = this.#graph.calleeOf(node);
+    if (callee !== undefined) {
+      this.#writeEdge(node, callee);
+      return;
+    }
+    this.#exits.setPc(this.#region[node].offset + delta);
+    this.#writeCall(this.#graph.targetOf(node, returnDelta));
+  }
+
+  /** newPc is the callee's; goes on at the node `back`, a block. */
+  #writeCall(back: number | undefined): void {
+    const f = this.#f;
+    const node = this.#now;
+    if (back === undefined) {
+      // Nothing here to come back to.
+      this.#exits.hop();
+      return;
+    }
+    this.#cache.writeBack();
+    this.#exits.count();
     f.get(DEPTH);
     f.op(O.eqz);
     f.ifRarely();
-    f.i32(EXIT.UNWIND);
-    f.set(this.#reason);
-    f.br(this.#exit);
+    this.#exits.leaveAtOnce(EXIT.UNWIND);
     f.end();
-    this.#moveOn();
-    f.i32(0);
-    f.set(this.#retired);
-    this.#transfers.writeCall(() => this.#pushPc(returnDelta));
+    this.#exits.moveOn();
+    this.#exits.startCounting();
+    this.#transfers.writeCall(() => this.#exits.pushPc(this.#region[back].offset));
     this.#cache.clean(0n);
     this.#loadTlb();
-    this.#writeEdge(node, returnDelta);
+    this.#writeEdge(node, back);
   }
 
-  /** Condition on the stack. */
-  #writeBranch(node: number, taken: number, fall: number): void {
-    const f = this.#f;
-    const { held, dirty } = this.#cache;
-    const uncounted = this.#uncounted;
-    f.if();
-    this.#writeEdge(node, taken);
-    f.else();
-    this.#now = node;
-    this.#cache.held = held;
-    this.#cache.dirty = dirty;
-    this.#uncounted = uncounted;
-    this.#writeEdge(node, fall);
-    f.end();
-  }
-
-  /** Goes from a block to the one at `delta` from it, or leaves the region. */
-  #writeEdge(node: number, delta: number): void {
-    const f = this.#f;
-    const target = this.#byOffset.get(this.#region[node].offset + delta);
-    this.#now = node;
-    if (target === undefined) {
-      this.#pushPc(delta);
-      this.#leaveTo();
+  /** Goes from a block to the one at `delta` from it, or leaves its function. */
+  #writeJump(node: number, delta: number): void {
+    const target = this.#graph.targetOf(node, delta);
+    if (target !== undefined) {
+      this.#writeEdge(node, target);
       return;
     }
+    this.#exits.setPc(this.#region[node].offset + delta);
+    this.#writeWayOut(node);
+  }
+
+  /** Goes from a node to another, with `newPc` or `switchTo` set if that is glue. */
+  #writeEdge(node: number, target: number): void {
+    const f = this.#f;
+    this.#now = node;
     const { order, isMerge, viaRoot, dispatched } = this.#shape;
+    if (this.#graph.isBare(target)) {
+      this.#cache.writeBack();
+      this.#cache.clean(0n);
+    }
     if (order[target] > order[node]) {
       this.#cache.hold(this.#flow.held[target]);
       if (isMerge[target]) {
-        this.#count();
+        this.#exits.count();
         f.br(this.#blockLabel[target]);
       } else this.#writeTree(target);
       return;
     }
-    this.#count();
-    this.#writeBudgetCheck(delta);
+    this.#exits.count();
+    this.#exits.writeBudgetCheck(target);
     if (viaRoot(node, target)) {
       this.#cache.writeBack();
       f.i32(dispatched.indexOf(target));
@@ -487,16 +488,5 @@ export class RegionWriter {
       this.#cache.hold(this.#flow.held[target]);
       f.br(this.#loopLabel[target]);
     }
-  }
-
-  #writeBudgetCheck(delta: number): void {
-    const f = this.#f;
-    loadHeader32(f, CPU, HEADER.budget);
-    f.get(this.#retired);
-    f.op(O.leS);
-    f.ifRarely();
-    this.#pushPc(delta);
-    this.#leave(EXIT.BUDGET);
-    f.end();
   }
 }

@@ -15,6 +15,8 @@ export interface FlowQuestion {
   readonly segments: readonly (readonly Segment[])[];
   /** Does everything leave the locals at the block's end (a call)? */
   readonly forgets: (node: number) => boolean;
+  /** Has whoever comes to the node put everything into memory, and does it look for nothing in locals? */
+  readonly isBare: (node: number) => boolean;
 }
 
 function dirtyAfter(segments: readonly Segment[], before: SlotSet): SlotSet {
@@ -45,7 +47,7 @@ function loopBody(
   return body;
 }
 
-export function solveSlotFlow({ shape, successors, segments, forgets }: FlowQuestion): SlotFlow {
+export function solveSlotFlow({ shape, successors, segments, forgets, isBare }: FlowQuestion): SlotFlow {
   const count = successors.length;
   const nodes = Array.from({ length: count }, (_, i) => i)
     .filter((n) => (shape.order[n] as number) >= 0)
@@ -60,7 +62,7 @@ export function solveSlotFlow({ shape, successors, segments, forgets }: FlowQues
   for (let changed = true; changed; ) {
     changed = false;
     for (const n of nodes) {
-      const now = (predecessors[n] as number[]).reduce((set, from) => set | dirtyOut(from), 0n);
+      const now = isBare(n) ? 0n : (predecessors[n] as number[]).reduce((set, from) => set | dirtyOut(from), 0n);
       if (now === dirty[n]) continue;
       dirty[n] = now;
       changed = true;
@@ -69,7 +71,7 @@ export function solveSlotFlow({ shape, successors, segments, forgets }: FlowQues
 
   const forced = [...dirty];
   for (const n of nodes) {
-    if (!shape.isLoopHeader[n]) continue;
+    if (!shape.isLoopHeader[n] || isBare(n)) continue;
     const body = loopBody(n, { shape, predecessors });
     if ([...body].some((b) => forgets(b) || (segments[b] as Segment[]).length > 1)) continue;
     for (const b of body) forced[n] = (forced[n] as SlotSet) | (segments[b] as Segment[])[0].needs;
@@ -80,7 +82,8 @@ export function solveSlotFlow({ shape, successors, segments, forgets }: FlowQues
   for (let changed = true; changed; ) {
     changed = false;
     for (const n of nodes) {
-      const common = isDispatched.has(n) ? 0n : (predecessors[n] as number[]).reduce((set, from) => set & heldOut(from), everything);
+      const common =
+        isDispatched.has(n) || isBare(n) ? 0n : (predecessors[n] as number[]).reduce((set, from) => set & heldOut(from), everything);
       const now = common | (forced[n] as SlotSet);
       if (now === held[n]) continue;
       held[n] = now;

@@ -84,7 +84,9 @@ export const WIDE_LOCK_AT = 0x11000;
 
 /** First byte of the interpreter's value slots; a front end's struct must end below. */
 export const TEMPS_OFFSET = 0x8000;
-/** First byte after them: the jump cache of compiled code. */
+/** First byte after them: where indirect jumps have gone, for the region compiler. */
+export const JUMP_TARGETS_OFFSET = 0xe000;
+/** First byte after that: the jump cache of compiled code. */
 export const JUMP_CACHE_OFFSET = 0x10000;
 /** Bytes that one vCPU's struct, temps and jump cache take. */
 export const VCPU_BYTES = 0x20000;
