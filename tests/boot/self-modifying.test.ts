@@ -61,6 +61,29 @@ for (const accel of ['jit', 'interp'] as const) {
   });
 }
 
+test('what one instruction overwrites in two places is executed anew in both', { timeout: 300_000 }, async () => {
+  // PUSHA puts SI and BP at FIRST_AT, and BX and DX 6 bytes on, in the next 64 bytes.
+  const FIRST_AT = PROGRAM_AT + 0x13a;
+  const SECOND_AT = FIRST_AT + 6;
+  const loop = [
+    ...[0x88, 0xcf, 0xb3, 0xb0, 0xba, 0xc3, 0x00], // mov bh, cl; mov bl, 0xb0; mov dx, 0xc3: mov al, cl; ret
+    ...[0x89, 0xde, 0x83, 0xc6, 0x04, 0xbd, 0xc3, 0x90], // mov si, bx; add si, 4; mov bp, 0x90c3: mov ah, cl; ret
+    ...[0xbc, ...word(SECOND_AT + 8), 0x60, 0xbc, ...word(0x800)], // mov sp, SECOND_AT + 8; pusha; mov sp, 0x800
+  ];
+  const callsAt = PROGRAM_AT + LOOP_AT + loop.length;
+  const writing = [
+    ...[0xb9, ...word(TURNS), 0x31, 0xff], // mov cx, TURNS; xor di, di
+    ...loop,
+    ...[0xe8, ...word(FIRST_AT - callsAt - 3), 0xe8, ...word(SECOND_AT - callsAt - 6)], // call FIRST_AT; call SECOND_AT
+    ...[0x01, 0xc7, 0xe2, low(-(loop.length + 10))], // add di, ax; loop
+    ...[0x89, 0xf8, 0x30, 0xe0, 0xe6, 0xf4, 0xf4], // mov ax, di; xor al, ah; out 0xf4, al; hlt
+  ];
+  await using machine = await Machine.create({ bios: firmwareOf(writing), devices: DEVICES });
+  machine.start();
+  const sum = Array.from({ length: TURNS }, (_, i) => 0x101 * low(i + 1)).reduce((a, b) => a + b);
+  assert.equal((await machine.waitForExit()).status, low(((low(sum) ^ low(sum >> 8)) << 1) | 1));
+});
+
 test('stores beside code are done without the host', { timeout: 300_000 }, async () => {
   const adding = [
     ...[0xb9, ...word(TURNS)], // mov cx, TURNS

@@ -85,13 +85,16 @@ test('what an earlier run has kept is found, unless it is for another interprete
   for (let i = 0; i < 100; i++) remembering([i, ...BYTES], blockOf(20), first);
   // As it comes from a file.
   const image = Buffer.concat([Uint8Array.of(1, 2, 3), first.image() as Uint8Array]).subarray(3);
-  const { memory } = memoryWith(0x4000, [99, ...BYTES]);
+  const { memory } = memoryWith(0x4000, [50, ...BYTES]);
   const again = new RememberedBlocks(OPCODES, image);
   notEqual(again.find(memory, 0x4000, MODE), 0);
   equal(again.image(), undefined);
   equal(new RememberedBlocks(new Map([['jump.64', 0]]), image).find(memory, 0x4000, MODE), 0);
   equal(new RememberedBlocks(OPCODES, image.subarray(0, image.length - 8)).find(memory, 0x4000, MODE), 0);
   equal(new RememberedBlocks(OPCODES, new Uint8Array(100)).find(memory, 0x4000, MODE), 0);
+  const other = Uint8Array.from(image);
+  other[0] ^= 1;
+  equal(new RememberedBlocks(OPCODES, other).find(memory, 0x4000, MODE), 0);
 });
 
 test('memory is bounded, and what a run has not needed is not kept for ever', () => {

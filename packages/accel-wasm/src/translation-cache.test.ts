@@ -23,8 +23,11 @@ function rig(kept?: Uint8Array) {
     const block = new Builder().finish({ kind: 'jump', delta: byteCount, poll: false }, { byteCount, insnCount: 1, pcBits: 64 });
     return cache.insert(block, at, MODE, 100, guard, remember);
   };
-  const isAlive = (record: number): boolean =>
-    cache.find(cache.word(record, 'hostAddress'), MODE) === record && (cache.word(record, 'flags') & BLOCK_FLAGS.DEAD) === 0;
+  const isAlive = (record: number): boolean => {
+    const isFound = cache.find(cache.word(record, 'hostAddress'), MODE) === record;
+    assert.ok(!isFound || (cache.word(record, 'flags') & BLOCK_FLAGS.DEAD) === 0, 'a dead block is found');
+    return isFound;
+  };
   return { cache, insert, isAlive, memory: new Uint8Array(buffer), remembered };
 }
 
@@ -37,6 +40,9 @@ test('what is stored ends the blocks with bytes in its granules, and no others',
   assert.deepEqual(records.map(isAlive), [true, false, false, true]);
   assert.deepEqual(told, [[PAGE, [records[1], records[2]]]]);
   assert.deepEqual([cache.codePages.touches(PAGE + 100, 4), cache.codePages.touches(PAGE + 120, 16)], [false, true]);
+  const long = insert(PAGE + 0x400, 80);
+  cache.dropRange(PAGE + 0x448, 1);
+  assert.equal(isAlive(long), false);
   cache.dropRange(PAGE - 8, 0x1008);
   assert.deepEqual(records.map(isAlive), [false, false, false, false]);
   assert.equal(cache.codePages.hasCode(PAGE), false);
