@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { tlbEntryOffset, TlbEntry } from '@anillo/codegen/tlb-layout';
+import { TLB_STACK_ENTRY, tlbEntryOffset, TlbEntry } from '@anillo/codegen/tlb-layout';
 import { VcpuHeader } from '@anillo/ir/vcpu-header';
 import { planMemory } from './memory-plan.ts';
 import { VcpuTlb } from './vcpu-tlb.ts';
@@ -179,5 +179,28 @@ test('a page with code is written through none of its entries, of however many',
     }
     tlb.revokeWrite(CODE + 0x40_0000);
     assert.equal(mayWrite(0, 0x7000), false);
+  }
+});
+
+test('what forgets an entry forgets that of the stack pointer too', () => {
+  const LINEAR = 0x7000;
+  const HOST_PAGE = 0x12_3000;
+  for (const [name, forget] of Object.entries<(tlb: VcpuTlb) => void>({
+    flush: (tlb) => tlb.flush(),
+    flushOwn: (tlb) => tlb.flushOwn(),
+    flushPage: (tlb) => tlb.flushPage(LINEAR, 0),
+    revokeWrite: (tlb) => tlb.revokeWrite(HOST_PAGE),
+    selectSpace: (tlb) => void tlb.selectSpace(0, false),
+  })) {
+    const { tlb, words, plan } = rig();
+    tlb.fill(LINEAR, 0, HOST_PAGE, READ | 2, 4096, false);
+    for (const spaceClass of [0, 1]) {
+      const tag = (plan.tlbAt(0, 0, spaceClass) + TLB_STACK_ENTRY + TlbEntry.offset.tagWrite) >>> 2;
+      words[tag] = LINEAR;
+      words[tag + 1] = 0;
+      forget(tlb);
+      assert.notEqual(words[tag], LINEAR, name);
+      tlb.fill(LINEAR, 0, HOST_PAGE, READ | 2, 4096, false);
+    }
   }
 });
