@@ -102,6 +102,16 @@ describe('several CPUs', { timeout: TIMEOUT_MS }, () => {
     );
   });
 
+  test('a kick by hypercall ends a HLT with interrupts off, or the next one', async () => {
+    /** mov eax, 5; mov ecx, 1; vmcall: KVM's KICK_CPU for the second CPU */
+    const kick = [0x66, 0xb8, ...dword(5), 0x66, 0xb9, ...dword(1), 0x0f, 0x01, 0xc1];
+    const others = [0xfa, ...ARRIVE, 0xf4, ...SAY_B, ...ARRIVE, ...waitFor(ARRIVED_AT, 3), 0xf4, ...SAY_A, ...STAY];
+    const code = [...startOthers(others), ...waitFor(ARRIVED_AT, 1), ...kick, ...waitFor(ARRIVED_AT, 2), ...kick, ...ARRIVE, ...STAY];
+    await using machine = await create(2, code);
+    machine.start();
+    assert.equal(await machine.serial.waitForOutput('A'), 'BA');
+  });
+
   test('pause stops all CPUs, resume lets them go on, reset begins anew', async () => {
     const COUNTER_AT = 0x9000;
     const others = [...ARRIVE, 0x66, 0xff, 0x06, ...word(COUNTER_AT), 0xeb, 0xf9]; // inc dword [counter]; jmp

@@ -102,6 +102,10 @@ export class WasmVcpu implements Vcpu {
     this.#p.cpu.setStart(start);
   }
 
+  tellStolen(totalNs: number): void {
+    this.#p.cpu.tellStolen?.(totalNs);
+  }
+
   kick(): void {
     this.#kicked = true;
     this.#attend();
@@ -215,6 +219,7 @@ export class WasmVcpu implements Vcpu {
       }
       this.#view.pending = controller.isPending() ? 1 : 0;
     }
+    if (this.#halted && controller.takeUnhalt?.() === true) this.#halted = false;
     return this.#halted ? { kind: 'halted' } : undefined;
   }
 

@@ -33,6 +33,8 @@ export interface InterruptController {
   setTaskPriority(priority: number): void;
   /** Sends an interrupt to the vCPU with that ID, for hypercalls (x86: command is delivery mode and vector). Was it taken? */
   sendInterrupt?(command: number, destination: number): boolean;
+  /** Another vCPU wants this one to go on without an interrupt where it waits for one, or will wait next. Takes that. */
+  takeUnhalt?(): boolean;
   /** Called by the accelerator once: tell me when isPending may have become true. */
   onChange: (() => void) | undefined;
 }
@@ -90,6 +92,8 @@ export interface Vcpu {
   kick(): void;
   /** Sets up registers for a boot protocol. Names as in `debug`. Segments: see `CpuStart` of the board. */
   setStart(start: CpuStart): void;
+  /** Host time in which the guest wanted to run but had no processor, since power-on: for guests that ask for it. Not while the vCPU runs. */
+  tellStolen(totalNs: number): void;
   stats(): VcpuStats;
 }
 

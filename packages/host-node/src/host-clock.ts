@@ -6,5 +6,11 @@ export function hostNowNs(): number {
   return seconds * 1e9 + nanoseconds;
 }
 
+/** Processor time of the calling thread, nanoseconds. */
+export function threadNs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) * 1000;
+}
+
 /** Milliseconds since 1970 UTC. */
 export const hostWallMs = (): number => Date.now();

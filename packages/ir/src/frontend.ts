@@ -131,6 +131,8 @@ export interface GuestCpu {
   bindRoutines?(compiled: Readonly<Record<string, unknown>>): void;
   /** Power-on state. */
   reset(): void;
+  /** Host time since power-on in which the vCPU wanted to run but had no processor. */
+  tellStolen?(totalNs: number): void;
   /**
    * Translates a linear address for the present privilege. False: the fault has been recorded (see `deliver`).
    * `linear` is read from the header's `accessAddress`; `byteCount` (default 1) says how long the access is, for data breakpoints.

@@ -42,8 +42,8 @@ const LAST_SUBLEAF_OF_7 = 2;
 const MAX_HYPERVISOR = 0x4000_0010;
 const MAX_EXTENDED = 0x8000_0008;
 const DEFAULT_SIGNATURE = 0x306c3;
-/** KVM_FEATURE_CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, PV_SEND_IPI, CLOCKSOURCE_STABLE_BIT. */
-const KVM_FEATURES = (1 << 0) | (1 << 1) | (1 << 3) | (1 << 11) | (1 << 24);
+/** KVM_FEATURE_CLOCKSOURCE, NOP_IO_DELAY, CLOCKSOURCE2, STEAL_TIME, PV_UNHALT, PV_SEND_IPI, CLOCKSOURCE_STABLE_BIT. */
+const KVM_FEATURES = (1 << 0) | (1 << 1) | (1 << 3) | (1 << 5) | (1 << 7) | (1 << 11) | (1 << 24);
 /** Cache leaves: type | level, (ways - 1) << 22 | line - 1, sets - 1. */
 const CACHES = [
   [0x121, (7 << 22) | 63, 63],

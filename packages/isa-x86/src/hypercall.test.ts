@@ -45,6 +45,17 @@ test('interprocessor interrupts by hypercall: a bitmap of APIC IDs from a first 
   assert.equal(sent.length, 3);
 });
 
+test('a kick by hypercall is a message to the local APIC with that ID', () => {
+  const bench = enterLong(makeBench());
+  const sent: [number, number][] = [];
+  Object.assign(bench.cpu.ports.interrupts, { sendInterrupt: (command: number, id: number) => sent.push([command, id]) > 0 });
+  set(bench, RAX, 5);
+  set(bench, RBX, 0);
+  set(bench, RCX, 3);
+  assert.deepEqual(call(bench), [0, 0]);
+  assert.deepEqual(sent, [[0x300, 3]]);
+});
+
 test("CPUID's APIC flag follows the APIC base register", () => {
   const { cpu, log } = enterLong(makeBench());
   log.apic.set(0x1b, { low: 0xfee0_0900, high: 0 });

@@ -7,7 +7,10 @@ import { RAX, RBX, RCX, RDX, RSI } from './state.ts';
 import { setSignedField, setWords, signedField, word, WORD } from './state-words.ts';
 
 const VAPIC_POLL_IRQ = 1;
+const KICK_CPU = 5;
 const SEND_IPI = 10;
+/** Delivery mode of a message that ends a wait for interrupts. */
+const UNHALT = 3 << 8;
 const EPERM = 1;
 const ENOSYS = 1000;
 
@@ -31,6 +34,9 @@ function serve(cpu: X86Context): number {
   if (cplOf(cpu) !== 0) return -EPERM;
   switch (signedField(cpu, WORD.gpr + 2 * RAX)) {
     case VAPIC_POLL_IRQ:
+      return 0;
+    case KICK_CPU:
+      cpu.ports.interrupts.sendInterrupt?.(UNHALT, word(cpu, WORD.gpr + 2 * RCX));
       return 0;
     case SEND_IPI:
       return sendIpi(cpu);

@@ -8,6 +8,7 @@ import { flushTranslations } from './mmu.ts';
 import { writeTimeInfo, writeWallClock } from './kvmclock.ts';
 import { FS, GS, RAX, RCX, RDX, VECTOR } from './state.ts';
 import { isCanonical, setWords, signedWords, word, WORD } from './state-words.ts';
+import { isStealTime, writeStealTime } from './steal-time.ts';
 import { storeTsc, TSC_HZ, writeTsc, writeTscAdjust } from './time-stamp-counter.ts';
 
 export interface Msr {
@@ -213,6 +214,7 @@ const ROWS: readonly Msr[] = [
   field(0xc000_0103, WORD.tscAux, noHigh, undefined, 'rdtscp'),
   field(0x4b56_4d00, WORD.kvmWallClock, anything, writeWallClock, 'hypervisor'), // MSR_KVM_WALL_CLOCK_NEW
   field(0x4b56_4d01, WORD.kvmSystemTime, anything, writeTimeInfo, 'hypervisor'), // MSR_KVM_SYSTEM_TIME_NEW
+  field(0x4b56_4d03, WORD.kvmStealTime, isStealTime, writeStealTime, 'hypervisor'), // MSR_KVM_STEAL_TIME
 ];
 
 const TABLE: ReadonlyMap<number, Msr> = new Map(ROWS.map((row) => [row.index, row]));

@@ -56,6 +56,8 @@ export const X86State = struct({
   kvmSystemTime: 'u64',
   kvmWallClock: 'u64',
   kvmStealTime: 'u64',
+  /** What is told there. */
+  stolenNs: 'u64',
   kvmEoi: 'u64',
   kvmAsyncPf: 'u64',
   kvmPollControl: 'u64',

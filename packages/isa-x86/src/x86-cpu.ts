@@ -14,6 +14,7 @@ import { probeTranslation, translate } from './mmu.ts';
 import { resetState, setStartState } from './reset-state.ts';
 import { beginStep, deliverStep, settleGather } from './single-step.ts';
 import { EFLAG } from './state.ts';
+import { tellStolen } from './steal-time.ts';
 import { setWord, word, WORD } from './state-words.ts';
 import { deliver, deliverInterrupt, deliverNmi } from './trap.ts';
 
@@ -39,6 +40,9 @@ export class X86Cpu implements GuestCpu {
 
   reset(): void {
     resetState(this.context);
+  }
+  tellStolen(totalNs: number): void {
+    tellStolen(this.context, totalNs);
   }
   setStart(start: StartState): void {
     setStartState(this.context, start);

@@ -13,6 +13,8 @@ export interface MachineHost {
   wake(): void;
   /** Blocks the thread, for less than a millisecond. Absent: not allowed. */
   readonly nap?: (timeoutMs: number) => void;
+  /** Processor time that the calling thread has used. Absent: not known. */
+  readonly threadNs?: () => number;
   /** A thread for a vCPU (smp/processor-thread.ts): `data` reaches it by structured clone, shared memory stays shared. Absent: there are none. */
   readonly startThread?: (data: unknown) => HostThread;
 }

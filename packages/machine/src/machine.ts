@@ -29,6 +29,7 @@ import type { MachineExit } from './machine-exit.ts';
 import type { MachineHost } from './machine-host.ts';
 import { makeSharedCells, ProcessorCells, type SharedCells } from './smp/processor-cells.ts';
 import { Processors } from './smp/processors.ts';
+import { StolenTime } from './stolen-time.ts';
 import { tracedPorts } from './traced-ports.ts';
 
 export interface MachineSpec {
@@ -96,6 +97,7 @@ export class Machine {
   readonly #vcpu: Vcpu;
   #plan: BootPlan;
   readonly #processors: Processors | undefined;
+  #stolen: StolenTime;
   readonly #exit = Promise.withResolvers<MachineExit>();
   #state: MachineState = 'created';
   /** Decided, not yet carried out by the loop. */
@@ -128,6 +130,7 @@ export class Machine {
     if (spec.bios !== undefined) checkFirmware(spec.bios);
     this.#spec = spec;
     this.#host = host;
+    this.#stolen = new StolenTime(host);
     const { cpuCount = 1 } = spec;
     const shared = cpuCount > 1 ? makeSharedCells(cpuCount) : undefined;
     const cells = shared && new ProcessorCells(shared);
@@ -418,6 +421,7 @@ export class Machine {
   async #run(): Promise<MachineExit> {
     try {
       await this.#host.yieldToHost();
+      this.#stolen = new StolenTime(this.#host);
       let lastYieldNs = this.#host.nowNs();
       while (this.#pendingExit === undefined) {
         if (this.#failure !== undefined) throw this.#failure.error;
@@ -436,6 +440,7 @@ export class Machine {
           else await this.#host.yieldToHost();
         }
         lastYieldNs = this.#host.nowNs();
+        this.#vcpu.tellStolen(this.#stolen.totalNs());
       }
       return this.#pendingExit;
     } finally {
@@ -475,13 +480,12 @@ export class Machine {
     if (this.#isAsked) return false;
     const waitNs = this.#untilTimerNs;
     const isShort = waitNs < SHORTEST_SLEEP_NS;
+    const sinceNs = this.#host.nowNs();
     if (this.#processors === undefined) {
       if (isShort && waitNs > SHORTEST_NAP_NS) this.#host.nap?.(waitNs / NS_PER_MS);
-      return false;
-    }
-    if (!isShort && !this.#napsPay) return false;
-    this.#napsPay = this.#processors.nap(Math.min(waitNs, LONGEST_NAP_NS));
-    return this.#napsPay || isShort;
+    } else if (isShort || this.#napsPay) this.#napsPay = this.#processors.nap(Math.min(waitNs, LONGEST_NAP_NS));
+    this.#stolen.waited(sinceNs);
+    return this.#processors !== undefined && (isShort || this.#napsPay);
   }
 
   /** The guest waits for an interrupt: so do we, unless it asked for something before it halted. */
@@ -490,7 +494,10 @@ export class Machine {
     const startNs = this.#host.nowNs();
     const waitNs = this.#untilTimerNs;
     if (waitNs < SHORTEST_SLEEP_NS) await this.#host.yieldToHost();
-    else if (this.#processors?.watch(() => this.#host.wake()) !== false) await this.#host.sleep(Math.round(waitNs / NS_PER_MS));
+    else if (this.#processors?.watch(() => this.#host.wake()) !== false) {
+      await this.#host.sleep(Math.round(waitNs / NS_PER_MS));
+      this.#stolen.waited(startNs);
+    }
     this.#napsPay = this.#host.nowNs() - startNs < LONGEST_NAP_NS;
   }
 
@@ -503,7 +510,9 @@ export class Machine {
     this.#resumed = Promise.withResolvers<void>();
     this.#pauseDone.resolve();
     this.debug.onPause?.(exit);
+    const startNs = this.#host.nowNs();
     await this.#resumed.promise;
+    this.#stolen.waited(startNs);
     this.#processors?.release();
   }
 

@@ -47,6 +47,7 @@ const NO_DEBUG: VcpuDebug = {
 };
 
 class ScriptedVcpu implements Vcpu {
+  tellStolen(): void {}
   readonly id = 0;
   readonly debug = NO_DEBUG;
   readonly #script: Script;

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { createEventLoop } from '@anillo/host-node/event-loop';
 import { hostFileRereader, readHostFile } from '@anillo/host-node/file';
-import { hostNowNs, hostWallMs } from '@anillo/host-node/host-clock';
+import { hostNowNs, hostWallMs, threadNs } from '@anillo/host-node/host-clock';
 import { RuntimeStore } from '@anillo/host-node/runtime-store';
 import { sourceFingerprint } from '@anillo/host-node/source-fingerprint';
 import { TranslationStore } from '@anillo/host-node/translation-store';
@@ -27,7 +27,7 @@ const generatorFolders = (): string[] => GENERATOR_MODULES.map((module) => dirna
 export const host: RuntimeHost = {
   nowNs: hostNowNs,
   wallMs: hostWallMs,
-  createEventLoop: () => ({ ...createEventLoop(), startThread: startProcessorThread }),
+  createEventLoop: () => ({ ...createEventLoop(), threadNs, startThread: startProcessorThread }),
   readFile: readHostFile,
   rereader: hostFileRereader,
   fillRandom: (words) => void randomFillSync(words),

@@ -1,7 +1,7 @@
 // The script of a thread that runs one vCPU. It loads nothing of Node but `node:worker_threads`: see host-thread.ts.
 
 import { createWasmAccelerator } from '@anillo/accel-wasm/wasm-accelerator';
-import { hostNowNs, hostWallMs } from '@anillo/host-node/host-clock';
+import { hostNowNs, hostWallMs, threadNs } from '@anillo/host-node/host-clock';
 import { threadEnd } from '@anillo/host-node/host-thread';
 import { X86 } from '@anillo/isa-x86/frontend';
 import { type ProcessorStart, runProcessor } from '@anillo/machine/smp/processor-thread';
@@ -26,4 +26,4 @@ const accelerator = createWasmAccelerator(X86, {
     wallClockMs: hostWallMs,
   }),
 });
-run(() => runProcessor(data.start, accelerator, { nowNs: hostNowNs, wallMs: hostWallMs, yieldToHost, post }));
+run(() => runProcessor(data.start, accelerator, { nowNs: hostNowNs, wallMs: hostWallMs, threadNs, yieldToHost, post }));

@@ -1,10 +1,11 @@
 // The messages between local APICs, I/O APICs and MSIs (SDM 3A 12.6 "Issuing Interprocessor Interrupts", 12.11 "Message Signalled Interrupts").
 // A command has the layout of the interrupt command register's bits 0..31, which a redirection entry shares: vector 0..7, delivery mode 8..10,
 // logical destination 11, assert 14, level trigger 15, shorthand 18..19. A destination is 32 bits; BROADCAST reaches everyone.
+// Delivery mode 3, once a remote read, is what KVM makes of it: the vCPU leaves HLT, or does not enter it the next time.
 
 import { decodeMessage, type InterruptRemapper, LOGICAL, type MessageReceiver } from './apic-message.ts';
 
-export const DELIVERY = { fixed: 0, lowest: 1, smi: 2, nmi: 4, init: 5, startup: 6, extInt: 7 } as const;
+export const DELIVERY = { fixed: 0, lowest: 1, smi: 2, unhalt: 3, nmi: 4, init: 5, startup: 6, extInt: 7 } as const;
 const LEVEL_TRIGGERED = 1 << 15;
 const SHORTHAND_SELF = 1;
 const SHORTHAND_ALL = 2;

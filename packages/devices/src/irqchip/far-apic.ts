@@ -10,7 +10,7 @@ import type { LocalApicCells } from './local-apic-registers.ts';
 export const APIC_INBOX = struct({ events: ['i32', 1], vector: ['i32', 1], irr: ['i32', 8], level: ['i32', 8] });
 export type ApicInbox = View<(typeof APIC_INBOX)['spec']>;
 
-const EVENT = { INTERRUPT: 1, NMI: 2, INIT: 4, STARTUP: 8, EXT_INT: 16 } as const;
+const EVENT = { INTERRUPT: 1, NMI: 2, INIT: 4, STARTUP: 8, EXT_INT: 16, UNHALT: 32 } as const;
 
 export interface FarApicOptions {
   readonly id: number;
@@ -60,6 +60,8 @@ export class FarApic implements ApicEndpoint {
         return this.#post(EVENT.STARTUP);
       case DELIVERY.extInt:
         return this.#post(EVENT.EXT_INT);
+      case DELIVERY.unhalt:
+        return this.#post(EVENT.UNHALT);
       default:
         return false;
     }
@@ -90,6 +92,7 @@ export function takeInbox(inbox: ApicInbox, apic: ApicEndpoint & { readonly nmiP
     if (apic.nmiPending) Atomics.or(inbox.events, 0, EVENT.NMI);
     else apic.deliver(DELIVERY.nmi, 0, false);
   }
+  if (events & EVENT.UNHALT) apic.deliver(DELIVERY.unhalt, 0, false);
   if (events & EVENT.EXT_INT) apic.deliver(DELIVERY.extInt, 0, false);
   if (events & EVENT.STARTUP) apic.deliver(DELIVERY.startup, Atomics.load(inbox.vector, 0), false);
 }

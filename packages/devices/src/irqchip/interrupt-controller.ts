@@ -18,4 +18,6 @@ export interface InterruptController {
   readonly nmiPending: boolean;
   /** Takes the latched NMI; false: there was none. */
   takeNmi(): boolean;
+  /** Takes another vCPU's wish that this one leave HLT; false: there is none. */
+  takeUnhalt(): boolean;
 }

@@ -71,6 +71,7 @@ export const LOCAL_APIC_STATE = struct({
   lint: ['u8', 2],
   extInt: 'u8',
   nmi: 'u8',
+  unhalt: 'u8',
 });
 
 export type LocalApicCells = View<(typeof LOCAL_APIC_STATE)['spec']>;

@@ -426,3 +426,18 @@ test('LINT0 as ExtINT tells the vCPU', () => {
   rig.apic.setLint0(true);
   assert.ok(rig.changes > before);
 });
+
+test('messages by hypercall: vectors from 16 on, NMIs, and kicks, which wait until they are taken', () => {
+  const rig = new ApicRig(2);
+  const [sender, target] = rig.apics;
+  assert.equal(sender.sendInterrupt(0x0f, 1), false);
+  assert.equal(sender.sendInterrupt(0x400, 1), true);
+  assert.equal(target.takeNmi(), true);
+  assert.equal(target.takeUnhalt(), false);
+  assert.equal(sender.sendInterrupt(0x300, 1), true);
+  assert.equal(target.isPending(), false);
+  assert.deepEqual([target.takeUnhalt(), target.takeUnhalt()], [true, false]);
+  sender.sendInterrupt(0x300, 1);
+  sender.sendInterrupt(0x500, 1);
+  assert.equal(target.takeUnhalt(), false, 'INIT forgets it');
+});

@@ -183,6 +183,12 @@ export class LocalApic implements Device, ApicEndpoint, InterruptController {
     return pending;
   }
 
+  takeUnhalt(): boolean {
+    const wanted = this.#state.view.unhalt !== 0;
+    this.#state.view.unhalt = 0;
+    return wanted;
+  }
+
   raiseNmi(): void {
     this.#state.view.nmi = 1;
     this.onChange?.();
@@ -234,7 +240,8 @@ export class LocalApic implements Device, ApicEndpoint, InterruptController {
   }
 
   sendInterrupt(command: number, destination: number): boolean {
-    return (command & 0xff) >= 16 && this.#options.bus.send(command & 0x7ff, destination, this);
+    const hasVector = ((command >>> 8) & 7) <= DELIVERY.lowest;
+    return (!hasVector || (command & 0xff) >= 16) && this.#options.bus.send(command & 0x7ff, destination, this);
   }
 
   #writeTpr(value: number): void {
@@ -265,6 +272,10 @@ export class LocalApic implements Device, ApicEndpoint, InterruptController {
       case DELIVERY.startup:
         this.onSipi?.(vector);
         return true;
+      case DELIVERY.unhalt:
+        this.#state.view.unhalt = 1;
+        this.onChange?.();
+        return true;
       case DELIVERY.extInt:
         this.#state.view.extInt = 1;
         this.onChange?.();
@@ -281,6 +292,7 @@ export class LocalApic implements Device, ApicEndpoint, InterruptController {
     this.#state.view.xapicId = xapicId;
     this.#state.view.tpr = 0;
     this.#state.view.nmi = 0;
+    this.#state.view.unhalt = 0;
     this.onInit?.();
   }
 

@@ -16,6 +16,9 @@ export interface FarBoardOptions {
   /** Has the machine's thread look at the mailboxes. */
   readonly kickMachine: () => void;
   readonly polled: () => void;
+  readonly nowNs: () => number;
+  /** The thread had nothing to do since then, by `nowNs`. */
+  readonly waited: (sinceNs: number) => void;
 }
 
 export class FarBoard implements BoardPorts {
@@ -36,9 +39,16 @@ export class FarBoard implements BoardPorts {
     Atomics.store(p.mail, 0, MAIL.ASKED);
     kickMachine();
     for (let spin = 0; spin < SPINS && Atomics.load(p.mail, 0) === MAIL.ASKED; spin++);
-    while (Atomics.load(p.mail, 0) === MAIL.ASKED) Atomics.wait(p.mail, 0, MAIL.ASKED);
+    if (Atomics.load(p.mail, 0) === MAIL.ASKED) this.#wait();
     Atomics.store(p.mail, 0, MAIL.NONE);
     return p.value;
+  }
+
+  #wait(): void {
+    const { processor: p, nowNs, waited } = this.#o;
+    const sinceNs = nowNs();
+    while (Atomics.load(p.mail, 0) === MAIL.ASKED) Atomics.wait(p.mail, 0, MAIL.ASKED);
+    waited(sinceNs);
   }
 
   /** Offset into the local APIC's window, or -1. */

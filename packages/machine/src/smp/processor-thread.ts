@@ -9,6 +9,7 @@ import { GuestClock } from '@anillo/devices/clock/guest-clock';
 import { LocalApicBus } from '@anillo/devices/irqchip/apic-bus';
 import { FarApic, takeInbox } from '@anillo/devices/irqchip/far-apic';
 import { LocalApic } from '@anillo/devices/irqchip/local-apic';
+import { StolenTime } from '../stolen-time.ts';
 import { tscToNs } from '../boards/tsc-time.ts';
 import type { MachineHost } from '../machine-host.ts';
 import { tracedPorts } from '../traced-ports.ts';
@@ -31,7 +32,7 @@ export interface ProcessorStart {
 /** What such a thread tells the machine. */
 export type ProcessorMessage = { readonly kind: 'trace'; readonly line: string } | { readonly kind: 'shutdown'; readonly state: string };
 
-export type ProcessorHost = Pick<MachineHost, 'nowNs' | 'wallMs' | 'yieldToHost'> & { post(message: ProcessorMessage): void };
+export type ProcessorHost = Pick<MachineHost, 'nowNs' | 'wallMs' | 'yieldToHost' | 'threadNs'> & { post(message: ProcessorMessage): void };
 
 /** Also between two looks at the host's events. */
 const SLICE_MS = 4;
@@ -55,6 +56,7 @@ class ProcessorThread {
   readonly #apic: LocalApic;
   readonly #vcpu: Vcpu;
   readonly #wait: SignalWait;
+  readonly #stolen: StolenTime;
   #resetsSeen: number;
   /** Vector of a start-up IPI that the vCPU has not followed yet. */
   #startVector = -1;
@@ -66,6 +68,7 @@ class ProcessorThread {
     this.#start = start;
     this.#host = host;
     this.#cells = cells;
+    this.#stolen = new StolenTime(host);
     this.#own = cells.processors[id];
     this.#wait = new SignalWait(this.#own.signal, () => host.nowNs());
     this.#resetsSeen = Atomics.load(cells.common.reset, 0);
@@ -77,6 +80,8 @@ class ProcessorThread {
     const board = new FarBoard({
       processor: this.#own,
       clock: this.#clock,
+      nowNs: () => host.nowNs(),
+      waited: (sinceNs) => this.#stolen.waited(sinceNs),
       kickMachine: () => this.#kick(0),
       polled: () => this.#polled(),
     });
@@ -128,7 +133,7 @@ class ProcessorThread {
       const seen = Atomics.load(signal, 0);
       takeInbox(this.#cells.inboxes[this.#start.id], this.#apic);
       if (!this.#isStarted && !this.#startUp()) {
-        if (Atomics.load(this.#cells.common.command, 0) === COMMAND.RUN) Atomics.wait(signal, 0, seen);
+        if (Atomics.load(this.#cells.common.command, 0) === COMMAND.RUN) this.#waiting(() => Atomics.wait(signal, 0, seen));
         continue;
       }
       const exit = this.#vcpu.run(SLICE_MS);
@@ -140,6 +145,7 @@ class ProcessorThread {
       this.#tellStats();
       await this.#host.yieldToHost();
       lastYieldNs = this.#host.nowNs();
+      this.#vcpu.tellStolen(this.#stolen.totalNs());
     }
   }
 
@@ -155,7 +161,7 @@ class ProcessorThread {
       Atomics.store(state, 0, STATE.STOPPED);
       if (wanted === COMMAND.END) return false;
       this.#cells.raise(0);
-      Atomics.wait(command, 0, COMMAND.STOP);
+      this.#waiting(() => Atomics.wait(command, 0, COMMAND.STOP));
     }
     const resets = Atomics.load(reset, 0);
     if (resets !== this.#resetsSeen) {
@@ -179,7 +185,12 @@ class ProcessorThread {
   /** Until the next timer or signal. */
   #halt(seen: number): void {
     const waitNs = this.#clock.nextDeadlineNs() - this.#clock.nowNs();
-    if (waitNs > 0) this.#wait.wait(seen, waitNs);
+    if (waitNs > 0) this.#waiting(() => this.#wait.wait(seen, waitNs));
+  }
+  #waiting(wait: () => void): void {
+    const sinceNs = this.#host.nowNs();
+    wait();
+    this.#stolen.waited(sinceNs);
   }
 
   #tellStats(): void {
