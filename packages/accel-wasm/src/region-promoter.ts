@@ -33,7 +33,7 @@ export class RegionPromoter {
 
   /** Compiles the neighbourhood of a block that has become hot; it is the one at the present pc. */
   promote(record: number): void {
-    if (this.#functions.isInside(record)) return;
+    if (this.#functions.wake(record) || this.#functions.isInside(record)) return;
     const start = this.#host.nowMs();
     const region = gatherRegion(record, this.#cache, this.#host);
     if (region.blocks.length > 0) this.#compile(region);
@@ -56,7 +56,9 @@ export class RegionPromoter {
     this.compilations++;
     const entries = compiled.entries[0] as Int32Array;
     const own = region.blocks.filter(({ within }) => within === undefined);
-    this.#functions.add(instance.exports.f0, {
+    this.#functions.add({
+      code: instance.exports.f0,
+      wasmBytes: compiled.bytes.length,
       pages: [...region.pages.values()],
       pageList,
       blocks: own.map(({ record }, i) => ({ record, entry: entries[i] as number })),
