@@ -1,5 +1,6 @@
 // CPU models: what CPUID announces and which instructions decode. A row of the instruction tables names its feature; without it, #UD.
-// The x86-64-v1..v3 levels are those of the x86-64 psABI, with the system features that the processors of their time had.
+// The x86-64-v1..v3 levels are those of the x86-64 psABI, with the system features that the processors of their time had. v3 has what makes programs
+// faster here beside: SHA, but not ADX, whose programs are slower than those for plain MUL (docs/adr/0016-cryptography.md).
 
 import { AnilloError } from '@anillo/base/anillo-error';
 
@@ -27,7 +28,7 @@ const I686 = [
 const V1 = [...I686, 'syscall', 'lm', 'lahf_lm', 'cx16'] as const;
 const V2 = [...V1, 'sse3', 'ssse3', 'sse4_1', 'sse4_2', 'popcnt', 'rdtscp', 'pdpe1gb'] as const;
 const V3 = [
-  ...V2, 'pclmulqdq', 'aes', 'fma', 'movbe', 'f16c', 'avx', 'avx2', 'bmi1', 'bmi2', 'lzcnt', 'xsave', 'xsaveopt', 'xsavec', 'xgetbv1', 'rdrand', 'rdseed', 'adx', 'pcid', 'invpcid', 'fsgsbase', 'smep', 'smap',
+  ...V2, 'pclmulqdq', 'aes', 'fma', 'movbe', 'f16c', 'avx', 'avx2', 'bmi1', 'bmi2', 'lzcnt', 'xsave', 'xsaveopt', 'xsavec', 'xgetbv1', 'rdrand', 'rdseed', 'sha', 'pcid', 'invpcid', 'fsgsbase', 'smep', 'smap',
   'umip', 'erms', 'fsrm', 'prefetchw', 'clflushopt',
 ] as const;
 

@@ -293,7 +293,7 @@ export class LazyFlags implements Deferred {
   /** x < y, or x = y and a carry comes in. */
   #belowWith(x: Int, y: Int, carryIn: Int | undefined): I32 {
     const b = this.#b;
-    return b.or(b.ltU(x, y), b.and(b.eq(x, y), this.#c.to32(carryIn as Int)));
+    return b.select(this.#c.to32(carryIn as Int), b.leU(x, y), b.ltU(x, y));
   }
 
   /** Did a product of src and aux not fit? */

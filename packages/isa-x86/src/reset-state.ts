@@ -4,6 +4,7 @@ import type { StartState } from '@anillo/ir/frontend';
 import type { X86Context } from './helper-map.ts';
 import { DR6_FIXED, DR7_FIXED } from './control.ts';
 import { AES_TABLES } from './insn/aes-tables.ts';
+import { REVERSAL } from './insn/pclmul.ts';
 import { FLOAT_LIMITS } from './insn/simd-float-limits.ts';
 import { CR0, CR4, EFER, syncMode } from './mode.ts';
 import { flushTranslations } from './mmu.ts';
@@ -40,6 +41,7 @@ export function resetState(cpu: X86Context): void {
   setWord(cpu, WORD.mxcsr, MXCSR_RESET);
   cpu.view.floatLimits.set(FLOAT_LIMITS);
   cpu.view.aesTables.set(AES_TABLES);
+  cpu.view.reversal.set(REVERSAL);
   resetX87State(cpu);
   flushTranslations(cpu);
   syncMode(cpu);

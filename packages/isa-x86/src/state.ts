@@ -119,6 +119,8 @@ export const X86State = struct({
   floatLimits: ['v128', 4],
   /** And AES_TABLES in insn/aes-tables.ts. */
   aesTables: ['v128', 34],
+  /** And REVERSAL in insn/pclmul.ts. */
+  reversal: ['v128', 4],
 });
 
 const at = X86State.offset;

@@ -7,6 +7,7 @@ import { CC } from '../flags.ts';
 import type { Int, Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
 import { EFLAG, RAX, RBX, RCX, RDX, TRAP } from '../state.ts';
+import { multiplyWide } from './wide-multiply.ts';
 
 type I64 = Value<'i64'>;
 type BinaryName = 'add' | 'or' | 'adc' | 'sbb' | 'and' | 'sub' | 'xor' | 'cmp';
@@ -35,8 +36,7 @@ function binary(c: Lift, name: BinaryName): void {
     case 'adc':
     case 'sbb': {
       const carry = c.flags.carry();
-      const wide = bits === 64 ? b.extendU(carry) : (carry as Int);
-      const apply = (x: Int): Int => (name === 'adc' ? b.add(b.add(x, source), wide) : b.sub(b.sub(x, source), wide));
+      const apply = (x: Int): Int => (name === 'adc' ? addCarry(c, b.add(x, source), carry, 1) : addCarry(c, b.sub(x, source), carry, -1));
       const old = c.modify(0, apply);
       c.setFlags(name === 'adc' ? CC.ADC : CC.SBB, bits, c.modifiedValue, source, { aux: carry, first: old });
       return;
@@ -46,6 +46,15 @@ function binary(c: Lift, name: BinaryName): void {
       c.setFlags(CC.LOGIC, bits, c.modifiedValue);
     }
   }
+}
+
+const isComparison = (v: Value<'i32'>): boolean => v.op === 'i64.lt_u' || v.op === 'i32.lt_u';
+/** x + step where there is a carry (0 or 1). By a choice where the carry is a comparison: the host then need not make a number of it. */
+function addCarry(c: Lift, x: Int, carry: Value<'i32'>, step: 1 | -1): Int {
+  const { b } = c;
+  if (isComparison(carry)) return b.select(carry, b.add(x, b.int(x.type, step)), x);
+  const wide = x.type === 'i64' ? b.extendU(carry) : (carry as Int);
+  return step === 1 ? b.add(x, wide) : b.sub(x, wide);
 }
 
 const negate = (c: Lift, v: Int): Int => c.b.sub(v.type === 'i64' ? c.b.i64(0) : c.b.i32(0), v);
@@ -92,8 +101,7 @@ function wideMultiply(c: Lift, signed: boolean): void {
   const first = c.reg(RAX, bits);
   if (bits === 64) {
     const [x, y] = [c.to64(first), c.to64(operand)];
-    const low = b.mul(x, y);
-    const high = b.op(signed ? 'i64.mulhi_s' : 'i64.mulhi_u', [x, y]);
+    const { low, high } = signed ? { low: b.mul(x, y), high: b.op('i64.mulhi_s', [x, y]) } : multiplyWide(b, x, y);
     c.setReg(RAX, 64, low);
     c.setReg(RDX, 64, high);
     const lost = signed ? b.xor(high, b.shrS(low, b.i64(63))) : high;
@@ -327,15 +335,13 @@ function cmpxchg16b(c: Lift): void {
 /** ADCX and ADOX: add with the carry kept in CF or in OF alone. */
 function addWithFlag(c: Lift, bit: 0 | 11): void {
   const { b } = c;
-  const bits = c.bits(0);
   const carry = c.flags.carry();
   const overflow = c.flags.condition(0);
   const into = bit === 0 ? carry : overflow;
   const x = c.read(0);
   const y = c.read(1);
-  const partial = b.add(x, y);
-  const sum = b.add(partial, bits === 64 ? b.extendU(into) : (into as Int));
-  const out = b.or(b.ltU(partial, x), b.ltU(sum, partial));
+  const sum = addCarry(c, b.add(x, y), into, 1);
+  const out = b.select(into, b.leU(sum, y), b.ltU(sum, y));
   c.write(0, sum);
   c.flags.setCarryOverflow(bit === 0 ? out : carry, bit === 0 ? overflow : out);
 }

@@ -5,6 +5,7 @@ import { CC } from '../flags.ts';
 import type { Int, Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
 import { RDX } from '../state.ts';
+import { multiplyWide } from './wide-multiply.ts';
 
 type BitOp = 'bt' | 'bts' | 'btr' | 'btc';
 
@@ -132,9 +133,8 @@ function mulx(c: Lift): void {
   const x = c.reg(RDX, bits);
   const y = c.read(2);
   if (bits === 64) {
-    const [p, q] = [x as Value<'i64'>, y as Value<'i64'>];
-    const high = b.op('i64.mulhi_u', [p, q]);
-    c.write(1, b.mul(p, q));
+    const { low, high } = multiplyWide(b, x as Value<'i64'>, y as Value<'i64'>);
+    c.write(1, low);
     c.write(0, high);
     return;
   }

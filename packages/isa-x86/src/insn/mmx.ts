@@ -8,6 +8,7 @@ import { requireMmx } from '../usable.ts';
 import {
   andNot,
   multiplyEven,
+  multiplyEvenWide,
   multiplyHigh,
   shiftBytes,
   shiftConstant,
@@ -77,7 +78,7 @@ const BINARY: readonly (readonly [string, string, Feature | undefined, OpName | 
   ['ED', 'paddsw', 'mmx', 'i16x8.add_sat_s'],
   ['EE', 'pmaxsw', 'sse', 'i16x8.max_s'],
   ['EF', 'pxor', 'mmx', 'v128.xor'],
-  ['F4', 'pmuludq', 'sse2', multiplyEven(false)],
+  ['F4', 'pmuludq', 'sse2', multiplyEven(false), { wide: multiplyEvenWide(false) }],
   ['F5', 'pmaddwd', 'mmx', 'i32x4.dot_i16x8_s'],
   ['F6', 'psadbw', 'sse', sumDifferences],
   ['F8', 'psubb', 'mmx', 'i8x16.sub'],

@@ -1,15 +1,21 @@
 // PCLMULQDQ. SDM Vol. 2. Carry-less multiplication with integer multiplications: operands are split into four by bit number modulo 4, so that the
 // counts of ones that meet at a bit (at most 15 below bit 60, 16 at bits 60..63) never carry into a bit of the same class inside the word.
-// That gives bits 63..0; the upper bits are those of the reversed operands, reversed.
+// That gives bits 63..0; the upper bits are those of the reversed operands, reversed (four bits at a time by tables).
 
 import type { Builder } from '@anillo/ir/builder';
 import type { Value } from '@anillo/ir/block';
 import { routine, type Routine } from '@anillo/ir/callee';
 import type { Row } from '../row.ts';
-import { imm8, vectorZero, type V } from './simd-operands.ts';
+import { X86State } from '../state.ts';
+import { imm8, type V } from './simd-operands.ts';
 import { rows128 } from './simd-rows.ts';
 
 type W = Value<'i64'>;
+const reverse4 = (n: number): number => ((n & 1) << 3) | ((n & 2) << 1) | ((n & 4) >> 1) | (n >> 3);
+const SIXTEEN = Array.from({ length: 16 }, (_, n) => n);
+/** Mask of four bits; what low and high bits of a byte become; bytes of each half in reverse. */
+export const REVERSAL: readonly number[] = [SIXTEEN.map(() => 15), SIXTEEN.map((n) => reverse4(n) << 4), SIXTEEN.map(reverse4), SIXTEEN.map((n) => n ^ 7)].flat();
+
 const repeat = (b: Builder, word: number): W => b.i64Words(word, word);
 
 function multiplyLow(b: Builder, x: W, y: W): W {
@@ -29,16 +35,14 @@ function multiplyLow(b: Builder, x: W, y: W): W {
   return out as W;
 }
 
-function reverseBits(b: Builder, x: W): W {
-  let v = b.op('i64.bswap', [x]);
-  for (const [word, by] of [
-    [0x0f0f_0f0f, 4],
-    [0x3333_3333, 2],
-    [0x5555_5555, 1],
-  ] as const) {
-    v = b.or(b.and(b.shrU(v, b.i64(by)), repeat(b, word)), b.shl(b.and(v, repeat(b, word)), b.i64(by)));
-  }
-  return v;
+const table = (b: Builder, number: number): V => b.op('state.load128', [b.i32(0)], X86State.offset.reversal + 16 * number);
+
+/** Each half's bits in reverse. */
+function reverseBits(b: Builder, x: V): V {
+  const mask = table(b, 0);
+  const low = b.op('i8x16.swizzle', [table(b, 1), b.op('v128.and', [x, mask])]);
+  const high = b.op('i8x16.swizzle', [table(b, 2), b.op('v128.and', [b.op('i32x4.shr_u', [x, b.i32(4)]), mask])]);
+  return b.op('i8x16.swizzle', [b.op('v128.or', [low, high]), table(b, 3)]);
 }
 
 const CARRYLESS: Routine = routine({
@@ -50,9 +54,13 @@ const CARRYLESS: Routine = routine({
   traps: false,
   pure: true,
   build: (b, [x, y]) => {
+    const factors = b.op('i64x2.replace_lane', [b.op('i64x2.splat', [x as W]), y as W], 1);
+    const reversed = reverseBits(b, factors);
     const low = multiplyLow(b, x as W, y as W);
-    const high = b.shrU(reverseBits(b, multiplyLow(b, reverseBits(b, x as W), reverseBits(b, y as W))), b.i64(1));
-    return b.op('i64x2.replace_lane', [b.op('i64x2.replace_lane', [vectorZero(b), low], 0), high], 1);
+    const high = multiplyLow(b, b.op('i64x2.extract_lane', [reversed], 0), b.op('i64x2.extract_lane', [reversed], 1));
+    // Bit 127 is none of the product's.
+    const above = b.op('i64x2.shr_u', [reverseBits(b, b.op('i64x2.splat', [high])), b.i32(1)]);
+    return b.op('i64x2.replace_lane', [above, low], 0);
   },
 });
 

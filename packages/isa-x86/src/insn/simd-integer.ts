@@ -4,7 +4,7 @@ import type { Builder } from '@anillo/ir/builder';
 import type { Value } from '@anillo/ir/block';
 import type { OpName } from '@anillo/ir/ops';
 import type { Lift } from '../lift.ts';
-import { imm8, vector16, vector64, vectorZero, type V } from './simd-operands.ts';
+import { imm8, vector16, vector64, vectorZero, type Halves, type V } from './simd-operands.ts';
 import type { Binary, Unary } from './simd-rows.ts';
 
 const ALL = Array.from({ length: 16 }, (_, i) => i);
@@ -58,6 +58,15 @@ export const multiplyEven =
   (c, x, y) => {
     const even = (v: V): V => everySecond(c.b, v, v, 4, 0);
     return vop(c.b, signed ? 'i64x2.extmul_low_i32x4_s' : 'i64x2.extmul_low_i32x4_u', even(x), even(y));
+  };
+
+/** The same of both halves, whose even lanes are brought together first. */
+export const multiplyEvenWide =
+  (signed: boolean) =>
+  (c: Lift, x: Halves, y: Halves): Halves => {
+    const [p, q] = [x, y].map(([low, high]) => everySecond(c.b, low as V, high as V, 4, 0)) as [V, V];
+    const sign = signed ? 's' : 'u';
+    return [vop(c.b, `i64x2.extmul_low_i32x4_${sign}`, p, q), vop(c.b, `i64x2.extmul_high_i32x4_${sign}`, p, q)];
   };
 
 /** Unsigned bytes of x times signed bytes of y, neighbours added with saturation. */

@@ -6,7 +6,7 @@ import type { OpName } from '@anillo/ir/ops';
 import type { Feature } from '../cpu-model.ts';
 import type { Lift } from '../lift.ts';
 import { insn, type Row } from '../row.ts';
-import { checkMmx, enterMmx, low64, mmRegister, readMm, readVector, setMm, splat64, writeVector, type V } from './simd-operands.ts';
+import { checkMmx, enterMmx, low64, mmRegister, readMm, readVector, setMm, splat64, writeVector, type Halves, type V } from './simd-operands.ts';
 
 /** Result of 128 bits from two operands of 128 bits; `half` is 1 for the upper half of a 256-bit instruction. */
 export type Binary = (c: Lift, x: V, y: V, half: number) => V;
@@ -23,6 +23,8 @@ export interface FamilyOptions {
   readonly mmx32?: boolean;
   /** An 8-bit immediate follows. */
   readonly imm?: boolean;
+  /** The 256-bit form, where both halves together take less than each alone. */
+  readonly wide?: (c: Lift, x: Halves, y: Halves) => Halves;
 }
 
 /** Op of the IR with two vector arguments. */
@@ -42,18 +44,16 @@ export function mmxPart(b: Builder, v: V, part: MmxPart): Value<'i64'> {
 }
 
 /** Meaning of legacy and VEX forms: destination is operand 0, sources are the last two vector operands. */
-export const liftBinary =
-  (f: Binary, aligned?: boolean) =>
+const liftWhole =
+  (f: (c: Lift, x: Halves, y: Halves) => Halves, aligned?: boolean) =>
   (c: Lift): void => {
     const first = c.d.row.vex ? 1 : 0;
     const y = readVector(c, first + 1, aligned);
     const x = readVector(c, first);
-    writeVector(
-      c,
-      0,
-      x.map((v, i) => f(c, v, y[i] as V, i)),
-    );
+    writeVector(c, 0, f(c, x, y));
   };
+export const liftBinary = (f: Binary, aligned?: boolean): ((c: Lift) => void) =>
+  liftWhole((c, x, y) => x.map((v, i) => f(c, v, y[i] as V, i)), aligned);
 export const liftUnary =
   (f: Unary) =>
   (c: Lift): void => {
@@ -81,7 +81,7 @@ export function integerRows(encoding: string, name: string, sse: Feature, f: Bin
   const rows = [
     insn(`66 ${encoding}`, `${name} Vdq,Wdq${tail}`, sse, lift),
     insn(`VEX 66 ${encoding} L0`, `v${name} Vx,Hx,Wx${tail}`, 'avx', lift),
-    insn(`VEX 66 ${encoding} L1`, `v${name} Vx,Hx,Wx${tail}`, 'avx2', lift),
+    insn(`VEX 66 ${encoding} L1`, `v${name} Vx,Hx,Wx${tail}`, 'avx2', options.wide ? liftWhole(options.wide) : lift),
   ];
   if (options.mmx)
     rows.push(insn(`NP ${encoding}`, `${name} Pq,Qq${tail}`, options.mmx, liftMmx(f, options.part ?? 'low', options.mmx32 ? 4 : 8)));

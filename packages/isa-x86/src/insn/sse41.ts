@@ -21,6 +21,7 @@ import {
   laneBytes,
   minimumPosition,
   multiplyEven,
+  multiplyEvenWide,
   sumDifferencesOffset,
   testFlags,
 } from './simd-integer.ts';
@@ -247,7 +248,7 @@ export const SSE41_ROWS: readonly Row[] = [
   insn('VEX 66 0F38 17', 'vptest Vx,Wx', 'avx', ptest),
   ...extensionRows(true),
   ...extensionRows(false),
-  ...integerRows('0F38 28', 'pmuldq', 'sse4_1', multiplyEven(true)),
+  ...integerRows('0F38 28', 'pmuldq', 'sse4_1', multiplyEven(true), { wide: multiplyEvenWide(true) }),
   ...integerRows('0F38 29', 'pcmpeqq', 'sse4_1', op2('i64x2.eq')),
   insn('66 0F38 2A mem', 'movntdqa Vdq,Wdq', 'sse4_1', streamLoad),
   insn('VEX 66 0F38 2A mem L0', 'vmovntdqa Vx,Wx', 'avx', streamLoad),
