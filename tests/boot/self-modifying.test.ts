@@ -84,6 +84,27 @@ test('what one instruction overwrites in two places is executed anew in both', {
   assert.equal((await machine.waitForExit()).status, low(((low(sum) ^ low(sum >> 8)) << 1) | 1));
 });
 
+test('a store that begins beside code and ends in it is seen', { timeout: 300_000 }, async () => {
+  const CHANGING_AT = FUNCTION_AT + 0x40;
+  const loop = [
+    ...[0x88, 0x0e, ...word(FUNCTION_AT + 0x100)], // mov [FUNCTION_AT + 0x100], cl
+    ...[0x88, 0xcc, 0x80, 0xe4, 0x04, 0x80, 0xcc, 0xb0], // mov ah, cl; and ah, 4; or ah, 0xb0: mov al, 5 or mov ah, 5
+    ...[0xa3, ...word(CHANGING_AT - 1), 0x31, 0xc0], // mov [CHANGING_AT - 1], ax; xor ax, ax
+  ];
+  const start = [0xc7, 0x06, ...word(CHANGING_AT + 1), 0x05, 0xc3, 0xb9, ...word(TURNS), 0x31, 0xdb]; // mov word, 5; ret; mov cx, TURNS; xor bx, bx
+  const changing = [
+    ...start,
+    ...loop,
+    ...[0xe8, ...word(CHANGING_AT - (PROGRAM_AT + start.length + loop.length + 3))], // call CHANGING_AT
+    ...[0x01, 0xc3, 0xe2, low(-(loop.length + 7))], // add bx, ax; loop
+    ...[0x89, 0xd8, 0x30, 0xe0, 0xe6, 0xf4, 0xf4], // mov ax, bx; xor al, ah; out 0xf4, al; hlt
+  ];
+  await using machine = await Machine.create({ bios: firmwareOf(changing), devices: DEVICES });
+  machine.start();
+  const sum = Array.from({ length: TURNS }, (_, i): number => ((i + 1) & 4 ? 0x500 : 5)).reduce((a, b) => a + b);
+  assert.equal((await machine.waitForExit()).status, low(((low(sum) ^ low(sum >> 8)) << 1) | 1));
+});
+
 test('stores beside code are done without the host', { timeout: 300_000 }, async () => {
   const adding = [
     ...[0xb9, ...word(TURNS)], // mov cx, TURNS

@@ -1,24 +1,41 @@
 // Relaxed SIMD (WebAssembly 3.0, 2.2.4): does this engine take it, and what does it make of it? On x86 its multiply-add is fused where the CPU has FMA.
 
+import type { Type } from '@anillo/ir/ops';
 import { FunctionCode } from './function-code.ts';
 import { ModuleWriter } from './module-writer.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
-/** A module whose `fuse(a, b, c)` is the relaxed a * b + c. */
-function makeFuseProbe(): Uint8Array<ArrayBuffer> {
+function moduleOf(params: readonly Type[], result: Type, write: (f: FunctionCode) => void): Uint8Array<ArrayBuffer> {
   const module = new ModuleWriter();
-  const fuse = module.declare({ params: ['f64', 'f64', 'f64'], results: ['f64'] }, 'fuse');
-  const f = new FunctionCode(3);
-  for (const parameter of [0, 1, 2]) {
-    f.get(parameter);
-    f.op(opcodeOf('f64x2.splat'));
-  }
-  f.op(opcodeOf('f64x2.relaxed_madd'));
-  f.op(opcodeOf('f64x2.extract_lane'));
-  f.code.u8(0);
-  module.define(fuse, f);
+  const f = new FunctionCode(params.length);
+  write(f);
+  module.define(module.declare({ params, results: [result] }, 'probe'), f);
   return module.finish();
 }
+
+/** The relaxed a * b + c. */
+const makeFuseProbe = (): Uint8Array<ArrayBuffer> =>
+  moduleOf(['f64', 'f64', 'f64'], 'f64', (f) => {
+    for (const parameter of [0, 1, 2]) {
+      f.get(parameter);
+      f.op(opcodeOf('f64x2.splat'));
+    }
+    f.op(opcodeOf('f64x2.relaxed_madd'));
+    f.op(opcodeOf('f64x2.extract_lane'));
+    f.code.u8(0);
+  });
+
+/** Byte 0 of the relaxed swizzle of bytes 1 to 16 with an index. */
+const makeSwizzleProbe = (): Uint8Array<ArrayBuffer> =>
+  moduleOf(['i32'], 'i32', (f) => {
+    f.op(opcodeOf('v128.const'));
+    f.code.append(Uint8Array.from({ length: 16 }, (_, i) => i + 1));
+    f.get(0);
+    f.op(opcodeOf('i8x16.splat'));
+    f.op(opcodeOf('i8x16.relaxed_swizzle'));
+    f.op(opcodeOf('i8x16.extract_lane_u'));
+    f.code.u8(0);
+  });
 
 interface Engine {
   validate(bytes: Uint8Array<ArrayBuffer>): boolean;
@@ -26,22 +43,6 @@ interface Engine {
   readonly Instance: new (module: unknown) => { readonly exports: Readonly<Record<string, unknown>> };
 }
 const engine = (): Engine => (globalThis as unknown as { readonly WebAssembly: Engine }).WebAssembly;
-
-/** `pick(index)`: byte 0 of the relaxed swizzle of bytes 1 to 16 with that index. */
-function makeSwizzleProbe(): Uint8Array<ArrayBuffer> {
-  const module = new ModuleWriter();
-  const pick = module.declare({ params: ['i32'], results: ['i32'] }, 'pick');
-  const f = new FunctionCode(1);
-  f.op(opcodeOf('v128.const'));
-  f.code.append(Uint8Array.from({ length: 16 }, (_, i) => i + 1));
-  f.get(0);
-  f.op(opcodeOf('i8x16.splat'));
-  f.op(opcodeOf('i8x16.relaxed_swizzle'));
-  f.op(opcodeOf('i8x16.extract_lane_u'));
-  f.code.u8(0);
-  module.define(pick, f);
-  return module.finish();
-}
 
 export interface RelaxedSimd {
   readonly isThere: boolean;
@@ -57,8 +58,8 @@ function probe(): RelaxedSimd {
   const { validate, Module, Instance } = engine();
   const [fuseBytes, pickBytes] = [makeFuseProbe(), makeSwizzleProbe()];
   if (!validate(fuseBytes) || !validate(pickBytes)) return NO_RELAXED_SIMD;
-  const fuse = new Instance(new Module(fuseBytes)).exports.fuse as (a: number, b: number, c: number) => number;
-  const pick = new Instance(new Module(pickBytes)).exports.pick as (index: number) => number;
+  const fuse = new Instance(new Module(fuseBytes)).exports.probe as (a: number, b: number, c: number) => number;
+  const pick = new Instance(new Module(pickBytes)).exports.probe as (index: number) => number;
   // (1 + u)^2 - (1 + 2u) is u^2 when rounded once, else 0.
   const u = 2 ** -30;
   const picks = Array.from({ length: 256 }, (_, index) => pick(index) === (index < 128 ? (index & 15) + 1 : 0));

@@ -1,20 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { RuntimeStore } from './runtime-store.ts';
 import { sourceFingerprint } from './source-fingerprint.ts';
+import { ownCacheHome } from './testing/own-cache-home.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'anillo-store-'));
+const folder = ownCacheHome();
 const sources = join(folder, 'sources');
-const home = process.env.XDG_CACHE_HOME;
-process.env.XDG_CACHE_HOME = folder;
-after(() => {
-  process.env.XDG_CACHE_HOME = home;
-  if (home === undefined) delete process.env.XDG_CACHE_HOME;
-  rmSync(folder, { recursive: true });
-});
 
 const runtime = {
   bytes: Uint8Array.of(0, 97, 115, 109),

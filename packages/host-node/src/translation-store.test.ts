@@ -1,18 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
+import { ownCacheHome } from './testing/own-cache-home.ts';
 import { TranslationStore } from './translation-store.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'anillo-translations-'));
-const home = process.env.XDG_CACHE_HOME;
-process.env.XDG_CACHE_HOME = folder;
-after(() => {
-  process.env.XDG_CACHE_HOME = home;
-  if (home === undefined) delete process.env.XDG_CACHE_HOME;
-  rmSync(folder, { recursive: true });
-});
+const folder = ownCacheHome();
 
 const files = (): string[] => readdirSync(join(folder, 'anillo', 'translations'));
 

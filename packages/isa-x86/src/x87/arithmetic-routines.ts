@@ -9,32 +9,33 @@ import type { Slot } from '@anillo/ir/slot';
 import {
   BIAS, controlWord, EXPONENT, exponentOf, type Extended, type I32, type I64, isNormal, isZero, orZero, SIGN, signOf, topBit, writeRegister,
 } from './extended-ir.ts';
-import { isRoundedUp, outcomeOf, REFUSED, roundingControl, roundInto } from './round-ir.ts';
+import { isRoundedUp, outcomeOf, REFUSED, roundingControl, roundInto, type Unrounded } from './round-ir.ts';
 import { STATUS } from './fpu.ts';
 import { X64 } from '@anillo/ir/vcpu-header';
 
-type Compute = (b: Builder, x: Extended, y: Extended, to: I32, out: Slot<'i32'>) => void;
+type Compute<Operands extends readonly Extended[]> = (b: Builder, operands: Operands, to: I32, out: Slot<'i32'>) => void;
+type One = readonly [Extended];
+type Two = readonly [Extended, Extended];
 
-const operands = (params: readonly Value[]): Extended[] => [
-  { m: params[0] as I64, e: params[1] as I32 },
-  { m: params[2] as I64, e: params[3] as I32 },
-];
+const operandsOf = (params: readonly Value[], count: number): readonly Extended[] =>
+  Array.from({ length: count }, (_, i) => ({ m: params[2 * i] as I64, e: params[2 * i + 1] as I32 }));
 
-const arithmetic = (name: string, compute: Compute): Routine =>
+const arithmetic = <Operands extends One | Two>(name: string, count: Operands['length'], compute: Compute<Operands>): Routine =>
   routine({
     name,
-    params: ['i64', 'i32', 'i64', 'i32', 'i32'],
+    params: [...Array.from({ length: count }, () => ['i64', 'i32'] as const).flat(), 'i32'],
     result: 'i32',
     reads: 'none',
     writes: 'none',
     traps: false,
     build: (b, params) => {
-      const [x, y] = operands(params) as [Extended, Extended];
       const out = b.temp('i32', b.i32(REFUSED));
-      compute(b, x, y, params[4] as I32, out);
+      compute(b, operandsOf(params, count) as unknown as Operands, params[2 * count] as I32, out);
       return b.get(out);
     },
   });
+const unary = (name: string, compute: Compute<One>): Routine => arithmetic(name, 1, compute);
+const binary = (name: string, compute: Compute<Two>): Routine => arithmetic(name, 2, compute);
 
 const isFiniteValue = (b: Builder, x: Extended): I32 => b.or(isNormal(b, x), isZero(b, x));
 /** Are both numbers normal? By integer bits and exponents above 0 and below the largest, all at once in the sign of one word. */
@@ -128,7 +129,7 @@ function addNormal(b: Builder, { large, largeExponent, small, smallExponent, sig
   );
 }
 
-const ADD = arithmetic('x87Add', (b, x, y, to, out) => {
+const ADD = binary('x87Add', (b, [x, y], to, out) => {
   const addends = inOrder(b, x, y);
   b.if(
     areNormal(b, x.m, y.m, [addends.smallExponent], [addends.largeExponent]),
@@ -150,28 +151,34 @@ const ADD = arithmetic('x87Add', (b, x, y, to, out) => {
 
 // ---- multiplication and division
 
-const MULTIPLY = arithmetic('x87Multiply', (b, x, y, to, out) => {
-  const sign = b.and(b.xor(x.e, y.e), b.i32(SIGN));
-  const exponents = [exponentOf(b, x), exponentOf(b, y)] as const;
-  b.if(
-    areNormal(b, x.m, y.m, exponents, exponents),
-    () => {
-      const high = b.op('i64.mulhi_u', [x.m, y.m]);
-      const low = b.mul(x.m, y.m);
-      const isLarge = b.ltS(high, b.i64(0));
-      const exponent = b.add(b.add(exponents[0], exponents[1]), b.i32(-BIAS));
-      const doubled = b.or(b.shl(high, b.i64(1)), b.shrU(low, b.i64(63)));
-      const product = {
-        m: b.select(isLarge, high, doubled),
-        below: b.select(isLarge, low, b.shl(low, b.i64(1))),
-        exponent: b.add(exponent, isLarge),
-        sign,
-      };
-      roundInto(b, product, to, out);
-    },
-    () => b.if(b.and(isFiniteValue(b, x), isFiniteValue(b, y)), () => writeZero(b, to, sign, out)),
-  );
-});
+/** `exact`: of two normal numbers, with their exponents, but for the sign. `isNothing`: is the result zero? */
+const signed = (
+  name: string,
+  exact: (b: Builder, x: I64, y: I64, ex: I32, ey: I32) => Omit<Unrounded, 'sign'>,
+  isNothing: (b: Builder, x: Extended, y: Extended) => I32,
+): Routine =>
+  binary(name, (b, [x, y], to, out) => {
+    const sign = b.and(b.xor(x.e, y.e), b.i32(SIGN));
+    const exponents = [exponentOf(b, x), exponentOf(b, y)] as const;
+    b.if(
+      areNormal(b, x.m, y.m, exponents, exponents),
+      () => roundInto(b, { ...exact(b, x.m, y.m, ...exponents), sign }, to, out),
+      () => b.if(isNothing(b, x, y), () => writeZero(b, to, sign, out)),
+    );
+  });
+
+const MULTIPLY = signed(
+  'x87Multiply',
+  (b, x, y, ex, ey) => {
+    const high = b.op('i64.mulhi_u', [x, y]);
+    const low = b.mul(x, y);
+    const isLarge = b.ltS(high, b.i64(0));
+    const exponent = b.add(b.add(ex, ey), b.i32(-BIAS));
+    const doubled = b.or(b.shl(high, b.i64(1)), b.shrU(low, b.i64(63)));
+    return { m: b.select(isLarge, high, doubled), below: b.select(isLarge, low, b.shl(low, b.i64(1))), exponent: b.add(exponent, isLarge) };
+  },
+  (b, x, y) => b.and(isFiniteValue(b, x), isFiniteValue(b, y)),
+);
 
 /** (high, low) / divisor for a divisor with its top bit set and above `high`: quotient and remainder, 32 bits at a time (Knuth, 4.3.1 D). */
 function divideWide(b: Builder, high: I64, low: I64, divisor: I64): { readonly quotient: I64; readonly remainder: I64 } {
@@ -200,25 +207,21 @@ function divideWide(b: Builder, high: I64, low: I64, divisor: I64): { readonly q
   return { quotient: b.or(b.shl(first.digit, b.i64(32)), second.digit), remainder: second.rest };
 }
 
-const DIVIDE = arithmetic('x87Divide', (b, x, y, to, out) => {
-  const sign = b.and(b.xor(x.e, y.e), b.i32(SIGN));
-  const exponents = [exponentOf(b, x), exponentOf(b, y)] as const;
-  b.if(
-    areNormal(b, x.m, y.m, exponents, exponents),
-    () => {
-      const isLess = b.ltU(x.m, y.m);
-      const high = b.select(isLess, x.m, b.shrU(x.m, b.i64(1)));
-      const low = b.select(isLess, b.i64(0), b.shl(x.m, b.i64(63)));
-      const { quotient, remainder } = divideWide(b, high, low, y.m);
-      const rest = b.temp('i64', remainder);
-      const other = b.sub(y.m, b.get(rest));
-      const half = b.select(b.eq(b.get(rest), other), topBit(b), b.extendU(b.eqz(b.eqz(b.get(rest)))));
-      const exponent = b.sub(b.add(b.sub(exponents[0], exponents[1]), b.i32(BIAS)), isLess);
-      roundInto(b, { m: quotient, below: b.select(b.gtU(b.get(rest), other), b.i64(-1), half), exponent, sign }, to, out);
-    },
-    () => b.if(b.and(isZero(b, x), isNormal(b, y)), () => writeZero(b, to, sign, out)),
-  );
-});
+const DIVIDE = signed(
+  'x87Divide',
+  (b, x, y, ex, ey) => {
+    const isLess = b.ltU(x, y);
+    const high = b.select(isLess, x, b.shrU(x, b.i64(1)));
+    const low = b.select(isLess, b.i64(0), b.shl(x, b.i64(63)));
+    const { quotient, remainder } = divideWide(b, high, low, y);
+    const rest = b.temp('i64', remainder);
+    const other = b.sub(y, b.get(rest));
+    const half = b.select(b.eq(b.get(rest), other), topBit(b), b.extendU(b.eqz(b.eqz(b.get(rest)))));
+    const exponent = b.sub(b.add(b.sub(ex, ey), b.i32(BIAS)), isLess);
+    return { m: quotient, below: b.select(b.gtU(b.get(rest), other), b.i64(-1), half), exponent };
+  },
+  (b, x, y) => b.and(isZero(b, x), isNormal(b, y)),
+);
 
 // ---- square root
 
@@ -260,23 +263,7 @@ function rootWide(b: Builder, high: I64, low: I64): { readonly root: I64; readon
   return { root: b.get(root), below: b.get(below) };
 }
 
-/** (x, destination) */
-const unary = (name: string, compute: (b: Builder, x: Extended, to: I32, out: Slot<'i32'>) => void): Routine =>
-  routine({
-    name,
-    params: ['i64', 'i32', 'i32'],
-    result: 'i32',
-    reads: 'none',
-    writes: 'none',
-    traps: false,
-    build: (b, params) => {
-      const out = b.temp('i32', b.i32(REFUSED));
-      compute(b, { m: params[0] as I64, e: params[1] as I32 }, params[2] as I32, out);
-      return b.get(out);
-    },
-  });
-
-const ROOT = unary('x87Root', (b, x, to, out) => {
+const ROOT = unary('x87Root', (b, [x], to, out) => {
   b.if(
     b.and(isNormal(b, x), b.eqz(signOf(b, x))),
     () => {
@@ -307,7 +294,7 @@ function wholePart(b: Builder, x: Extended, rounding: I32): { readonly whole: I6
 const isBelow63 = (b: Builder, x: Extended): I32 => b.ltU(exponentOf(b, x), b.i32(BIAS + 63));
 
 /** FRNDINT. */
-const ROUND = unary('x87Round', (b, x, to, out) => {
+const ROUND = unary('x87Round', (b, [x], to, out) => {
   b.if(isFiniteValue(b, x), () => {
     b.if(
       isBelow63(b, x),
@@ -370,7 +357,7 @@ export const COMPARE: Routine = routine({
   traps: false,
   pure: true,
   build: (b, params) => {
-    const [x, y] = operands(params) as [Extended, Extended];
+    const [x, y] = operandsOf(params, 2) as Two;
     const [ex, ey] = [exponentOf(b, x), exponentOf(b, y)];
     const isSmaller = b.or(b.ltU(ex, ey), b.and(b.eq(ex, ey), b.ltU(x.m, y.m)));
     const isNegative = b.eqz(b.eqz(signOf(b, x)));
