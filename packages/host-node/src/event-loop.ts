@@ -1,33 +1,22 @@
-// How a machine shares Node's event loop: a turn for the host's events while the guest runs, a sleep that can be cut short while it is halted.
+// Node's event loop, as a machine shares it.
 
-export interface EventLoop {
-  /** Resolves once the events that wait now have been served. */
-  yieldToHost(): Promise<void>;
-  /** Keeps the program alive; Infinity: until `wake`. One sleeper at a time. */
-  sleep(timeoutMs: number): Promise<void>;
-  wake(): void;
+import { type EventLoop, eventLoopOf } from '@anillo/base/event-loop';
+
+export interface NodeEventLoop extends EventLoop {
   /** Blocks the thread; as exact as the host's scheduler. */
   nap(timeoutMs: number): void;
 }
 
-const LONGEST_TIMEOUT_MS = 0x7fffffff;
-
 /** Each machine has one of its own. */
-export function createEventLoop(): EventLoop {
-  let wakeSleeper: (() => void) | undefined;
+export function createEventLoop(): NodeEventLoop {
   const never = new Int32Array(new SharedArrayBuffer(4));
   return {
-    yieldToHost: () => new Promise((resolve) => setImmediate(resolve)),
-    sleep: (timeoutMs) =>
-      new Promise((resolve) => {
-        const timeout = setTimeout(() => wakeSleeper?.(), Math.min(timeoutMs, LONGEST_TIMEOUT_MS));
-        wakeSleeper = () => {
-          wakeSleeper = undefined;
-          clearTimeout(timeout);
-          resolve();
-        };
-      }),
-    wake: () => wakeSleeper?.(),
+    ...eventLoopOf({
+      setTimeout: (then, timeoutMs) => setTimeout(then, timeoutMs),
+      clearTimeout: (timer) => clearTimeout(timer),
+      takeTurn: (then) => void setImmediate(then),
+      endSleep: (then) => then(),
+    }),
     nap: (timeoutMs) => void Atomics.wait(never, 0, 0, timeoutMs),
   };
 }

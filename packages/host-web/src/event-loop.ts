@@ -1,15 +1,7 @@
-// How a machine shares the event loop of a page or worker. Turns are messages to oneself: timers are too coarse for that, and a timer that is set by a timer
+// The event loop of a page or worker, as a machine shares it. Turns are messages to oneself: timers are too coarse for that, and a timer that is set by a timer
 // waits for 4 ms at least (HTML, 8.6 "Timers", nesting level), so a sleep ends with a message too.
 
-export interface EventLoop {
-  /** Resolves once the events that wait now have been served. */
-  yieldToHost(): Promise<void>;
-  /** Infinity: until `wake`. One sleeper at a time. */
-  sleep(timeoutMs: number): Promise<void>;
-  wake(): void;
-}
-
-const LONGEST_TIMEOUT_MS = 0x7fffffff;
+import { type EventLoop, eventLoopOf } from '@anillo/base/event-loop';
 
 /** Each machine has one of its own. */
 export function createEventLoop(): EventLoop {
@@ -20,18 +12,10 @@ export function createEventLoop(): EventLoop {
     turns.push(then);
     port2.postMessage(undefined);
   };
-  let wakeSleeper: (() => void) | undefined;
-  return {
-    yieldToHost: () => new Promise(takeTurn),
-    sleep: (timeoutMs) =>
-      new Promise((resolve) => {
-        const timeout = setTimeout(() => wakeSleeper?.(), Math.min(timeoutMs, LONGEST_TIMEOUT_MS));
-        wakeSleeper = () => {
-          wakeSleeper = undefined;
-          clearTimeout(timeout);
-          takeTurn(resolve);
-        };
-      }),
-    wake: () => wakeSleeper?.(),
-  };
+  return eventLoopOf({
+    setTimeout: (then, timeoutMs) => setTimeout(then, timeoutMs),
+    clearTimeout: (timer) => clearTimeout(timer),
+    takeTurn,
+    endSleep: takeTurn,
+  });
 }
