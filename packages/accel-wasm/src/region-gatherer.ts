@@ -14,6 +14,11 @@ const MAX_INSNS = 1600;
 const REACH_PAGES = 100;
 /** A block is compiled with a hot neighbour once it has been executed this often. */
 const WARM = 16;
+/**
+ * Handlers of a threaded interpreter become hot one after the other, and each leads to all others. So what a switch leads to, and is compiled already, is
+ * compiled again only once this many other compilations have been made, and twice as many each further time.
+ */
+const COMPILATIONS_BETWEEN = 8;
 /** A call is worth a copy of its callee if it has been executed at least this part of the hot block's times. */
 const INLINED_SHARE = 1 / 8;
 /** Largest callee that is copied, itself and what it calls; how deep copies nest; a region that has this many instructions gets no more copies. */
@@ -21,6 +26,8 @@ const INLINED_BLOCKS = 12;
 const INLINED_INSNS = 50;
 const INLINED_DEPTH = 3;
 const INSNS_WITH_COPIES = 800;
+
+export type KnownBlocks = Pick<TranslationCache, 'find' | 'word'>;
 
 export interface CodeReader {
   /** Lifts the block at a machine-memory address for a mode; `nextPage` is the page that follows in linear memory, or -1. Undefined where it cannot be lifted. */
@@ -59,15 +66,16 @@ interface Copy {
   readonly depth: number;
 }
 
-/** The region around the block at the present pc. */
-export function gatherRegion(hot: number, cache: TranslationCache, reader: CodeReader): FoundRegion {
-  return new RegionGatherer(hot, cache, reader).gather();
+/** The region around the block at the present pc; `compilation` is the number of this compilation. */
+export function gatherRegion(hot: number, cache: KnownBlocks, reader: CodeReader, compilation: number): FoundRegion {
+  return new RegionGatherer(hot, cache, reader, compilation).gather();
 }
 
 class RegionGatherer {
   readonly #hot: number;
+  readonly #compilation: number;
   readonly #mode: number;
-  readonly #cache: TranslationCache;
+  readonly #cache: KnownBlocks;
   readonly #reader: CodeReader;
   readonly #pages = new Map<number, number>();
   readonly #used = new Map<number, number>();
@@ -76,8 +84,9 @@ class RegionGatherer {
   #targets: ReadonlyMap<number, readonly number[]> | undefined;
   #insns = 0;
 
-  constructor(hot: number, cache: TranslationCache, reader: CodeReader) {
+  constructor(hot: number, cache: KnownBlocks, reader: CodeReader, compilation: number) {
     this.#hot = hot;
+    this.#compilation = compilation;
     this.#cache = cache;
     this.#reader = reader;
     this.#mode = cache.word(hot, 'mode');
@@ -166,8 +175,16 @@ class RegionGatherer {
       case 'callIndirect':
         return [offset + terminal.returnDelta];
       default:
-        return this.#jumpTargets(offset, record, block) ?? [];
+        return (this.#jumpTargets(offset, record, block) ?? []).filter((target) => this.#isDue(target));
     }
+  }
+
+  /** Is the target of a switch to be part of the region? */
+  #isDue(offset: number): boolean {
+    const record = this.#lift(offset)?.record;
+    if (record === undefined || (this.#cache.word(record, 'flags') & BLOCK_FLAGS.COMPILED) === 0) return true;
+    const since = this.#compilation - this.#cache.word(record, 'compiledAt');
+    return since >= COMPILATIONS_BETWEEN << this.#cache.word(record, 'compiledTimes');
   }
 
   /** Copies the callee of a block's call if it is small and the call is made often; then what it calls. */

@@ -35,7 +35,7 @@ export class RegionPromoter {
   promote(record: number): void {
     if (this.#functions.wake(record) || this.#functions.isInside(record)) return;
     const start = this.#host.nowMs();
-    const region = gatherRegion(record, this.#cache, this.#host);
+    const region = gatherRegion(record, this.#cache, this.#host, this.compilations);
     if (region.blocks.length > 0) this.#compile(region);
     this.compileMs += this.#host.nowMs() - start;
   }
@@ -56,6 +56,10 @@ export class RegionPromoter {
     this.compilations++;
     const entries = compiled.entries[0] as Int32Array;
     const own = region.blocks.filter(({ within }) => within === undefined);
+    for (const { record } of own) {
+      this.#cache.setWord(record, 'compiledTimes', this.#cache.word(record, 'compiledTimes') + 1);
+      this.#cache.setWord(record, 'compiledAt', this.compilations);
+    }
     this.#functions.add({
       code: instance.exports.f0,
       wasmBytes: compiled.bytes.length,

@@ -28,6 +28,9 @@ export const BlockRecord = struct({
   byteCount: 'u32',
   /** With flag COMPILED: list of the pages that the function has code of (PageList), or 0 if it is the block's own page alone. */
   pages: 'u32',
+  /** For the compiler: how often the block has been compiled, and the number of the compilation that did it last. */
+  compiledTimes: 'u32',
+  compiledAt: 'u32',
 });
 
 /** A list of pages: their number, then that many of these. */
