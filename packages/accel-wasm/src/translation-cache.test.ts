@@ -71,7 +71,7 @@ test('code that is written again and again is not remembered', () => {
     return remembered.used - before;
   };
   const grown = Array.from({ length: 40 }, (_, turn) => rewrite(turn));
-  assert.deepEqual([grown.findIndex((bytes) => bytes === 0), grown.lastIndexOf(Math.max(...grown))], [16, 15]);
+  assert.deepEqual([grown.indexOf(0), grown.lastIndexOf(Math.max(...grown))], [16, 15]);
   insert(PAGE + 0x1000, 3);
   cache.dropRange(PAGE + 0x1000, 1);
   assert.ok(rewrite(40) > 0);

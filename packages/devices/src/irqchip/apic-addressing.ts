@@ -6,6 +6,10 @@ import { BASE_ENABLED, BASE_EXTD, highestVector, type LocalApicCells } from './l
 
 const SOFTWARE_ENABLED = 1 << 8;
 
+/** Guest-physical address of the register page. */
+export function apicBase({ baseHigh, baseLow }: LocalApicCells): number {
+  return baseHigh * 4294967296 + ((baseLow & 0xfffff000) >>> 0);
+}
 /** MSR 0x1b bit 11. */
 export const isApicEnabled = (s: LocalApicCells): boolean => (s.baseLow & BASE_ENABLED) !== 0;
 export const isX2apic = (s: LocalApicCells): boolean => (s.baseLow & BASE_EXTD) !== 0;

@@ -77,7 +77,7 @@ export const LOCAL_APIC_STATE = struct({
 export type LocalApicCells = View<(typeof LOCAL_APIC_STATE)['spec']>;
 
 /** Registers that read as their cell. */
-export const APIC_PLAIN: Readonly<
+const PLAIN: Readonly<
   Record<number, 'tpr' | 'dfr' | 'svr' | 'esr' | 'icr' | 'icrHigh' | 'lvtTimer' | 'initialCount' | 'divideConfiguration' | undefined>
 > = {
   [APIC_REG.tpr]: 'tpr',
@@ -90,6 +90,16 @@ export const APIC_PLAIN: Readonly<
   [APIC_REG.initialCount]: 'initialCount',
   [APIC_REG.divide]: 'divideConfiguration',
 };
+
+/** Value of a register that reads as it was stored; undefined for others. */
+export function readPlain(s: LocalApicCells, reg: number): number | undefined {
+  if (reg >= APIC_REG.isr && reg < APIC_REG.tmr) return s.isr[reg - APIC_REG.isr];
+  if (reg >= APIC_REG.tmr && reg < APIC_REG.irr) return s.tmr[reg - APIC_REG.tmr];
+  if (reg >= APIC_REG.irr && reg < APIC_REG.esr) return s.irr[reg - APIC_REG.irr];
+  if (reg > APIC_REG.lvt && reg <= APIC_REG.lvtError) return s.lvt[reg - APIC_REG.lvt];
+  const name = PLAIN[reg];
+  return name && s[name];
+}
 
 function existsInX2apic(reg: number): boolean {
   if (X2_ABSENT.has(reg)) return false;

@@ -6,6 +6,7 @@ import type { AccessBytes, Clock, Device, IoRange } from '../device.ts';
 import { DeviceState } from '../device-state.ts';
 import {
   acceptsFixed,
+  apicBase,
   isApicEnabled,
   isSoftwareEnabled,
   isX2apic,
@@ -20,7 +21,6 @@ import type { InterruptController } from './interrupt-controller.ts';
 import { LintPins, REMOTE_IRR } from './lint-pins.ts';
 import {
   APIC_LVT_WRITABLE,
-  APIC_PLAIN,
   APIC_REG as REG,
   BASE_ENABLED,
   BASE_EXTD,
@@ -30,6 +30,7 @@ import {
   LOCAL_APIC_STATE,
   APIC_ERROR,
   highestVector,
+  readPlain,
 } from './local-apic-registers.ts';
 
 const VERSION = 0x0105_0014;
@@ -85,7 +86,7 @@ export class LocalApic implements Device, ApicEndpoint, InterruptController {
     const apic = this;
     this.window = {
       get start() {
-        return apic.#base;
+        return apicBase(apic.#state.view);
       },
       byteCount: 0x1000,
       overlay: true,
@@ -102,11 +103,6 @@ export class LocalApic implements Device, ApicEndpoint, InterruptController {
     if (options.isPoweredOn !== true) this.reset();
   }
 
-  get #base(): number {
-    const { baseHigh, baseLow } = this.#state.view;
-    return baseHigh * 4294967296 + (baseLow & 0xfffff000) + ((baseLow & 0x80000000) !== 0 ? 4294967296 : 0);
-  }
-
   /** MSR 0x1b bit 11 (CPUID's APIC bit follows it). */
   get enabled(): boolean {
     return isApicEnabled(this.#state.view);
@@ -117,11 +113,7 @@ export class LocalApic implements Device, ApicEndpoint, InterruptController {
   }
 
   get windowBase(): number | undefined {
-    return this.enabled && !this.x2apic ? this.#base : undefined;
-  }
-
-  get #softwareEnabled(): boolean {
-    return isSoftwareEnabled(this.#state.view);
+    return this.enabled && !this.x2apic ? apicBase(this.#state.view) : undefined;
   }
 
   /** Takes part in lowest-priority arbitration. */
@@ -355,12 +347,8 @@ export class LocalApic implements Device, ApicEndpoint, InterruptController {
 
   #readReg(reg: number): number {
     const s = this.#state.view;
-    if (reg >= REG.isr && reg < REG.tmr) return s.isr[reg - REG.isr];
-    if (reg >= REG.tmr && reg < REG.irr) return s.tmr[reg - REG.tmr];
-    if (reg >= REG.irr && reg < REG.esr) return s.irr[reg - REG.irr];
-    if (reg > REG.lvt && reg <= REG.lvtError) return s.lvt[reg - REG.lvt];
-    const plain = APIC_PLAIN[reg];
-    if (plain !== undefined) return s[plain];
+    const plain = readPlain(s, reg);
+    if (plain !== undefined) return plain;
     switch (reg) {
       case REG.id:
         return this.x2apic ? this.id : (s.xapicId << 24) >>> 0;
@@ -386,7 +374,7 @@ export class LocalApic implements Device, ApicEndpoint, InterruptController {
   #writeLvt(reg: number, value: number): void {
     const s = this.#state.view;
     const at = reg - REG.lvt;
-    const next = (value & APIC_LVT_WRITABLE[at]) | (this.#softwareEnabled ? 0 : MASKED);
+    const next = (value & APIC_LVT_WRITABLE[at]) | (isSoftwareEnabled(this.#state.view) ? 0 : MASKED);
     if (at === 0) this.#timer.writeLvt(next);
     else s.lvt[at] = (s.lvt[at] & REMOTE_IRR) | next;
     if (reg === REG.lint0 || reg === REG.lint1) this.#lint.sense(reg === REG.lint0 ? 0 : 1, false);
@@ -395,7 +383,7 @@ export class LocalApic implements Device, ApicEndpoint, InterruptController {
   #writeSvr(value: number): void {
     const s = this.#state.view;
     s.svr = value & 0x13ff;
-    if (this.#softwareEnabled) {
+    if (isSoftwareEnabled(this.#state.view)) {
       this.#notify();
       return;
     }
