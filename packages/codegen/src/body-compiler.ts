@@ -54,7 +54,7 @@ export interface BodyFrame {
 }
 
 /** Does code for the op need the TLB's address? */
-export const usesTlb = (op: OpName): boolean => MEMORY_OPS.has(op) || op === 'tlb.read' || op === 'tlb.write';
+export const usesTlb = (op: OpName): boolean => MEMORY_OPS.has(op) || op.startsWith('tlb.');
 
 const OFFSETS: ReadonlySet<OpName> = new Set<OpName>(['i64.add', 'i64.sub', 'i32.add', 'i32.sub']);
 const WIDTH_CHANGES: ReadonlySet<OpName> = new Set<OpName>(['i32.wrap_i64', 'i64.extend_i32_u']);

@@ -3,7 +3,7 @@
 
 import { OPS, type OpName, type Type } from '@anillo/ir/ops';
 import type { Emitter } from './emitter.ts';
-import { emitMemory, emitTlbLookup } from './memory-emit.ts';
+import { emitMemory, emitTlbDistance, emitTlbGranted, emitTlbLookup } from './memory-emit.ts';
 import { MEMORY_OPS } from './memory-op.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
@@ -28,13 +28,15 @@ type Composite =
   | 'memory.fill'
   | 'tlb.read'
   | 'tlb.write'
+  | `tlb.${'read' | 'write'}_distance`
+  | 'tlb.granted'
   | `${Type}.select`
   | `${'i32' | 'i64'}.bswap`
   | `i64.mulhi_${'s' | 'u'}`
   | 'i64.insert8'
   | 'i64.insert8h'
   | 'i64.insert16'
-  | `${'i32' | 'i64'}.ram_${'load' | 'store'}`
+  | `${'i32' | 'i64' | 'v128'}.ram_${'load' | 'store'}`
   | Extract<EmittedOp, `state.${string}`>;
 
 const select: Emit = (e) => e.f.op(O.select);
@@ -304,10 +306,15 @@ const COMPOSITE: Readonly<Record<Composite, Emit>> = {
   'i64.ram_load': ram('i64.load'),
   'i32.ram_store': ram('i32.store'),
   'i64.ram_store': ram('i64.store'),
+  'v128.ram_load': ram('v128.load'),
+  'v128.ram_store': ram('v128.store'),
   'i32.ram_cmpxchg': ramCompareExchange,
   fence,
   'tlb.read': (e) => emitTlbLookup(e, 'tagRead'),
   'tlb.write': (e) => emitTlbLookup(e, 'tagWrite'),
+  'tlb.read_distance': (e) => emitTlbDistance(e, 'tagRead'),
+  'tlb.write_distance': (e) => emitTlbDistance(e, 'tagWrite'),
+  'tlb.granted': emitTlbGranted,
   'memory.copy': (e) => {
     e.f.op(opcodeOf('memory.copy'));
     e.f.code.u8(0);

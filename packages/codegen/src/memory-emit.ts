@@ -29,13 +29,18 @@ export interface SiteLocals {
   readonly operands: readonly Local[];
 }
 
-/** Address on the stack, taken into a local -> `va xor tag` of its TLB entry. */
-function emitSiteDistance(e: Emitter, at: SiteLocals, tag: TlbTag): void {
+/** Takes the address off the stack and its TLB entry's into locals. */
+function emitSiteEntry(e: Emitter, at: SiteLocals): void {
   const { f } = e;
   f.tee(at.va);
   emitEntry(f, () => e.pushTlb());
-  f.tee(at.entry);
-  emitDistance(f, at.va, tag);
+  f.set(at.entry);
+}
+/** The same, then `va xor tag` of the TLB entry. */
+function emitSiteDistance(e: Emitter, at: SiteLocals, tag: TlbTag): void {
+  emitSiteEntry(e, at);
+  e.f.get(at.entry);
+  emitDistance(e.f, at.va, tag);
 }
 
 export function siteLocals(e: Emitter, va: Local, operands: readonly Local[], isStack = false): SiteLocals {
@@ -54,6 +59,15 @@ export function emitTlbLookup(e: Emitter, tag: TlbTag): void {
   f.else();
   emitHostAddress(e, at);
   f.end();
+}
+
+export function emitTlbDistance(e: Emitter, tag: TlbTag): void {
+  emitSiteDistance(e, siteLocals(e, e.scratch('i64', 0), []), tag);
+}
+export function emitTlbGranted(e: Emitter): void {
+  const at = siteLocals(e, e.scratch('i64', 0), []);
+  emitSiteEntry(e, at);
+  emitHostAddress(e, at);
 }
 
 /** Takes the address off the stack into a local, looks its TLB entry up; leaves "misses" on the stack. */

@@ -7,7 +7,7 @@ import type { Routine } from './callee.ts';
 import { f32Bits, f32Of, f64Bits, f64Of, SCALAR, unsigned, type ScalarValue } from './evaluate-scalar.ts';
 import { evaluateVector, lanesOf, vectorOf, type VectorValue } from './evaluate-vector.ts';
 import { EXIT } from './frontend.ts';
-import { OPS, type OpSpec, type Type } from './ops.ts';
+import { OPS, type OpName, type OpSpec, type Type } from './ops.ts';
 import type { Slot } from './slot.ts';
 import { VcpuHeader } from './vcpu-header.ts';
 
@@ -213,6 +213,12 @@ class Evaluation {
     return old;
   }
 
+  #lookUp(op: OpName, args: readonly EvaluatedValue[]): EvaluatedValue {
+    const found = this.#world.call(op.startsWith('tlb.write') ? 'tlb.write' : 'tlb.read', args) as bigint;
+    if (!op.endsWith('_distance')) return found;
+    return unsigned(32, found) === 0xffff_ffffn ? unsigned(64, -1n) : (args[0] as bigint) & 0xfffn;
+  }
+
   #stateAccess(inst: Inst, args: readonly EvaluatedValue[]): EvaluatedValue | undefined {
     const { state, memory } = this.#world;
     if (inst.op === 'memory.copy' || inst.op === 'memory.fill') {
@@ -229,8 +235,8 @@ class Evaluation {
       if (old === expected >>> 0) memory.setUint32(offset, replacement, true);
       return valueOfBits('i32', BigInt(old));
     }
-    if (inst.op === 'tlb.read' || inst.op === 'tlb.write') return this.#world.call(inst.op, args) as EvaluatedValue;
-    const ram = /^(i\d+)\.ram_(load|store)$/.exec(inst.op);
+    if (inst.op.startsWith('tlb.')) return this.#lookUp(inst.op, args);
+    const ram = /^([iv]\d+)\.ram_(load|store)$/.exec(inst.op);
     const inState = /^state\.(load|store)(\d+)$/.exec(inst.op);
     const view = ram ? memory : state;
     const byteCount = ram ? WIDTH[ram[1].slice(1)] : WIDTH[inState?.[2] ?? ''];

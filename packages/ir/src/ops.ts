@@ -203,10 +203,14 @@ const FORMS = {
   // Guest-physical RAM, for page walkers in routines: (byte offset into the machine's memory). Never faults: the caller has checked the range.
   'i32.ram_load': spec([i32], i32, 'stateLoad'), 'i64.ram_load': spec([i32], i64, 'stateLoad'),
   'i32.ram_store': spec([i32, i32], undefined, 'stateStore'), 'i64.ram_store': spec([i32, i64], undefined, 'stateStore'),
+  'v128.ram_load': spec([i32], v128, 'stateLoad'), 'v128.ram_store': spec([i32, v128], undefined, 'stateStore'),
   'i32.ram_cmpxchg': spec([i32, i32, i32], i32, 'stateStore'), // (aligned offset, expected, replacement): atomic; the old value
   'fence': spec([], undefined, 'stateStore'), // what other vCPUs see of accesses before it and after it stays apart
   // Byte offset, in the machine's memory, of the byte at a linear address; -1 where the TLB in force does not grant the access at once.
   'tlb.read': spec([i64], i32, 'stateLoad'), 'tlb.write': spec([i64], i32, 'stateLoad'),
+  // The same for many bytes at once: the offset in its page of a linear address where the TLB in force grants the access at once, else more than any;
+  // and then the byte offset in the machine's memory.
+  'tlb.read_distance': spec([i64], i64, 'stateLoad'), 'tlb.write_distance': spec([i64], i64, 'stateLoad'), 'tlb.granted': spec([i64], i32, 'stateLoad'),
   'memory.copy': spec([i32, i32, i32], undefined, 'stateStore'), // (to, from, bytes): as WebAssembly's, on byte offsets into the machine's memory
   'memory.fill': spec([i32, i32, i32], undefined, 'stateStore'), // (to, byte value, bytes)
 

@@ -8,6 +8,7 @@ import type { Address } from '../effective-address.ts';
 import type { Lift } from '../lift.ts';
 import type { Operand } from '../row.ts';
 import { FPU_STATUS, FPU_TAGS, FPU_TOP, MM, TRAP, X86State, XMM, YMM_HIGH } from '../state.ts';
+import { loadWide, storeWide } from './wide-access.ts';
 
 export type V = Value<'v128'>;
 export type Halves = readonly V[];
@@ -73,7 +74,7 @@ export function readVector(c: Lift, i: number, aligned = !c.d.row.vex): Halves {
   const byteCount = bytesOf(c, c.operand(i));
   if (isMemory(c, i)) {
     const a = vectorAddress(c, byteCount, false, aligned);
-    return byteCount === 32 ? [loadVector(c.b, a), loadVector(c.b, c.offset(a, 16))] : [loadVector(c.b, a)];
+    return byteCount === 32 ? loadWide(c, a) : [loadVector(c.b, a)];
   }
   const n = vectorRegister(c, i);
   return byteCount === 32 ? [getXmm(c, n), getYmmHigh(c, n)] : [getXmm(c, n)];
@@ -127,13 +128,9 @@ export function setVector(c: Lift, n: number, halves: Halves): void {
 export function storeVector(c: Lift, halves: Halves, aligned: boolean): void {
   const { b } = c;
   const a = vectorAddress(c, halves.length * 16, true, aligned);
-  if (halves.length === 2) {
-    // Only where the bytes lie in two pages can the second store fault after the first.
-    b.if(b.gtU(b.and(b.wrap(c.sum(a)), b.i32(0xfff)), b.i32(0x1000 - 32)), () => {
-      for (let at = 0; at < 32; at += 8) b.op('probe_write64', [a.base], a.disp + at);
-    });
-  }
-  for (const [i, v] of halves.entries()) b.op('v128.store', [a.base, v], a.disp + 16 * i);
+  const [low, high] = halves;
+  if (high === undefined) b.op('v128.store', [a.base, low as V], a.disp);
+  else storeWide(c, a, low as V, high);
 }
 
 /** Writes vector operand i. */

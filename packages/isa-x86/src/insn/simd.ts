@@ -17,6 +17,7 @@ import { RECIPROCAL, RECIPROCAL_ROOT } from './simd-approximation.ts';
 import { CONVERT_ROUTINES } from './simd-convert-routines.ts';
 import { SIMD_FLOAT, SIMD_FLOAT_HELPERS } from './simd-float-helper.ts';
 import { FLOAT_ROUTINES } from './simd-float-routines.ts';
+import { WIDE_ACCESS_ROUTINES } from './wide-access.ts';
 import { SSE_ROWS } from './sse.ts';
 import { SSE2_ROWS } from './sse2.ts';
 import { SSE3_ROWS } from './sse3.ts';
@@ -49,6 +50,7 @@ export const SIMD_ROUTINES: readonly Routine[] = [
   RECIPROCAL,
   RECIPROCAL_ROOT,
   ...PCLMUL_ROUTINES,
+  ...WIDE_ACCESS_ROUTINES,
   ...SHA_ROUTINES,
   ...STRING_COMPARE_ROUTINES.values(),
   CRC32C,
