@@ -303,6 +303,54 @@ test('the host calls a routine by its name; a trap shows in the header', () => {
   equal(rig.faultAddress, 7n);
 });
 
+test('distance and place of bytes that the TLB grants, in both tiers', () => {
+  const rig = new TierRig({});
+  const b = new Builder();
+  const at = b.get(SLOTS.i64[1]);
+  b.set(SLOTS.i64[2], b.op('tlb.read_distance', [at]));
+  b.set(SLOTS.i64[3], b.op('tlb.write_distance', [at]));
+  b.op('i32.load8_u', [at]);
+  b.if(b.ltU(b.op('tlb.read_distance', [at]), b.i64(4096)), () => {
+    const host = b.op('tlb.granted', [at]);
+    b.op('v128.ram_store', [b.add(host, b.i32(16)), b.op('v128.ram_load', [host])]);
+  });
+  b.set(SLOTS.i64[5], b.op('tlb.read_distance', [at]));
+  b.set(SLOTS.i64[6], b.op('tlb.write_distance', [at]));
+  const block = b.finish({ kind: 'exit', delta: 0, reason: EXIT.HALT }, { byteCount: 8, insnCount: 1, pcBits: 64 });
+  rig.reset();
+  rig.addBlock(block, 0);
+  const compiled = rig.compile([[{ block, offset: 0, entry: true }]]);
+  const distance = (i: number): bigint => rig.state.getBigUint64(SLOTS.i64[i].offset, true);
+  for (const [isKnown, run] of [
+    [false, () => rig.run()],
+    [true, () => compiled.call(0, 0)],
+  ] as const) {
+    for (const [page, writable] of [
+      [0, true],
+      [2, false],
+    ] as const) {
+      start(rig);
+      rig.state.setBigUint64(SLOTS.i64[1].offset, DATA_BASE + BigInt(page * 4096 + 40), true);
+      const from = TierRig.ramAt + page * 4096 + 40;
+      rig.bytes.set(
+        Array.from({ length: 32 }, (_, i) => i),
+        from,
+      );
+      run();
+      deepEqual(
+        [2, 3].map((i) => distance(i) === 40n),
+        [isKnown, isKnown && writable],
+      );
+      equal(distance(5), 40n);
+      equal(distance(6) === 40n, writable);
+      deepEqual(
+        [...rig.bytes.slice(from + 16, from + 32)],
+        Array.from({ length: 16 }, (_, i) => i),
+      );
+    }
+  }
+});
+
 test('a pinned slot that a helper changes without saying so keeps its old value where that was read before', () => {
   const poke = helper('poke', 0, { reads: 'none', writes: 'none' });
   const b = new Builder();
