@@ -81,11 +81,11 @@ export class BodyCompiler implements Emitter {
   readonly #scratch: ScratchLocals;
   readonly #free: Record<Type, Local[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
   /** Locals of values (by inst id) and of IR temps. */
-  #valueLocal = new Int32Array(256);
+  readonly #valueLocal: Local[] = [];
   readonly #tempLocal = new Map<Slot, Local>();
   /** Values whose local is free after a position, as lists: first by position, next by inst id; -1 ends. */
-  #expires = new Int32Array(256);
-  #nextExpiring = new Int32Array(256);
+  readonly #expires: number[] = [];
+  readonly #nextExpiring: number[] = [];
   #insts: readonly Inst[] = [];
   #inst: Inst | undefined;
   readonly #loops: Label[] = [];
@@ -106,12 +106,7 @@ export class BodyCompiler implements Emitter {
     const count = insts.length;
     this.#insts = insts;
     this.#plan.run(insts, results);
-    if (this.#valueLocal.length <= count) {
-      this.#valueLocal = new Int32Array(count * 2);
-      this.#expires = new Int32Array(count * 2);
-      this.#nextExpiring = new Int32Array(count * 2);
-    }
-    this.#expires.fill(-1, 0, count + 1);
+    for (let i = 0; i <= count; i++) this.#expires[i] = -1;
     for (let i = 0; i < count; i++) {
       const { placement } = this.#plan;
       if (placement[i] === PLACE.LOCAL || insts[i].type === undefined || insts[i].spec.effect === 'call') this.#writeInst(insts[i], i);

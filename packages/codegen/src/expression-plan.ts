@@ -14,13 +14,13 @@ export const PLACE = { SKIP: 0, INLINE: 1, AGAIN: 2, LOCAL: 3 } as const satisfi
 const NEVER = 0x7fffffff;
 
 export class ExpressionPlan {
-  placement = new Uint8Array(256);
+  readonly placement: Placement[] = [];
   /** Last position at which the value's local is read. */
-  lastUse = new Int32Array(256);
-  #site = new Int32Array(256);
-  #uses = new Int32Array(256);
+  readonly lastUse: number[] = [];
+  readonly #site: number[] = [];
+  readonly #uses: number[] = [];
   /** Control region of each position: changes at every control op. */
-  #region = new Int32Array(256);
+  readonly #region: number[] = [];
   readonly #nextSet = new Map<number | Slot, number>();
   #nextEffect = NEVER;
   #nextCall = NEVER;
@@ -29,7 +29,6 @@ export class ExpressionPlan {
   /** `results`: values used after the last inst. Renumbers the insts. */
   run(insts: readonly Inst[], results: readonly Inst[]): void {
     const count = insts.length;
-    this.#reserve(count);
     this.#prepare(insts);
     this.#nextSet.clear();
     this.#nextEffect = NEVER;
@@ -37,16 +36,6 @@ export class ExpressionPlan {
     this.#site[count] = count;
     for (const result of results) this.#use(result, count);
     for (let i = count - 1; i >= 0; i--) this.#visit(insts[i], i);
-  }
-
-  #reserve(count: number): void {
-    if (this.#site.length > count) return;
-    const capacity = count * 2;
-    this.placement = new Uint8Array(capacity);
-    this.lastUse = new Int32Array(capacity);
-    this.#site = new Int32Array(capacity);
-    this.#uses = new Int32Array(capacity);
-    this.#region = new Int32Array(capacity);
   }
 
   #prepare(insts: readonly Inst[]): void {

@@ -97,7 +97,9 @@ export class ModuleWriter {
   }
 
   finish(): Uint8Array<ArrayBuffer> {
-    const out = new ByteBuffer(4096);
+    const out = new ByteBuffer(
+      this.#bodies.reduce((sum, b) => sum + (b?.code.length ?? 0) + 64, 256 + this.#imports.length + this.#exports.length),
+    );
     out.append(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
     section(out, SECTION.type, this.#types.size, this.#typeBytes);
     section(out, SECTION.import, this.#importCount, this.#imports);
@@ -105,7 +107,7 @@ export class ModuleWriter {
     for (const type of this.#declared) functions.uleb(type);
     section(out, SECTION.function, this.#declared.length, functions);
     section(out, SECTION.export, this.#exportCount, this.#exports);
-    const { code, hints, hintedFunctions } = this.#writeBodies();
+    const { locals, hints, hintedFunctions } = this.#writeHints();
     if (hintedFunctions > 0) {
       const named = new ByteBuffer(hints.length + 40);
       named.name('metadata.code.branch_hint');
@@ -115,34 +117,47 @@ export class ModuleWriter {
       out.uleb(named.length);
       out.append(named.view());
     }
-    section(out, SECTION.code, this.#declared.length, code);
-    return out.bytes.slice(0, out.length);
+    this.#writeBodies(out, locals);
+    return out.view();
   }
 
-  #writeBodies(): { code: ByteBuffer; hints: ByteBuffer; hintedFunctions: number } {
-    const code = new ByteBuffer(this.#bodies.reduce((sum, b) => sum + (b?.code.length ?? 0) + 32, 64));
+  /** Local declarations by function, and the branch hints, whose offsets they move. */
+  #writeHints(): { locals: readonly ByteBuffer[]; hints: ByteBuffer; hintedFunctions: number } {
     const hints = new ByteBuffer(256);
     let hintedFunctions = 0;
-    this.#bodies.forEach((body, i) => {
+    const locals = this.#bodies.map((body, i) => {
       if (!body) throw new TypeError(`function ${i} was declared and not defined`);
-      const locals = localDeclarations(body);
-      code.uleb(locals.length + body.code.length + 1);
-      code.append(locals.view());
-      code.append(body.code.view());
-      code.u8(opcodeOf('end'));
-      if (body.hints.length === 0) return;
+      const declared = localDeclarations(body);
+      if (body.hints.length === 0) return declared;
       hintedFunctions += 1;
       hints.uleb(this.#functionImports + i);
       hints.uleb(body.hints.length / 2);
       for (let h = 0; h < body.hints.length; h += 2) {
-        hints.uleb(locals.length + body.hints[h]);
+        hints.uleb(declared.length + body.hints[h]);
         hints.u8(1);
         hints.u8(body.hints[h + 1]);
       }
+      return declared;
     });
-    return { code, hints, hintedFunctions };
+    return { locals, hints, hintedFunctions };
+  }
+
+  #writeBodies(out: ByteBuffer, locals: readonly ByteBuffer[]): void {
+    const sizes = this.#bodies.map((body, i) => locals[i].length + (body?.code.length ?? 0) + 1);
+    out.u8(SECTION.code);
+    out.uleb(sizes.reduce((sum, size) => sum + ulebBytes(size) + size, ulebBytes(sizes.length)));
+    out.uleb(sizes.length);
+    this.#bodies.forEach((body, i) => {
+      out.uleb(sizes[i]);
+      out.append(locals[i].view());
+      if (body) out.append(body.code.view());
+      out.u8(opcodeOf('end'));
+    });
   }
 }
+
+/** Bytes that a u32 takes as unsigned LEB128. */
+const ulebBytes = (value: number): number => Math.max(1, Math.ceil((32 - Math.clz32(value)) / 7));
 
 function section(out: ByteBuffer, id: number, count: number, items: ByteBuffer): void {
   const head = new ByteBuffer(8);

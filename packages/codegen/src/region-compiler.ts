@@ -3,12 +3,10 @@
 import type { Block } from '@anillo/ir/block';
 import type { Callee } from '@anillo/ir/callee';
 import type { OpName } from '@anillo/ir/ops';
-import { isStackAccess } from './body-compiler.ts';
-import { MEMORY_OPS } from './memory-op.ts';
 import { ModuleWriter, type FunctionType } from './module-writer.ts';
 import { RegionWriter, type RegionLinkage } from './region-writer.ts';
 import { routineType } from './routine-compiler.ts';
-import { slowName, slowType, stackSlowName } from './slow-functions.ts';
+import { SLOW_TYPES, slowName, stackSlowName } from './slow-functions.ts';
 
 export interface RegionBlock {
   readonly block: Block;
@@ -68,13 +66,17 @@ export function compileRegions(regions: readonly Region[], context: CompileConte
   const module = new ModuleWriter();
   module.importMemory(context.sharedMaximumPages);
   module.importTable();
-  const linkage = importWhatIsUsed(module, regions, context);
+  const linkage = linkageOf(module);
+  // Regions find each other through the table, so the functions may be declared once all imports are known.
+  const compiledType = module.typeIndex(COMPILED_TYPE);
   const entries: Int32Array[] = [];
-  const functions = regions.map((_, i) => module.declare(COMPILED_TYPE, `f${i}`));
-  regions.forEach((region, i) => {
-    const writer = new RegionWriter(region, linkage, module.typeIndex(COMPILED_TYPE), context.sharedMaximumPages !== undefined);
-    module.define(functions[i], writer.write());
+  const bodies = regions.map((region) => {
+    const writer = new RegionWriter(region, linkage, compiledType, context.sharedMaximumPages !== undefined);
     entries.push(writer.entries());
+    return writer.write();
+  });
+  bodies.forEach((body, i) => {
+    module.define(module.declare(COMPILED_TYPE, `f${i}`), body);
   });
   return { bytes: module.finish(), entries };
 }
@@ -85,26 +87,29 @@ function importCallee(module: ModuleWriter, callee: Callee): number {
     : module.importFunction('helper', callee.name, helperType(callee.argCount));
 }
 
-/** Imports must come before functions, so they are collected first. */
-function importWhatIsUsed(module: ModuleWriter, regions: readonly Region[], context: CompileContext): RegionLinkage {
-  const slow = new Map<OpName, number>();
-  const stackSlow = new Map<OpName, number>();
-  const callees = new Map<Callee, number>();
-  const trap = module.importFunction('runtime', 'trap', TRAP_TYPE);
-  const resume = module.importFunction('runtime', 'resume', RESUME_TYPE);
-  for (const region of regions) {
-    for (const { block } of region) {
-      for (const inst of block.insts) {
-        if (inst.callee) {
-          if (!callees.has(inst.callee)) callees.set(inst.callee, importCallee(module, inst.callee));
-        }
-        const memory = MEMORY_OPS.get(inst.op);
-        if (!memory) continue;
-        const [known, name] = isStackAccess(inst, context.sharedMaximumPages !== undefined) ? [stackSlow, stackSlowName] : [slow, slowName];
-        if (!known.has(inst.op)) known.set(inst.op, module.importFunction('runtime', name(inst.op), slowType(memory)));
-      }
+/** Imports what is asked for. */
+function linkageOf(module: ModuleWriter): RegionLinkage {
+  const memory =
+    (name: (op: OpName) => string) =>
+    (op: OpName): number =>
+      module.importFunction('runtime', name(op), SLOW_TYPES.get(op) as FunctionType);
+  return {
+    trap: module.importFunction('runtime', 'trap', TRAP_TYPE),
+    resume: module.importFunction('runtime', 'resume', RESUME_TYPE),
+    slow: remembered(memory(slowName)),
+    stackSlow: remembered(memory(stackSlowName)),
+    callee: remembered((callee: Callee) => importCallee(module, callee)),
+  };
+}
+
+function remembered<K>(find: (key: K) => number): (key: K) => number {
+  const known = new Map<K, number>();
+  return (key) => {
+    let index = known.get(key);
+    if (index === undefined) {
+      index = find(key);
+      known.set(key, index);
     }
-  }
-  const indexIn = (known: ReadonlyMap<OpName, number>) => (op: OpName) => known.get(op) as number;
-  return { trap, resume, slow: indexIn(slow), stackSlow: indexIn(stackSlow), callee: (callee) => callees.get(callee) as number };
+    return index;
+  };
 }

@@ -66,7 +66,7 @@ export class RegionWriter {
   readonly #graph: RegionGraph;
   readonly #entries: readonly number[];
   readonly #shape: FlowShape;
-  readonly #f = new FunctionCode(3, 4096);
+  readonly #f = new FunctionCode(3, 8192);
   readonly #cache: SlotCache;
   readonly #segments: readonly (readonly Segment[])[];
   readonly #flow: SlotFlow;

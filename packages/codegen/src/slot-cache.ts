@@ -23,6 +23,9 @@ export interface Segment {
   readonly writtenBack: SlotSet;
 }
 
+/** Sets are gone through by words of so many bits. */
+const WORD_BITS = 32;
+
 interface Frame {
   held: SlotSet;
   dirty: SlotSet;
@@ -195,8 +198,11 @@ export class SlotCache {
   }
 
   #each(what: SlotSet, visit: (slot: Slot, local: Local) => void): void {
-    for (let i = 0, rest = what; rest !== 0n; i++, rest >>= 1n) {
-      if ((rest & 1n) !== 0n) visit(this.#slots[i] as Slot, this.#locals[i] as Local);
+    for (let base = 0, rest = what; rest !== 0n; base += WORD_BITS, rest >>= BigInt(WORD_BITS)) {
+      for (let word = Number(BigInt.asUintN(WORD_BITS, rest)) | 0; word !== 0; word &= word - 1) {
+        const i = base + 31 - Math.clz32(word & -word);
+        visit(this.#slots[i] as Slot, this.#locals[i] as Local);
+      }
     }
   }
 }

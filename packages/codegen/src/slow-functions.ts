@@ -25,10 +25,12 @@ const O = {
 export const slowName = (op: OpName): string => `slow.${op}`;
 export const stackSlowName = (op: OpName): string => `stack.${op}`;
 
-export function slowType(op: MemoryOp): FunctionType {
+function slowType(op: MemoryOp): FunctionType {
   const operands = Array.from({ length: op.operandCount }, () => op.operand as Type);
   return { params: ['i32', 'i32', 'i64', ...operands], results: op.result ? [op.result, 'i32'] : ['i32'] };
 }
+
+export const SLOW_TYPES: ReadonlyMap<OpName, FunctionType> = new Map([...MEMORY_OPS].map(([name, op]) => [name, slowType(op)]));
 
 /** Declares and defines all slow functions. Returns their indices. */
 export function defineSlowFunctions(module: ModuleWriter, parts: SlowParts): ReadonlyMap<OpName, number> {
