@@ -112,6 +112,56 @@ describe('several CPUs', { timeout: TIMEOUT_MS }, () => {
     assert.equal(await machine.serial.waitForOutput('A'), 'BA');
   });
 
+  test('a debugger sees all CPUs: breakpoints, registers and steps of one that has a thread of its own', async () => {
+    const COUNTER_AT = 0x9000;
+    const LOOP_AT = OTHERS_AT + ZERO_DS.length + ARRIVE.length;
+    const others = [...ARRIVE, 0x66, 0xff, 0x06, ...word(COUNTER_AT), 0xeb, 0xf9]; // inc dword [counter]; jmp
+    await using machine = await create(3, [...startOthers(others), ...waitFor(ARRIVED_AT, 2), ...SAY_A, ...STAY]);
+    const { debug } = machine;
+    assert.throws(() => debug.cpus[1].readRegister('rip'), { code: 'STATE' });
+    machine.start();
+    await machine.serial.waitForOutput('A');
+    await machine.pause();
+    const stops: [number, bigint | undefined][] = [];
+    let stopped = Promise.withResolvers<void>();
+    debug.onPause = (exit, cpu) => {
+      stops.push([cpu, exit?.address]);
+      stopped.resolve();
+    };
+    const numberIn = (cpu: number, name: string): number => Buffer.from(debug.cpus[cpu].readRegister(name) ?? []).readUInt32LE();
+    debug.cpus[2].setBreakpoint(BigInt(LOOP_AT));
+    machine.resume();
+    await stopped.promise;
+    assert.deepEqual(stops, [[2, BigInt(LOOP_AT)]]);
+    assert.equal(numberIn(2, 'rip') + (numberIn(2, 'cs') << 4), LOOP_AT);
+    assert.equal(debug.cpus[2].architecture, debug.cpu.architecture);
+    const counter = readWord(machine, COUNTER_AT, 4);
+    assert.deepEqual(debug.cpus[1].readMemory(BigInt(COUNTER_AT), 2), debug.cpu.readMemory(BigInt(COUNTER_AT), 2));
+    assert.equal(debug.cpus[1].writeMemory(0x9100n, new Uint8Array(6000).fill(7)), true);
+    assert.deepEqual(debug.cpu.readMemory(0x9100n, 6000), new Uint8Array(6000).fill(7));
+    assert.deepEqual(debug.step(2), { kind: 'debug', reason: 'step', address: BigInt(LOOP_AT + 5) });
+    assert.equal(readWord(machine, COUNTER_AT, 4), counter + 1);
+    assert.equal(debug.cpus[2].writeRegister('rdx', Uint8Array.of(9, 8, 7, 6, 5, 4, 3, 2)), true);
+    assert.deepEqual(debug.cpus[2].readRegister('rdx'), Uint8Array.of(9, 8, 7, 6, 5, 4, 3, 2));
+    // Both others come to it, and both are told, one after the other.
+    debug.cpus[1].setBreakpoint(BigInt(LOOP_AT));
+    for (let turn = 0; turn < 4; turn++) {
+      stopped = Promise.withResolvers();
+      machine.resume();
+      await stopped.promise;
+    }
+    assert.deepEqual(new Set(stops.map(([cpu]) => cpu)), new Set([1, 2]));
+    for (const cpu of debug.cpus) cpu.clearBreakpoint(BigInt(LOOP_AT));
+    debug.onPause = undefined;
+    const before = readWord(machine, COUNTER_AT, 4);
+    machine.resume();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await machine.pause();
+    assert.ok(readWord(machine, COUNTER_AT, 4) > before);
+    await machine.stop();
+    assert.throws(() => debug.cpus[1].readRegister('rip'), { code: 'STATE' });
+  });
+
   test('pause stops all CPUs, resume lets them go on, reset begins anew', async () => {
     const COUNTER_AT = 0x9000;
     const others = [...ARRIVE, 0x66, 0xff, 0x06, ...word(COUNTER_AT), 0xeb, 0xf9]; // inc dword [counter]; jmp

@@ -11,7 +11,7 @@
 // The loop: due timers, a slice of guest code, what the guest asked of the board; between slices the host's events are served. A halted guest sleeps
 // until its next timer or until an interrupt input goes up. Guest time stands still in every state but running.
 
-import type { AcceleratedVm, Accelerator, CpuStart, Vcpu, VcpuDebug, VcpuExit, VcpuStats } from '@anillo/accel/accelerator';
+import type { AcceleratedVm, Accelerator, CpuStart, Vcpu, VcpuExit, VcpuStats } from '@anillo/accel/accelerator';
 import type { Profile } from '@anillo/accel/profile';
 import { type Trace, TRACE_CATEGORIES } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
@@ -25,8 +25,11 @@ import { planKernel } from './boot/detect.ts';
 import { checkFirmware, planFirmware } from './boot/firmware.ts';
 import { type BootModule, type BootPlan, loadSegments } from './boot/load-plan.ts';
 import { memoryTypeRegisters } from './firmware/memory-types.ts';
+import { GuestWait } from './guest-wait.ts';
+import type { DebugExit, MachineDebug } from './machine-debug.ts';
 import type { MachineExit } from './machine-exit.ts';
 import type { MachineHost } from './machine-host.ts';
+import type { FarDebug } from './smp/far-debug.ts';
 import { makeSharedCells, ProcessorCells, type SharedCells } from './smp/processor-cells.ts';
 import { Processors } from './smp/processors.ts';
 import { StolenTime } from './stolen-time.ts';
@@ -66,26 +69,9 @@ export interface MachineSpec {
 
 export type MachineState = 'created' | 'running' | 'paused' | 'stopped';
 
-/** A debugger's hold on the machine. Registers and memory are to be touched only while the machine is paused. */
-export interface MachineDebug {
-  readonly cpu: VcpuDebug;
-  readonly state: MachineState;
-  pause(): Promise<void>;
-  resume(): void;
-  /** One instruction, while paused. */
-  step(): VcpuExit;
-  /** A breakpoint, watchpoint or step paused the machine; also called after `pause`, without an exit. */
-  onPause: ((exit: (VcpuExit & { kind: 'debug' }) | undefined) => void) | undefined;
-}
-
 /** Host time between two looks at the host's events. */
 const SLICE_MS = 4;
 const NS_PER_MS = 1e6;
-/** Below this a wait does without the host's timers, which are no finer. */
-const SHORTEST_SLEEP_NS = 0.5 * NS_PER_MS;
-/** Longest wait during which the host's events are not served, and the shortest: the host ends naps so much too late. */
-const LONGEST_NAP_NS = 1 * NS_PER_MS;
-const SHORTEST_NAP_NS = 0.06 * NS_PER_MS;
 
 export class Machine {
   readonly clock: GuestClock;
@@ -97,7 +83,9 @@ export class Machine {
   readonly #vcpu: Vcpu;
   #plan: BootPlan;
   readonly #processors: Processors | undefined;
+  readonly #farDebug: readonly FarDebug[];
   #stolen: StolenTime;
+  readonly #wait: GuestWait;
   readonly #exit = Promise.withResolvers<MachineExit>();
   #state: MachineState = 'created';
   /** Decided, not yet carried out by the loop. */
@@ -108,11 +96,11 @@ export class Machine {
   #resumed = Promise.withResolvers<void>();
   #inGuest = false;
   #resets = 0;
-  /** The guest's last wait was short. */
-  #napsPay = false;
   /** Suspended to RAM by the guest; 'waking': to be resumed by the loop. */
   #sleep: 'no' | 'asleep' | 'waking' = 'no';
   #disposed = false;
+  /** Breakpoints that other CPUs have met and wait at, not reported yet. */
+  readonly #farStops: { readonly exit: DebugExit; readonly cpu: number }[] = [];
   #kick: (id: number) => void = () => {};
   /** A thread of another CPU failed. */
   #failure: { readonly error: unknown } | undefined;
@@ -170,6 +158,9 @@ export class Machine {
     this.#attachBoard();
     this.#vcpu = this.#vm.createVcpu(0);
     this.#processors = shared && cells && this.#makeProcessors(shared, cells);
+    const processors = this.#processors;
+    this.#wait = new GuestWait({ host, clock: this.clock, processors, waited: (sinceNs) => this.#stolen.waited(sinceNs) });
+    this.#farDebug = this.#processors?.makeDebug() ?? [];
     this.debug = this.#makeDebug();
     this.#exit.promise.catch(() => {}); // whoever waits gets it; nobody has to wait
     this.#boot();
@@ -195,10 +186,11 @@ export class Machine {
     return new Processors({
       ...{ cells, vm: this.#vm, board: this.board, host: this.#host },
       startOf: (id) => ({ id, cells: shared, share: this.#vm.share(), tscHz, trace: choice, modelRegisters }),
-      onMessage: (message) => {
+      onMessage: (message, id) => {
         if (message.kind === 'trace') trace?.line(message.line);
         else {
-          this.#tripleFault(message.state);
+          if (message.kind === 'debug') this.#farStops.push({ exit: message, cpu: id });
+          else this.#tripleFault(message.state);
           this.#wake();
         }
       },
@@ -399,19 +391,20 @@ export class Machine {
     const machine = this;
     return {
       cpu: this.#vcpu.debug,
+      cpus: [this.#vcpu.debug, ...this.#farDebug],
       get state() {
         return machine.#state;
       },
       pause: () => this.pause(),
       resume: () => this.resume(),
-      step: () => this.#step(),
+      step: (cpu) => this.#step(cpu),
       onPause: undefined,
     };
   }
 
-  #step(): VcpuExit {
+  #step(cpu = 0): VcpuExit {
     if (this.#state !== 'paused') throw new AnilloError('STATE', `The machine is ${this.#state}; only a paused one can be stepped.`);
-    const exit = this.#vcpu.step();
+    const exit = this.#farDebug[cpu - 1]?.step() ?? this.#vcpu.step();
     if (this.#resetWanted) this.#reboot();
     if (exit.kind === 'shutdown') this.#tripleFault(exit.state);
     if (this.#pendingExit !== undefined) this.#resumed.resolve();
@@ -425,17 +418,18 @@ export class Machine {
       let lastYieldNs = this.#host.nowNs();
       while (this.#pendingExit === undefined) {
         if (this.#failure !== undefined) throw this.#failure.error;
-        if (this.#pauseWanted) await this.#stay(undefined);
+        if (this.#pauseWanted || this.#farStops.length > 0) await this.#stay(this.#farStops.shift());
         else if (this.#resetWanted) this.#reboot();
         else if (this.#sleep === 'waking') this.#wakeGuest();
         else {
           const exit = this.#slice();
           const isFresh = this.#host.nowNs() - lastYieldNs < SLICE_MS * NS_PER_MS;
-          if (exit.kind === 'debug') await this.#stay(exit);
+          if (exit.kind === 'debug') await this.#stay({ exit, cpu: 0 });
           else if (exit.kind === 'shutdown') this.#tripleFault(exit.state);
           else if (exit.kind === 'halted') {
-            if (isFresh && this.#nap()) continue;
-            await this.#idle();
+            // Unless the guest asked for something before it halted.
+            if (this.#isAsked || (isFresh && this.#wait.nap())) continue;
+            await this.#wait.sleep();
           } else if (isFresh) continue;
           else await this.#host.yieldToHost();
         }
@@ -451,10 +445,14 @@ export class Machine {
     }
   }
 
+  get #isAsked(): boolean {
+    return this.#pendingExit !== undefined || this.#resetWanted || this.#pauseWanted || this.#sleep === 'waking';
+  }
+
   /** Due timers, then guest code; the accelerator polls the timers meanwhile. */
   #slice(): VcpuExit {
     this.clock.runDue();
-    if (this.#pendingExit !== undefined || this.#resetWanted || this.#sleep === 'waking') return { kind: 'slice' };
+    if (this.#isAsked) return { kind: 'slice' };
     if (this.#sleep === 'asleep') {
       this.#processors?.serve();
       return { kind: 'halted' };
@@ -467,51 +465,23 @@ export class Machine {
     }
   }
 
-  get #isAsked(): boolean {
-    return this.#pendingExit !== undefined || this.#resetWanted || this.#pauseWanted || this.#sleep === 'waking';
-  }
-
-  get #untilTimerNs(): number {
-    return this.clock.nextDeadlineNs() - this.clock.nowNs();
-  }
-
-  /** A short wait of the guest: without the event loop, which takes long to wake. Has something come? */
-  #nap(): boolean {
-    if (this.#isAsked) return false;
-    const waitNs = this.#untilTimerNs;
-    const isShort = waitNs < SHORTEST_SLEEP_NS;
-    const sinceNs = this.#host.nowNs();
-    if (this.#processors === undefined) {
-      if (isShort && waitNs > SHORTEST_NAP_NS) this.#host.nap?.(waitNs / NS_PER_MS);
-    } else if (isShort || this.#napsPay) this.#napsPay = this.#processors.nap(Math.min(waitNs, LONGEST_NAP_NS));
-    this.#stolen.waited(sinceNs);
-    return this.#processors !== undefined && (isShort || this.#napsPay);
-  }
-
-  /** The guest waits for an interrupt: so do we, unless it asked for something before it halted. */
-  async #idle(): Promise<void> {
-    if (this.#isAsked) return;
-    const startNs = this.#host.nowNs();
-    const waitNs = this.#untilTimerNs;
-    if (waitNs < SHORTEST_SLEEP_NS) await this.#host.yieldToHost();
-    else if (this.#processors?.watch(() => this.#host.wake()) !== false) {
-      await this.#host.sleep(Math.round(waitNs / NS_PER_MS));
-      this.#stolen.waited(startNs);
-    }
-    this.#napsPay = this.#host.nowNs() - startNs < LONGEST_NAP_NS;
-  }
-
   /** Paused, until `resume` or `stop`. */
-  async #stay(exit: (VcpuExit & { kind: 'debug' }) | undefined): Promise<void> {
+  async #stay(stop: { readonly exit: DebugExit; readonly cpu: number } | undefined): Promise<void> {
     this.#processors?.stopAll();
     this.clock.pause();
-    this.#state = 'paused';
-    this.#pauseWanted = false;
-    this.#resumed = Promise.withResolvers<void>();
-    this.#pauseDone.resolve();
-    this.debug.onPause?.(exit);
     const startNs = this.#host.nowNs();
-    await this.#resumed.promise;
+    for (let reported = stop; ; ) {
+      this.#state = 'paused';
+      this.#pauseWanted = false;
+      this.#resumed = Promise.withResolvers<void>();
+      this.#pauseDone.resolve();
+      this.debug.onPause?.(reported?.exit, reported?.cpu ?? 0);
+      await this.#resumed.promise;
+      // What another CPU met at the same time is reported before anybody goes on.
+      reported = this.#farStops.shift();
+      if (reported === undefined || this.#pendingExit !== undefined) break;
+      this.clock.pause();
+    }
     this.#stolen.waited(startNs);
     this.#processors?.release();
   }

@@ -66,7 +66,7 @@ test('attaching stops the guest; registers and memory are read and written', () 
   withPeer(async ({ target, ask }) => {
     assert.match(await ask('qSupported:swbreak+;hwbreak+'), /PacketSize=4000;.*QStartNoAckMode\+/);
     assert.equal(await ask('QStartNoAckMode'), 'OK');
-    assert.equal(await ask('?'), 'S05');
+    assert.equal(await ask('?'), 'T05thread:1;');
     assert.equal(target.running, false);
     assert.equal(await ask('P0=8877665544332211'), 'OK');
     assert.equal(await ask('p0'), '8877665544332211');
@@ -112,6 +112,33 @@ test('breakpoints, watchpoints, steps and Ctrl-C', () =>
     assert.equal(await next(), 'T02thread:1;');
     assert.equal(await ask('Z9,0,1'), '');
     assert.equal(await ask('Z0,xyz,1'), 'E16');
+  }));
+
+test('each vCPU is a thread', () =>
+  withPeer(async ({ target, ask, next, socket }) => {
+    assert.equal(await ask('qfThreadInfo'), 'm1,2');
+    assert.equal(await ask('qsThreadInfo'), 'l');
+    assert.equal(await ask('qThreadExtraInfo,2'), Buffer.from('CPU 1').toString('hex'));
+    assert.deepEqual([await ask('T2'), await ask('T3'), await ask('Hg3'), await ask('qC')], ['OK', 'E16', 'E16', 'QC1']);
+    assert.equal(await ask('vCont;s:2;c'), 'T05thread:2;');
+    assert.equal(target.secondSteps, 1);
+    assert.equal(await ask('qC'), 'QC2');
+    assert.equal(await ask('p0'), '0100000000000000', 'registers of the thread that stopped');
+    assert.equal(await ask('P0=8877665544332211'), 'E16');
+    assert.equal(await ask('Hg1'), 'OK');
+    assert.equal(await ask('P0=8877665544332211'), 'OK');
+    assert.equal(await ask('p0'), '8877665544332211');
+    assert.equal(await ask('Hc2'), 'OK');
+    assert.equal(await ask('s'), 'T05thread:2;');
+    assert.equal(await ask('vCont;s:9'), 'E16');
+    await ask('qSupported:swbreak+;hwbreak+');
+    await ask('Z0,20000,1');
+    socket.write(packet('vCont;c'));
+    for (let turn = 0; turn < 200 && !target.running; turn++) await delay(1);
+    target.ended = true;
+    target.stop({ kind: 'debug', reason: 'breakpoint', address: 0x20000n }, 1);
+    assert.equal(await next(), 'T05swbreak:;thread:2;');
+    assert.equal(await ask('?'), 'T05swbreak:;thread:2;');
   }));
 
 test('a debugger that leaves takes its breakpoints along and the guest runs on', () =>
@@ -180,6 +207,7 @@ test('gdb itself connects, reads, breaks and steps', { skip: hasGdb ? false : 'g
     'set var $rbx = 0x1234',
     'set var $xmm1.v4_int32[2] = 7',
     'stepi',
+    'info threads',
     'hbreak *0x140',
     'continue',
     'info registers rip rbx cr3',
@@ -199,6 +227,7 @@ test('gdb itself connects, reads, breaks and steps', { skip: hasGdb ? false : 'g
   target.ended = true;
   await server.close(0);
   assert.match(output, /rip\s+0x140/, output);
+  assert.match(output, /\* 1 .*\(CPU 0\)[\s\S]* 2 .*\(CPU 1\)/);
   assert.match(output, /rbx\s+0x1234/);
   assert.match(output, /\$1 = \{0, 0, 7, 0\}/);
   assert.match(output, /0x140:\s+0x90\s+0x90/);

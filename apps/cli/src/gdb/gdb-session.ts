@@ -1,5 +1,6 @@
-// One debugger's connection: gdb's remote serial protocol over the debugging interface of a vCPU (gdb manual, appendix "Remote Protocol").
-// All-stop, one thread. The guest stands still except between a resume packet and the stop reply.
+// One debugger's connection: gdb's remote serial protocol over the debugging interfaces of the vCPUs (gdb manual, appendix "Remote Protocol").
+// All-stop; each vCPU is a thread, counted from 1. The guest stands still except between a resume packet and the stop reply, and one vCPU steps while
+// the others stand still.
 //
 //   stopped --c, s, vCont--> running --breakpoint, watchpoint, end of step, Ctrl-C--> stopped
 
@@ -12,14 +13,14 @@ type DebugExit = VcpuExit & { kind: 'debug' };
 
 /** What the server needs of a machine. */
 export interface GdbTarget {
-  readonly cpu: VcpuDebug;
+  readonly cpus: readonly VcpuDebug[];
   /** Resolves when the guest stands still. */
   pause(): Promise<void>;
   resume(): void;
-  /** One instruction, while paused. */
-  step(): VcpuExit;
-  /** The guest stands still: by a breakpoint or watchpoint, or (undefined) by `pause`. */
-  onPause: ((exit: DebugExit | undefined) => void) | undefined;
+  /** One instruction of a vCPU, while paused. */
+  step(cpu: number): VcpuExit;
+  /** The guest stands still: by a breakpoint or watchpoint of a vCPU, or (undefined) by `pause`. */
+  onPause: ((exit: DebugExit | undefined, cpu: number) => void) | undefined;
 }
 
 export interface GdbSessionEvents {
@@ -65,16 +66,23 @@ export class GdbSession {
   #interrupted = false;
   #closed = false;
   #lastSent = '';
-  #stopReply = 'S05';
+  #stopReply = 'T05thread:1;';
+  /** The vCPU whose registers and memory are meant, and the one that `s` steps. */
+  #selected = 0;
+  #stepped = 0;
   #tellsBreakpoints = false;
+
+  get #cpu(): VcpuDebug {
+    return this.#target.cpus[this.#selected];
+  }
 
   /** The target is paused already. */
   constructor(target: GdbTarget, events: GdbSessionEvents) {
     this.#target = target;
     this.#events = events;
-    const wide = target.cpu.readRegister('rax') !== undefined;
+    const wide = target.cpus[0].readRegister('rax') !== undefined;
     this.#description = gdbDescription(wide ? 'i386:x86-64' : 'i386');
-    target.onPause = (exit) => this.#stopped(exit);
+    target.onPause = (exit, cpu) => this.#stopped(exit, cpu);
   }
 
   /** Bytes from the debugger. */
@@ -94,7 +102,11 @@ export class GdbSession {
     if (this.#closed) return;
     this.#closed = true;
     this.#target.onPause = undefined;
-    for (const point of this.#points.values()) this.#apply(point, false);
+    try {
+      for (const point of this.#points.values()) this.#apply(point, false);
+    } catch (error) {
+      if (!(error instanceof AnilloError)) throw error; // the machine has ended
+    }
     this.#points.clear();
   }
 
@@ -161,8 +173,9 @@ export class GdbSession {
       case 'S':
         return this.#resumeAt(text[0].toLowerCase(), rest.split(';')[1] ?? '');
       case 'H':
+        return this.#select(rest);
       case 'T':
-        return 'OK';
+        return this.#cpuOf(rest) === undefined ? ERROR_ARGUMENT : 'OK';
       case 'D':
         this.#send('OK');
         this.#events.end(false);
@@ -180,9 +193,24 @@ export class GdbSession {
     }
   }
 
+  /** The vCPU of a thread's number; 0 and -1 (any, all) are the one last stopped. Undefined: there is none. */
+  #cpuOf(thread: string): number | undefined {
+    if (thread === '0' || thread === '-1' || thread === '') return this.#selected;
+    const cpu = length(thread) - 1;
+    return cpu >= 0 && cpu < this.#target.cpus.length ? cpu : undefined;
+  }
+
+  #select(text: string): string {
+    const cpu = this.#cpuOf(text.slice(1));
+    if (cpu === undefined) return ERROR_ARGUMENT;
+    if (text[0] === 'g') this.#selected = cpu;
+    else this.#stepped = cpu;
+    return 'OK';
+  }
+
   #answerV(text: string): string | undefined {
     if (text === 'vCont?') return 'vCont;c;C;s;S';
-    if (text.startsWith('vCont;')) return this.#resumeAt(text.charAt(6).toLowerCase(), '');
+    if (text.startsWith('vCont;')) return this.#resumeThreads(text.slice(6).split(';'));
     if (text.startsWith('vKill')) {
       this.#send('OK');
       this.#events.end(true);
@@ -201,9 +229,13 @@ export class GdbSession {
       this.#acks = false;
       return undefined;
     }
-    if (text === 'qC') return 'QC1';
-    if (text === 'qfThreadInfo') return 'm1';
+    if (text === 'qC') return `QC${(this.#selected + 1).toString(16)}`;
+    if (text === 'qfThreadInfo') return `m${this.#target.cpus.map((_, cpu) => (cpu + 1).toString(16)).join(',')}`;
     if (text === 'qsThreadInfo') return 'l';
+    if (text.startsWith('qThreadExtraInfo,')) {
+      const cpu = this.#cpuOf(text.slice(17));
+      return cpu === undefined ? ERROR_ARGUMENT : toHex(Buffer.from(`CPU ${cpu}`, 'latin1'));
+    }
     if (text.startsWith('qAttached')) return '1';
     if (text.startsWith('qSymbol')) return 'OK';
     const xml = /^qXfer:features:read:target\.xml:([0-9a-f]{1,8}),([0-9a-f]{1,8})$/i.exec(text);
@@ -218,7 +250,7 @@ export class GdbSession {
 
   #readRegister(index: number): string {
     const { name, bits } = this.#description.registers[index];
-    const bytes = this.#target.cpu.readRegister(name);
+    const bytes = this.#cpu.readRegister(name);
     if (bytes === undefined) return 'xx'.repeat(bits / 8);
     const padded = new Uint8Array(bits / 8);
     padded.set(bytes.subarray(0, padded.length));
@@ -228,7 +260,7 @@ export class GdbSession {
   #writeRegister(index: number, bytes: Uint8Array | undefined): string {
     const register = this.#description.registers[index];
     if (register === undefined || bytes?.length !== register.bits / 8) return ERROR_ARGUMENT;
-    return this.#target.cpu.writeRegister(register.name, bytes) ? 'OK' : ERROR_ARGUMENT;
+    return this.#cpu.writeRegister(register.name, bytes) ? 'OK' : ERROR_ARGUMENT;
   }
 
   /** A register that cannot be written keeps its value; gdb sends all of them to change one. */
@@ -252,7 +284,7 @@ export class GdbSession {
     for (let done = 0; done < byteCount; ) {
       const here = BigInt.asUintN(64, at + BigInt(done));
       const upToPage = PAGE_BYTES - Number(here & BigInt(PAGE_BYTES - 1));
-      const bytes = this.#target.cpu.readMemory(here, Math.min(upToPage, byteCount - done));
+      const bytes = this.#cpu.readMemory(here, Math.min(upToPage, byteCount - done));
       if (bytes === undefined) break;
       parts.push(toHex(bytes));
       done += bytes.length;
@@ -264,7 +296,7 @@ export class GdbSession {
     const [start, count] = range.split(',', 2);
     const at = address(start);
     if (at === undefined || bytes === undefined || length(count) !== bytes.length) return ERROR_ARGUMENT;
-    return bytes.length === 0 || this.#target.cpu.writeMemory(at, bytes) ? 'OK' : ERROR_MEMORY;
+    return bytes.length === 0 || this.#cpu.writeMemory(at, bytes) ? 'OK' : ERROR_MEMORY;
   }
 
   #changePoint(text: string, insert: boolean): string {
@@ -285,12 +317,13 @@ export class GdbSession {
   }
 
   #apply({ kind, at, byteCount }: Point, insert: boolean): void {
-    const { cpu } = this.#target;
-    if (kind !== 'software' && kind !== 'hardware') {
-      if (insert) cpu.setWatchpoint(at, byteCount, kind);
-      else cpu.clearWatchpoint(at, byteCount, kind);
-    } else if (insert) cpu.setBreakpoint(at);
-    else if (!this.#hasBreakpoint(at)) cpu.clearBreakpoint(at);
+    const isWatch = kind !== 'software' && kind !== 'hardware';
+    for (const cpu of this.#target.cpus) {
+      if (isWatch && insert) cpu.setWatchpoint(at, byteCount, kind);
+      else if (isWatch) cpu.clearWatchpoint(at, byteCount, kind);
+      else if (insert) cpu.setBreakpoint(at);
+      else if (!this.#hasBreakpoint(at)) cpu.clearBreakpoint(at);
+    }
   }
 
   #hasBreakpoint(at: bigint): boolean {
@@ -300,6 +333,20 @@ export class GdbSession {
     );
   }
 
+  /** `vCont`: the first action for a thread is the one that counts. Is one to step, that is done; else all go on. */
+  #resumeThreads(actions: readonly string[]): string | undefined {
+    for (const action of actions) {
+      const [what, thread = ''] = action.split(':', 2);
+      const cpu = this.#cpuOf(thread);
+      if (cpu === undefined) return ERROR_ARGUMENT;
+      if (what[0]?.toLowerCase() === 's') {
+        this.#stepped = cpu;
+        return this.#resumeAt('s', '');
+      }
+    }
+    return this.#resumeAt(actions[0].charAt(0).toLowerCase(), '');
+  }
+
   #resumeAt(action: string, start: string): string | undefined {
     if (action !== 'c' && action !== 's') return ERROR_ARGUMENT;
     if (start !== '') {
@@ -307,11 +354,12 @@ export class GdbSession {
       if (pc === undefined) return ERROR_ARGUMENT;
       const bytes = new Uint8Array(8);
       new DataView(bytes.buffer).setBigUint64(0, pc, true);
-      this.#target.cpu.writeRegister(this.#description.pc, bytes.subarray(0, this.#description.pc === 'eip' ? 4 : 8));
+      this.#cpu.writeRegister(this.#description.pc, bytes.subarray(0, this.#description.pc === 'eip' ? 4 : 8));
     }
     if (action === 's') {
-      const exit = this.#target.step();
-      this.#stopReply = exit.kind === 'debug' && exit.reason !== 'step' ? this.#describe(exit) : 'T05thread:1;';
+      const exit = this.#target.step(this.#stepped);
+      this.#selected = this.#stepped;
+      this.#stopReply = exit.kind === 'debug' && exit.reason !== 'step' ? this.#describe(exit) : `T05${this.#thread}`;
       return this.#stopReply;
     }
     this.#running = true;
@@ -326,12 +374,18 @@ export class GdbSession {
     this.#target.pause().catch(() => {});
   }
 
-  #stopped(exit: DebugExit | undefined): void {
+  #stopped(exit: DebugExit | undefined, cpu: number): void {
     if (!this.#running) return;
     this.#running = false;
-    this.#stopReply = exit === undefined ? (this.#interrupted ? 'T02thread:1;' : 'T05thread:1;') : this.#describe(exit);
+    this.#selected = this.#stepped = cpu;
+    const signal = this.#interrupted ? 'T02' : 'T05';
+    this.#stopReply = exit === undefined ? `${signal}${this.#thread}` : this.#describe(exit);
     this.#interrupted = false;
     this.#send(this.#stopReply);
+  }
+
+  get #thread(): string {
+    return `thread:${(this.#selected + 1).toString(16)};`;
   }
 
   #describe({ reason, address: at }: DebugExit): string {
@@ -339,10 +393,10 @@ export class GdbSession {
     if (reason === 'watchpoint') {
       const point = points.find(({ kind, at: start, byteCount }) => kind in WATCH_WORDS && at >= start && at < start + BigInt(byteCount));
       const word = point === undefined ? 'watch' : WATCH_WORDS[point.kind as keyof typeof WATCH_WORDS];
-      return `T05${word}:${(point?.at ?? at).toString(16)};thread:1;`;
+      return `T05${word}:${(point?.at ?? at).toString(16)};${this.#thread}`;
     }
     const point = points.find((candidate) => candidate.at === at && (candidate.kind === 'software' || candidate.kind === 'hardware'));
     const word = point !== undefined && this.#tellsBreakpoints ? `${point.kind === 'software' ? 'swbreak' : 'hwbreak'}:;` : '';
-    return `T05${word}thread:1;`;
+    return `T05${word}${this.#thread}`;
   }
 }

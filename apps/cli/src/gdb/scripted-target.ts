@@ -20,7 +20,9 @@ export class ScriptedTarget implements GdbTarget {
   /** Ends the loop for good. */
   ended = false;
   #pauseWanted: (() => void) | undefined;
-  readonly cpu: VcpuDebug;
+  readonly cpus: readonly VcpuDebug[];
+  /** Steps of the second vCPU, which does nothing else; its only register is RAX, the same number. */
+  secondSteps = 0;
 
   constructor() {
     const general = [
@@ -47,7 +49,7 @@ export class ScriptedTarget implements GdbTarget {
     for (const name of ['eflags', 'cs', 'mxcsr']) this.registers.set(name, new Uint8Array(4));
     for (let index = 0; index < 16; index++) this.registers.set(`xmm${index}`, new Uint8Array(16));
     const inside = (at: bigint, count: number): boolean => at >= 0n && at + BigInt(count) <= BigInt(MEMORY_BYTES);
-    this.cpu = {
+    const first: VcpuDebug = {
       architecture: 'i386:x86-64',
       readRegister: (name) => this.registers.get(name)?.slice(),
       writeRegister: (name, bytes) => {
@@ -66,6 +68,12 @@ export class ScriptedTarget implements GdbTarget {
       setWatchpoint: (at, count, kind) => void this.watchpoints.add(`${kind} ${at} ${count}`),
       clearWatchpoint: (at, count, kind) => void this.watchpoints.delete(`${kind} ${at} ${count}`),
     };
+    const second: VcpuDebug = {
+      ...first,
+      readRegister: (name) => (name === 'rax' ? new Uint8Array([this.secondSteps, 0, 0, 0, 0, 0, 0, 0]) : undefined),
+      writeRegister: () => false,
+    };
+    this.cpus = [first, second];
   }
 
   get pc(): bigint {
@@ -88,7 +96,8 @@ export class ScriptedTarget implements GdbTarget {
     setImmediate(() => this.#slice(true));
   }
 
-  step(): VcpuExit {
+  step(cpu = 0): VcpuExit {
+    if (cpu === 1) return { kind: 'debug', reason: 'step', address: BigInt(++this.secondSteps) };
     const at = this.pc;
     const stored = littleEndian(this.registers.get('rdi') as Uint8Array);
     const stores = this.memory[Number(at)] === STORE && stored < BigInt(MEMORY_BYTES);
@@ -98,9 +107,10 @@ export class ScriptedTarget implements GdbTarget {
     return { kind: 'debug', reason: 'step', address: this.pc };
   }
 
-  #stop(exit: Parameters<NonNullable<GdbTarget['onPause']>>[0]): void {
+  /** As if a breakpoint, or nothing, had stopped that vCPU. */
+  stop(exit: Parameters<NonNullable<GdbTarget['onPause']>>[0], cpu = 0): void {
     this.running = false;
-    this.onPause?.(exit);
+    this.onPause?.(exit, cpu);
   }
 
   #slice(first: boolean): void {
@@ -108,18 +118,18 @@ export class ScriptedTarget implements GdbTarget {
     if (this.#pauseWanted !== undefined) {
       const done = this.#pauseWanted;
       this.#pauseWanted = undefined;
-      this.#stop(undefined);
+      this.stop(undefined);
       done();
       return;
     }
     for (let count = 0; count < SLICE_INSNS; count++) {
       if (this.breakpoints.has(this.pc) && !(first && count === 0)) {
-        this.#stop({ kind: 'debug', reason: 'breakpoint', address: this.pc });
+        this.stop({ kind: 'debug', reason: 'breakpoint', address: this.pc });
         return;
       }
       const exit = this.step();
       if (exit.kind === 'debug' && exit.reason === 'watchpoint') {
-        this.#stop(exit);
+        this.stop(exit);
         return;
       }
     }

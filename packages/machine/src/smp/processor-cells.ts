@@ -1,9 +1,10 @@
 // What the threads of a machine with several CPUs have in common beside the guest's memory (docs/adr/0012-several-cpus.md): for each vCPU a signal word,
-// the state of its thread, a mailbox for questions to the board, and its local APIC with an inbox.
+// the state of its thread, a mailbox for questions to the board, and its local APIC with an inbox; and for all the debugger's calls.
 
 import { struct, type View } from '@anillo/base/struct';
 import { APIC_INBOX, type ApicInbox } from '@anillo/devices/irqchip/far-apic';
 import { LOCAL_APIC_STATE, type LocalApicCells } from '@anillo/devices/irqchip/local-apic-registers';
+import { CALL, type CallCells } from './far-debug.ts';
 
 const COMMON = struct({
   /** What all threads but the machine's are to do: COMMAND. */
@@ -41,12 +42,14 @@ export type CommonCells = View<(typeof COMMON)['spec']>;
 export interface SharedCells {
   readonly cells: SharedArrayBuffer;
   readonly apics: readonly SharedArrayBuffer[];
+  readonly call: SharedArrayBuffer;
 }
 
 export function makeSharedCells(cpuCount: number): SharedCells {
   return {
     cells: new SharedArrayBuffer(COMMON.bytes + cpuCount * (PROCESSOR.bytes + APIC_INBOX.bytes)),
     apics: Array.from({ length: cpuCount }, () => new SharedArrayBuffer(LOCAL_APIC_STATE.bytes)),
+    call: new SharedArrayBuffer(CALL.bytes),
   };
 }
 
@@ -57,8 +60,10 @@ export class ProcessorCells {
   readonly inboxes: readonly ApicInbox[];
   readonly apicBuffers: readonly SharedArrayBuffer[];
   readonly apics: readonly LocalApicCells[];
+  readonly call: CallCells;
 
-  constructor({ cells, apics }: SharedCells) {
+  constructor({ cells, apics, call }: SharedCells) {
+    this.call = CALL.view(call, 0);
     this.common = COMMON.view(cells, 0);
     const processorAt = (id: number): number => COMMON.bytes + id * (PROCESSOR.bytes + APIC_INBOX.bytes);
     this.processors = apics.map((_, id) => PROCESSOR.view(cells, processorAt(id)));

@@ -3,7 +3,7 @@
 //   stopped -> waits for SIPI -> runs <-> halts
 //                  ^--- INIT, reset ---'
 
-import type { Accelerator, CpuStart, Vcpu } from '@anillo/accel/accelerator';
+import type { Accelerator, CpuStart, Vcpu, VcpuExit } from '@anillo/accel/accelerator';
 import type { Trace, TraceChoice } from '@anillo/accel/trace';
 import { GuestClock } from '@anillo/devices/clock/guest-clock';
 import { LocalApicBus } from '@anillo/devices/irqchip/apic-bus';
@@ -14,6 +14,7 @@ import { tscToNs } from '../boards/tsc-time.ts';
 import type { MachineHost } from '../machine-host.ts';
 import { tracedPorts } from '../traced-ports.ts';
 import { FarBoard } from './far-board.ts';
+import { answerCall } from './far-debug.ts';
 import { COMMAND, COUNTERS, ProcessorCells, type Processor, QUESTION, type SharedCells, STATE } from './processor-cells.ts';
 import { SignalWait } from './signal-wait.ts';
 
@@ -30,7 +31,10 @@ export interface ProcessorStart {
 }
 
 /** What such a thread tells the machine. */
-export type ProcessorMessage = { readonly kind: 'trace'; readonly line: string } | { readonly kind: 'shutdown'; readonly state: string };
+export type ProcessorMessage =
+  | { readonly kind: 'trace'; readonly line: string }
+  | { readonly kind: 'shutdown'; readonly state: string }
+  | (VcpuExit & { readonly kind: 'debug' });
 
 export type ProcessorHost = Pick<MachineHost, 'nowNs' | 'wallMs' | 'yieldToHost' | 'threadNs'> & { post(message: ProcessorMessage): void };
 
@@ -140,7 +144,8 @@ class ProcessorThread {
       if (exit.kind === 'shutdown') {
         this.#isStarted = false;
         this.#host.post({ kind: 'shutdown', state: exit.state });
-      } else if (exit.kind === 'halted') this.#halt(seen);
+      } else if (exit.kind === 'debug') this.#hold(exit);
+      else if (exit.kind === 'halted') this.#halt(seen);
       if (this.#host.nowNs() - lastYieldNs < SLICE_MS * NS_PER_MS) continue;
       this.#tellStats();
       await this.#host.yieldToHost();
@@ -152,16 +157,17 @@ class ProcessorThread {
   /** Waits while the machine stands still. False: the end. */
   #obey(): boolean {
     const { command, reset } = this.#cells.common;
-    const { state } = this.#own;
+    const { state, signal } = this.#own;
     for (;;) {
       Atomics.store(state, 0, STATE.RUNNING);
+      const seen = Atomics.load(signal, 0);
       const wanted = Atomics.load(command, 0);
       if (wanted === COMMAND.RUN) break;
       this.#tellStats();
       Atomics.store(state, 0, STATE.STOPPED);
       if (wanted === COMMAND.END) return false;
       this.#cells.raise(0);
-      this.#waiting(() => Atomics.wait(command, 0, COMMAND.STOP));
+      this.#serveDebugger(seen);
     }
     const resets = Atomics.load(reset, 0);
     if (resets !== this.#resetsSeen) {
@@ -173,6 +179,17 @@ class ProcessorThread {
     return true;
   }
 
+  /** While the machine stands still. */
+  #serveDebugger(signalSeen: number): void {
+    const { common, call } = this.#cells;
+    const { id } = this.#start;
+    const step = (): VcpuExit => (this.#isStarted ? this.#vcpu.step() : { kind: 'halted' });
+    for (let seen = signalSeen; Atomics.load(common.command, 0) === COMMAND.STOP; seen = Atomics.load(this.#own.signal, 0)) {
+      if (answerCall(call, id, this.#vcpu.debug, step)) this.#cells.raise(0);
+      else this.#waiting(() => Atomics.wait(this.#own.signal, 0, seen));
+    }
+  }
+
   #startUp(): boolean {
     if (this.#startVector < 0) return false;
     const pc = this.#startVector << 12;
@@ -180,6 +197,17 @@ class ProcessorThread {
     this.#isStarted = true;
     this.#vcpu.setStart({ mode: 'real16', pc, registers: {}, modelRegisters: this.#start.modelRegisters, afterInit: true });
     return true;
+  }
+
+  /** At a breakpoint: until the machine has stopped everyone. */
+  #hold(exit: VcpuExit & { kind: 'debug' }): void {
+    const { signal } = this.#own;
+    this.#host.post(exit);
+    for (;;) {
+      const seen = Atomics.load(signal, 0);
+      if (Atomics.load(this.#cells.common.command, 0) !== COMMAND.RUN) return;
+      this.#waiting(() => Atomics.wait(signal, 0, seen));
+    }
   }
 
   /** Until the next timer or signal. */

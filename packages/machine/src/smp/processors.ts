@@ -6,6 +6,7 @@ import { clearInbox, takeInbox } from '@anillo/devices/irqchip/far-apic';
 import type { LocalApic } from '@anillo/devices/irqchip/local-apic';
 import type { HostThread, MachineHost } from '../machine-host.ts';
 import { COMMAND, COUNTERS, MAIL, type Processor, type ProcessorCells, QUESTION, STATE } from './processor-cells.ts';
+import { FarDebug } from './far-debug.ts';
 import type { ProcessorMessage, ProcessorStart } from './processor-thread.ts';
 import { SignalWait } from './signal-wait.ts';
 
@@ -25,12 +26,14 @@ export interface ProcessorsOptions {
   readonly host: MachineHost;
   /** For the thread of a vCPU. */
   readonly startOf: (id: number) => ProcessorStart;
-  readonly onMessage: (message: ProcessorMessage) => void;
+  readonly onMessage: (message: ProcessorMessage, id: number) => void;
   /** A thread ended that should not have. */
   readonly onFailure: (error: unknown) => void;
 }
 
 const NAP_MS = 1;
+/** A thread that has not answered the debugger for so long has failed. */
+const PATIENCE_NS = 60e9;
 
 function threadFailure(id: number, cause: unknown): AnilloError {
   const [what, where = ''] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
@@ -63,7 +66,7 @@ export class Processors {
     if (startThread === undefined) throw new AnilloError('UNSUPPORTED', 'This host gives no threads; run the machine with one CPU.');
     this.#threads = this.#others.map((_, i) => startThread(startOf(i + 1)));
     this.#threads.forEach((thread, i) => {
-      thread.onMessage = (message) => onMessage(message as ProcessorMessage);
+      thread.onMessage = (message) => onMessage(message as ProcessorMessage, i + 1);
       const lost = (error: unknown): void => {
         Atomics.store((this.#others[i] as Processor).state, 0, STATE.STOPPED);
         if (!this.#isEnding) onFailure(threadFailure(i + 1, error));
@@ -129,10 +132,7 @@ export class Processors {
   stopAll(): void {
     if (this.#stops++ > 0) return;
     this.#command(COMMAND.STOP);
-    while (this.#others.some(({ state }) => Atomics.load(state, 0) !== STATE.STOPPED)) {
-      this.serve();
-      Atomics.wait(this.#boot.signal, 0, this.#seen, NAP_MS);
-    }
+    this.#waitUntil(() => this.#others.every(({ state }) => Atomics.load(state, 0) === STATE.STOPPED));
   }
   release(): void {
     if (--this.#stops === 0) this.#command(COMMAND.RUN);
@@ -140,11 +140,35 @@ export class Processors {
   #command(command: number): void {
     const { cells, vm } = this.#o;
     Atomics.store(cells.common.command, 0, command);
-    Atomics.notify(cells.common.command, 0);
     this.#others.forEach((_, i) => {
       vm.kick(i + 1);
       cells.raise(i + 1);
     });
+  }
+
+  /** The debugger's view of all but the boot CPU. */
+  makeDebug(): readonly FarDebug[] {
+    return this.#others.map(
+      (_, i) => new FarDebug({ id: i + 1, cells: this.#o.cells.call, reach: (isDone) => this.#reach(i + 1, isDone) }),
+    );
+  }
+  #reach(id: number, isDone: () => boolean): void {
+    if (this.#threads.length === 0 || this.#isEnding) {
+      throw new AnilloError('STATE', `CPU ${id} is there only while the machine runs or is paused; start the machine.`);
+    }
+    const { cells, host } = this.#o;
+    const endNs = host.nowNs() + PATIENCE_NS;
+    this.stopAll();
+    cells.raise(id);
+    this.#waitUntil(() => isDone() || host.nowNs() > endNs);
+    this.release();
+    if (!isDone()) throw threadFailure(id, new TypeError('no answer'));
+  }
+  #waitUntil(isDone: () => boolean): void {
+    while (!isDone()) {
+      this.serve();
+      Atomics.wait(this.#boot.signal, 0, this.#seen, NAP_MS);
+    }
   }
 
   /** While all are stopped: they wait for a start-up IPI afterwards. The board has reset their local APICs. */
