@@ -1,7 +1,7 @@
 // One run of one contender: a process from its start to its end, with the time at which each line of the guest's console came.
 
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import type { ConsoleLine } from './marks.ts';
 
 export interface GuestRun {
@@ -9,7 +9,7 @@ export interface GuestRun {
   /** Host clock. */
   readonly startedAtMs: number;
   readonly endedAtMs: number;
-  /** Largest resident set so far when the last whole line came (VmHWM of proc(5)); NaN where the host has no /proc. */
+  /** Largest resident set so far when the last whole line came (VmHWM of proc(5), of the largest process); NaN where the host has no /proc. */
   readonly peakMib: number;
   /** Anillo's `--stats`, by the row's name. */
   readonly stats: ReadonlyMap<string, number>;
@@ -25,8 +25,27 @@ const KIB_PER_MIB = 1024;
 /** Of `utime` and `stime` in proc(5); the kernel tells user space a fixed 100 a second (USER_HZ). */
 const TICKS_PER_SECOND = 100;
 
-/** Processor time of a process and its threads, in seconds; NaN where the host has no /proc. */
+/** A process and what it has started: a contender may begin as a launcher. */
+function familyOf(pid: number): readonly number[] {
+  try {
+    const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+      readFileSync(`/proc/${pid}/task/${task}/children`, 'latin1').split(' ').filter(Boolean),
+    );
+    return [pid, ...children.flatMap((child) => familyOf(Number(child)))];
+  } catch {
+    return [pid];
+  }
+}
+
+/** Processor time of a process, its threads and those that it has started, in seconds; NaN where the host has no /proc. */
 export function cpuSecondsOf(pid: number): number {
+  const seconds = familyOf(pid)
+    .map(ownCpuSeconds)
+    .filter((own) => !Number.isNaN(own));
+  return seconds.length === 0 ? Number.NaN : seconds.reduce((sum, own) => sum + own, 0);
+}
+
+function ownCpuSeconds(pid: number): number {
   try {
     // The second field, the program's name in parentheses, may hold blanks: count from behind it.
     const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
@@ -38,7 +57,15 @@ export function cpuSecondsOf(pid: number): number {
   }
 }
 
+/** That of the largest one. */
 function peakMibOf(pid: number): number {
+  const peaks = familyOf(pid)
+    .map(ownPeakMib)
+    .filter((own) => !Number.isNaN(own));
+  return peaks.length === 0 ? Number.NaN : Math.max(...peaks);
+}
+
+function ownPeakMib(pid: number): number {
   try {
     return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / KIB_PER_MIB;
   } catch {
