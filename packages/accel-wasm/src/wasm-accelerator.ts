@@ -101,6 +101,8 @@ interface VmShare {
   readonly memory: WebAssembly.Memory;
   readonly module: WebAssembly.Module;
   readonly opcodes: ReadonlyMap<string, number>;
+  /** What was kept of earlier runs, for several threads. */
+  readonly kept: Uint8Array | undefined;
 }
 
 function newVm(frontend: Frontend, options: WasmAcceleratorOptions, config: VmConfig): VmShare {
@@ -113,7 +115,18 @@ function newVm(frontend: Frontend, options: WasmAcceleratorOptions, config: VmCo
     runtime = generateRuntime(frontend, isShared);
     options.runtimeStore?.save(isShared, runtime);
   }
-  return { cpuCount, regions, cpuModel, tier, memory, module: new WebAssembly.Module(runtime.bytes), opcodes: runtime.opcodes };
+  const module = new WebAssembly.Module(runtime.bytes);
+  const kept = isShared ? inSharedMemory(options.translationStore?.load(translationKey(frontend, config))) : undefined;
+  return { cpuCount, regions, cpuModel, tier, memory, module, opcodes: runtime.opcodes, kept };
+}
+
+const translationKey = ({ name }: Frontend, { cpuModel, cpuCount = 1 }: Pick<VmConfig, 'cpuModel' | 'cpuCount'>): string =>
+  `${name} ${cpuModel}${cpuCount > 1 ? ' shared' : ''}`;
+
+function inSharedMemory(bytes: Uint8Array | undefined): Uint8Array | undefined {
+  const shared = bytes && new Uint8Array(new SharedArrayBuffer(bytes.length));
+  shared?.set(bytes as Uint8Array);
+  return shared;
 }
 
 function makeMemory(plan: MemoryPlan, shared: boolean): WebAssembly.Memory {
@@ -167,10 +180,8 @@ class WasmVm implements AcceleratedVm {
     this.memory = new RegionMemory(buffer, plan.regions);
     const shared = cpuCount > 1 ? new SharedCode(buffer, plan, config.id, cpuCount) : undefined;
     const codePages = shared?.codePages ?? new CodePages(buffer, plan.granulesAt, plan.pageCount * 65536);
-    this.#remembered = new RememberedBlocks(
-      share.opcodes,
-      config.id === 0 ? options.translationStore?.load(this.#translationKey) : undefined,
-    );
+    const kept = cpuCount > 1 ? share.kept : options.translationStore?.load(this.#translationKey);
+    this.#remembered = new RememberedBlocks(share.opcodes, kept);
     const cache = new TranslationCache(buffer, plan, config.id, new BlockEncoder(share.opcodes, buffer), codePages, this.#remembered);
     this.memory.watcher = shared ?? { beginWrite: (offset, byteCount) => cache.dropRange(offset, byteCount), endWrite() {} };
     const { memory } = this;
@@ -188,8 +199,7 @@ class WasmVm implements AcceleratedVm {
   }
 
   get #translationKey(): string {
-    const { cpuModel, cpuCount } = this.#share;
-    return `${this.#frontend.name} ${cpuModel}${cpuCount > 1 ? ' shared' : ''}`;
+    return translationKey(this.#frontend, this.#share);
   }
 
   kick(id: number): void {

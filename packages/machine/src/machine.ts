@@ -26,7 +26,7 @@ import { checkFirmware, planFirmware } from './boot/firmware.ts';
 import { type BootModule, type BootPlan, loadSegments } from './boot/load-plan.ts';
 import { memoryTypeRegisters } from './firmware/memory-types.ts';
 import { GuestWait } from './guest-wait.ts';
-import type { DebugExit, MachineDebug } from './machine-debug.ts';
+import { type DebugStop, DebugStops, type MachineDebug } from './machine-debug.ts';
 import type { MachineExit } from './machine-exit.ts';
 import type { MachineHost } from './machine-host.ts';
 import type { FarDebug } from './smp/far-debug.ts';
@@ -100,7 +100,7 @@ export class Machine {
   #sleep: 'no' | 'asleep' | 'waking' = 'no';
   #disposed = false;
   /** Breakpoints that other CPUs have met and wait at, not reported yet. */
-  readonly #farStops: { readonly exit: DebugExit; readonly cpu: number }[] = [];
+  readonly #farStops: DebugStops;
   #kick: (id: number) => void = () => {};
   /** A thread of another CPU failed. */
   #failure: { readonly error: unknown } | undefined;
@@ -161,6 +161,7 @@ export class Machine {
     const processors = this.#processors;
     this.#wait = new GuestWait({ host, clock: this.clock, processors, waited: (sinceNs) => this.#stolen.waited(sinceNs) });
     this.#farDebug = this.#processors?.makeDebug() ?? [];
+    this.#farStops = new DebugStops((cpu, address) => this.#farDebug[cpu - 1]?.hasBreakpoint(address) === true);
     this.debug = this.#makeDebug();
     this.#exit.promise.catch(() => {}); // whoever waits gets it; nobody has to wait
     this.#boot();
@@ -418,7 +419,7 @@ export class Machine {
       let lastYieldNs = this.#host.nowNs();
       while (this.#pendingExit === undefined) {
         if (this.#failure !== undefined) throw this.#failure.error;
-        if (this.#pauseWanted || this.#farStops.length > 0) await this.#stay(this.#farStops.shift());
+        if (this.#pauseWanted || this.#farStops.isWaiting) await this.#stay(this.#farStops.next(this.debug));
         else if (this.#resetWanted) this.#reboot();
         else if (this.#sleep === 'waking') this.#wakeGuest();
         else {
@@ -466,8 +467,12 @@ export class Machine {
   }
 
   /** Paused, until `resume` or `stop`. */
-  async #stay(stop: { readonly exit: DebugExit; readonly cpu: number } | undefined): Promise<void> {
+  async #stay(stop: DebugStop | undefined): Promise<void> {
     this.#processors?.stopAll();
+    if (stop === undefined && !this.#pauseWanted) {
+      this.#processors?.release(); // whoever waited at it goes on
+      return;
+    }
     this.clock.pause();
     const startNs = this.#host.nowNs();
     for (let reported = stop; ; ) {
@@ -478,7 +483,7 @@ export class Machine {
       this.debug.onPause?.(reported?.exit, reported?.cpu ?? 0);
       await this.#resumed.promise;
       // What another CPU met at the same time is reported before anybody goes on.
-      reported = this.#farStops.shift();
+      reported = this.#farStops.next(this.debug);
       if (reported === undefined || this.#pendingExit !== undefined) break;
       this.clock.pause();
     }

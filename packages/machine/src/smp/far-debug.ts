@@ -56,6 +56,7 @@ export interface FarDebugOptions {
 
 export class FarDebug implements Called {
   readonly #o: FarDebugOptions;
+  readonly #breakpoints = new Set<bigint>();
 
   constructor(options: FarDebugOptions) {
     this.#o = options;
@@ -93,10 +94,15 @@ export class FarDebug implements Called {
     }
     return true;
   }
+  hasBreakpoint(linear: bigint): boolean {
+    return this.#breakpoints.has(BigInt.asUintN(64, linear));
+  }
   setBreakpoint(linear: bigint): void {
+    this.#breakpoints.add(BigInt.asUintN(64, linear));
     this.#call('setBreakpoint', linear);
   }
   clearBreakpoint(linear: bigint): void {
+    this.#breakpoints.delete(BigInt.asUintN(64, linear));
     this.#call('clearBreakpoint', linear);
   }
   setWatchpoint(...args: Parameters<VcpuDebug['setWatchpoint']>): void {
