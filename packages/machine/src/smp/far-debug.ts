@@ -50,8 +50,8 @@ export function answerCall(cells: CallCells, id: number, debug: VcpuDebug, step:
 export interface FarDebugOptions {
   readonly id: number;
   readonly cells: CallCells;
-  /** Has the vCPU's thread, which stands still, answer what waits for it. Comes back once `isDone`. */
-  readonly reach: (isDone: () => boolean) => void;
+  /** Has all stand still, asks, and has the vCPU's thread answer: comes back once `isDone`. Throws, without asking, where there is no such thread. */
+  readonly reach: (ask: () => void, isDone: () => boolean) => void;
 }
 
 export class FarDebug implements Called {
@@ -64,9 +64,11 @@ export class FarDebug implements Called {
 
   #call(method: Method, ...args: unknown[]): unknown {
     const { id, cells, reach } = this.#o;
-    put(cells, { method, args });
-    Atomics.store(cells.target, 0, id);
-    reach(() => Atomics.load(cells.target, 0) === 0);
+    const ask = (): void => {
+      put(cells, { method, args });
+      Atomics.store(cells.target, 0, id);
+    };
+    reach(ask, () => Atomics.load(cells.target, 0) === 0);
     return (take(cells) as { result?: unknown }).result;
   }
 

@@ -149,16 +149,17 @@ export class Processors {
   /** The debugger's view of all but the boot CPU. */
   makeDebug(): readonly FarDebug[] {
     return this.#others.map(
-      (_, i) => new FarDebug({ id: i + 1, cells: this.#o.cells.call, reach: (isDone) => this.#reach(i + 1, isDone) }),
+      (_, i) => new FarDebug({ id: i + 1, cells: this.#o.cells.call, reach: (ask, isDone) => this.#reach(i + 1, ask, isDone) }),
     );
   }
-  #reach(id: number, isDone: () => boolean): void {
+  #reach(id: number, ask: () => void, isDone: () => boolean): void {
     if (this.#threads.length === 0 || this.#isEnding) {
       throw new AnilloError('STATE', `CPU ${id} is there only while the machine runs or is paused; start the machine.`);
     }
     const { cells, host } = this.#o;
     const endNs = host.nowNs() + PATIENCE_NS;
     this.stopAll();
+    ask();
     cells.raise(id);
     this.#waitUntil(() => isDone() || host.nowNs() > endNs);
     this.release();
