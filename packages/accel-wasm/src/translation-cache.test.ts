@@ -61,22 +61,6 @@ test('stores one after the other end the page', () => {
   }
 });
 
-test('code that is written again and again is not remembered', () => {
-  const { cache, insert, memory, remembered } = rig();
-  const rewrite = (turn: number): number => {
-    memory.set([turn, turn, 0xc3], PAGE);
-    const before = remembered.used;
-    insert(PAGE, 3, undefined, true);
-    cache.dropRange(PAGE, 1);
-    return remembered.used - before;
-  };
-  const grown = Array.from({ length: 40 }, (_, turn) => rewrite(turn));
-  assert.deepEqual([grown.indexOf(0), grown.lastIndexOf(Math.max(...grown))], [16, 15]);
-  insert(PAGE + 0x1000, 3);
-  cache.dropRange(PAGE + 0x1000, 1);
-  assert.ok(rewrite(40) > 0);
-});
-
 test('a block that runs into the next page ends with either part', () => {
   for (const stored of [PAGE + 0xffe, PAGE + 0x3002]) {
     const { cache, insert, isAlive } = rig();

@@ -14,8 +14,6 @@ const GRANULE = 64;
 const KNOWN_HOT_AT = 200;
 /** A page into which so many stores have gone, one after the other, is no longer one of code. */
 const STORES_THAT_END_PAGE = 3;
-/** Code of a page that has been overwritten so often, and of no other meanwhile, is not worth remembering. */
-const STORES_THAT_END_MEMORY = 16;
 const NONE: ReadonlySet<number> = new Set();
 
 export interface BlockGuard {
@@ -99,7 +97,7 @@ export class TranslationCache {
    * found, and sees to it that the bytes then stay as they are.
    */
   recall(hostAddress: number, mode: number, hotAt: number, mark?: (byteCount: number) => void): number {
-    const entry = this.#isGenerated(hostAddress) ? 0 : this.#remembered.find(this.#bytes, hostAddress, mode);
+    const entry = this.#remembered.find(this.#bytes, hostAddress, mode);
     if (entry === 0) return 0;
     const { byteCount, insnCount, codeBytes, terminalAt, pcBits } = this.#remembered.shape(entry);
     if (mark !== undefined) {
@@ -132,7 +130,7 @@ export class TranslationCache {
       if (used < 0) throw new RangeError('a block does not fit the empty arena');
     }
     const record = this.#arenaAt;
-    if (remember && guard === undefined && !this.#isGenerated(hostAddress)) {
+    if (remember && guard === undefined) {
       const code = this.#encoder.lastCode;
       this.#remembered.add(this.#bytes, this.#words, hostAddress, mode, block, code.codeAt, code);
     }
@@ -234,19 +232,12 @@ export class TranslationCache {
   /** Has code of the page been overwritten again and again while nothing of it was translated? Then memory is used anew, and what is left of the code would only be in the way. */
   #isGivenUp(page: number): boolean {
     const stored = this.#stored;
-    stored.times = page === stored.page ? stored.times + 1 : 1;
     const isSame = page === stored.page && this.#recordsIn(page) === stored.records;
     stored.page = page;
     stored.count = isSame ? stored.count + 1 : 1;
     return stored.count >= STORES_THAT_END_PAGE;
   }
-  readonly #stored = { page: 0, records: 0, count: 0, times: 0 };
-
-  /** Does the guest write code there again and again, other code each time? */
-  #isGenerated(hostAddress: number): boolean {
-    const { page, times } = this.#stored;
-    return times >= STORES_THAT_END_MEMORY && (hostAddress & ~0xfff) >>> 0 === page;
-  }
+  readonly #stored = { page: 0, records: 0, count: 0 };
 
   /** Whatever the marks say; [at, at + byteCount) lies in one page. */
   dropGranules(at: number, byteCount: number): void {
