@@ -78,6 +78,12 @@ function isWhole({ terminal, byteCount }: Block): boolean {
   }
 }
 
+/** Of a block with so many bytes to the end of its page: how many bytes translation has looked at, and whether it would have gone on but for the page's end. */
+export function seenBytes(block: Block, rest: number): { count: number; endsPage: boolean } {
+  const wanted = block.byteCount + (isWhole(block) ? 0 : LOOKAHEAD);
+  return { count: Math.min(wanted, rest), endsPage: wanted > rest };
+}
+
 export type BlockShape = Pick<Block, 'byteCount' | 'insnCount' | 'pcBits'>;
 /** Bytecode of a block: its length, a multiple of 8, and where in it the last instruction is. */
 export interface CodeShape {
@@ -208,8 +214,7 @@ export class RememberedBlocks {
   ): void {
     const { byteCount, insnCount, pcBits } = block;
     const rest = PAGE - (at & (PAGE - 1));
-    const lookahead = isWhole(block) ? 0 : LOOKAHEAD;
-    const seen = Math.min(byteCount + lookahead, rest);
+    const { count: seen, endsPage } = seenBytes(block, rest);
     const entry = this.used;
     const end = entry + Entry.bytes + codeBytes + align8(seen);
     if (byteCount > rest || !this.#reserve(end)) return;
@@ -227,7 +232,7 @@ export class RememberedBlocks {
     own[first + (E.byteCount >>> 2)] = byteCount | (insnCount << 16);
     own[first + (E.codeBytes >>> 2)] = codeBytes;
     own[first + (E.terminalAt >>> 2)] = terminalAt;
-    own[first + (E.seenBytes >>> 2)] = seen | (seen < byteCount + lookahead ? ENDS_PAGE : 0) | (pcBits << 24);
+    own[first + (E.seenBytes >>> 2)] = seen | (endsPage ? ENDS_PAGE : 0) | (pcBits << 24);
     const code = (entry + Entry.bytes) >>> 2;
     for (let i = 0; i < codeBytes >>> 2; i++) own[code + i] = words[(codeAt >>> 2) + i];
     const from = entry + Entry.bytes + codeBytes;

@@ -98,7 +98,10 @@ test('what was compiled in one run is compiled sooner in the next, once', () => 
   const next = rig(remembered.image());
   next.memory.set(memory.subarray(PAGE, PAGE + 300), PAGE);
   const heat = (at: number, hotAt: number): number => next.cache.word(next.cache.recall(at, MODE, hotAt), 'hotAt');
-  assert.deepEqual([heat(PAGE + 20, 4000), heat(PAGE + 22, 4000)], [200, 4000]);
+  assert.deepEqual([heat(PAGE + 20, 4000), heat(PAGE + 22, 4000)], [50, 4000]);
+  const early = next.cache.find(PAGE + 20, MODE);
+  // Nothing compiled was kept for it.
+  assert.deepEqual([next.cache.waitsLonger(early), next.cache.word(early, 'hotAt'), next.cache.waitsLonger(early)], [true, 200, false]);
   next.cache.dropPage(PAGE);
   assert.equal(heat(PAGE + 20, 4000), 4000);
   const interpreting = rig(remembered.image());

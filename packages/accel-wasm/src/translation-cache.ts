@@ -12,6 +12,8 @@ const field = BlockRecord.offset;
 const GRANULE = 64;
 /** Executions after which a block is compiled that an earlier run has compiled: its neighbours must have shown that they are warm. */
 const KNOWN_HOT_AT = 200;
+/** As often, if what was compiled may have been kept. */
+const KEPT_HOT_AT = 50;
 /** A page into which so many stores have gone, one after the other, is no longer one of code. */
 const STORES_THAT_END_PAGE = 3;
 const NONE: ReadonlySet<number> = new Set();
@@ -108,10 +110,17 @@ export class TranslationCache {
     if (this.#arenaAt + used > this.#arenaEnd) this.dropAll();
     const record = this.#arenaAt;
     this.#remembered.copyCode(entry, this.#words, record + BlockRecord.bytes);
-    const place = { hostAddress, mode, hotAt: this.#remembered.takeHot(entry) ? Math.min(hotAt, KNOWN_HOT_AT) : hotAt };
+    const place = { hostAddress, mode, hotAt: this.#remembered.takeHot(entry) ? Math.min(hotAt, KEPT_HOT_AT) : hotAt };
     this.#encoder.adopt({ byteCount, insnCount, pcBits }, record, terminalAt, place);
     this.#enter(record, used, byteCount, undefined);
     return record;
+  }
+
+  /** Nothing compiled has been kept for a block that has become hot early: is it to become hot once more, later? */
+  waitsLonger(record: number): boolean {
+    if (this.word(record, 'hotAt') !== KEPT_HOT_AT) return false;
+    this.setWord(record, 'hotAt', KNOWN_HOT_AT);
+    return true;
   }
 
   /** A block is worth compiling: the next run need not wait so long. */

@@ -3,6 +3,7 @@
 import type { AcceleratedVm, Accelerator, BoardPorts, JoinConfig, Vcpu, VmConfig } from '@anillo/accel/accelerator';
 import type { Trace } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
+import { hostRelaxedSimd } from '@anillo/codegen/relaxed-simd';
 import { jumpTargets } from '@anillo/codegen/jump-targets';
 import { JUMP_CACHE_BYTES } from '@anillo/codegen/jump-cache';
 import { BlockEncoder } from '@anillo/codegen/bytecode';
@@ -17,6 +18,7 @@ import { GRANULES_AT, ONES_PAGE, planMemory, type MemoryPlan } from './memory-pl
 import { FunctionTable } from './function-table.ts';
 import { RegionPromoter } from './region-promoter.ts';
 import { RememberedBlocks } from './remembered-blocks.ts';
+import { RememberedRegions } from './remembered-regions.ts';
 import { SharedCode } from './shared-code.ts';
 import { TimeAccount } from './time-account.ts';
 import { TranslationCache } from './translation-cache.ts';
@@ -161,6 +163,7 @@ class WasmVm implements AcceleratedVm {
   readonly #options: WasmAcceleratorOptions;
   readonly #table = new WebAssembly.Table({ initial: 1024, element: 'anyfunc' });
   readonly #remembered: RememberedBlocks;
+  #regions: RememberedRegions | undefined;
   readonly #parts: VmParts;
   readonly #time: TimeAccount;
   readonly #words: Int32Array;
@@ -198,6 +201,17 @@ class WasmVm implements AcceleratedVm {
     };
   }
 
+  /** Read when the first block is hot. With several vCPUs code may change while it is looked at. */
+  #keptRegions(): RememberedRegions | undefined {
+    const { translationStore } = this.#options;
+    if (translationStore === undefined || this.#parts.shared !== undefined) return undefined;
+    const { fuses, picks } = hostRelaxedSimd();
+    this.#regions ??= new RememberedRegions((fuses ? 1 : 0) | (picks ? 2 : 0), translationStore.load(this.#regionKey));
+    return this.#regions;
+  }
+  get #regionKey(): string {
+    return `${this.#translationKey} regions`;
+  }
   get #translationKey(): string {
     return translationKey(this.#frontend, this.#share);
   }
@@ -232,6 +246,7 @@ class WasmVm implements AcceleratedVm {
     const runtime = new WebAssembly.Instance(this.#share.module, { env, host, helper }).exports;
     cpu.bindRoutines?.(runtime);
     const isJit = tier === 'jit';
+    const hotAt = isJit ? (this.#options.hotAt ?? HOT_AT) : NEVER;
     const jumps = (state + JUMP_CACHE_OFFSET) >>> 2;
     const words = new Uint32Array(buffer);
     const clearJumpCaches = (): void => void words.fill(0, jumps, jumps + (JUMP_CACHE_BYTES >>> 2));
@@ -243,6 +258,9 @@ class WasmVm implements AcceleratedVm {
           jumpTargets: () => jumpTargets(words, state),
           imports: { env, runtime, helper },
           sharedMaximumPages: shared && SHARED_MAXIMUM_PAGES,
+          memory: new Uint8Array(buffer),
+          regions: () => this.#keptRegions(),
+          hotAt,
           nowMs: () => ports.nowNs() / 1e6,
         })
       : undefined;
@@ -257,7 +275,7 @@ class WasmVm implements AcceleratedVm {
       compiler,
       runBlocks: this.#time.timedDispatcher(runtime.run as (state: number) => number, VcpuHeader.view(buffer, state)),
       timeMs: () => this.#time.spentMs(),
-      hotAt: isJit ? (this.#options.hotAt ?? HOT_AT) : NEVER,
+      hotAt,
     });
     const made = vcpu;
     if (shared) {
@@ -313,5 +331,7 @@ class WasmVm implements AcceleratedVm {
     this.#parts.cache.dropAll();
     const translations = this.#remembered.image();
     if (translations !== undefined && this.#vcpuId === 0) this.#options.translationStore?.save(this.#translationKey, translations);
+    const regions = this.#regions?.image();
+    if (regions !== undefined) this.#options.translationStore?.save(this.#regionKey, regions);
   }
 }

@@ -3,8 +3,8 @@
 import { createHash } from 'node:crypto';
 import { CacheFolder } from './cache-folder.ts';
 
-/** 24 MiB each at most. */
-const KEPT_FILES = 6;
+/** Two for each translator and CPU: blocks (24 MiB at most) and compiled regions (16 MiB). */
+const KEPT_FILES = 12;
 
 const nameOf = (fingerprint: string, key: string): string =>
   `${createHash('sha256').update(`${fingerprint} ${key}`).digest('hex').slice(0, 32)}.bin`;
