@@ -12,7 +12,7 @@ import { HEADER, loadHeader32, storeHeader32 } from './header-access.ts';
 import { MEMORY_OPS } from './memory-op.ts';
 import { ScratchLocals } from './scratch-locals.ts';
 import { emitSlotLoad, emitSlotStore } from './slot-access.ts';
-import type { SlotCache } from './slot-cache.ts';
+import type { SlotCache, SlotSet } from './slot-cache.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 import type { RelaxedSimd } from './relaxed-simd.ts';
 
@@ -45,9 +45,11 @@ export interface BodyFrame {
   /** Local with the TLB's address; undefined when nothing in the function reaches guest memory. */
   readonly tlb: Local | undefined;
   readonly fault: Label;
+  /** Where to branch instead when these slots are still to be written back; undefined: they must have been. */
+  readonly faultWith: ((dirty: SlotSet) => Label) | undefined;
   /** Reported to slow paths and traps for an inst: see `trapAt` in runtime-module.ts. Undefined in a routine, whose caller reports. */
   atOf: ((inst: Inst) => number) | undefined;
-  /** Writes what is to be done before a branch to `fault`, apart from the slots. */
+  /** Writes what is to be done before such a branch, whether it is taken or not. */
   readonly leaving: (() => void) | undefined;
   /** Pushes the block's pc; undefined in a routine, where pc is a slot like others. */
   pushPc: (() => void) | undefined;
@@ -280,9 +282,7 @@ export class BodyCompiler implements Emitter {
     f.ifRarely();
     if (atOf) storeHeader32(f, this.cpu, HEADER.trapAt, () => f.i32(atOf(inst)));
     if (callee.kind === 'helper') storeHeader32(f, this.cpu, HEADER.trapped, () => f.i32(1));
-    cache.writeBackBut(callee.writes);
-    this.#frame.leaving?.();
-    f.br(this.#frame.fault);
+    this.#leave(cache.dirtyBut(callee.writes));
     f.end();
     this.#reload(callee);
   }
@@ -342,16 +342,22 @@ export class BodyCompiler implements Emitter {
     this.f.call(this.#frame.linkage.stackSlow?.(op) as number);
   }
   leaveIfFault(): void {
-    const { cache, fault, leaving } = this.#frame;
-    if (cache.dirty === 0n && leaving === undefined) {
-      this.f.brIfRarely(fault);
+    const { cache, fault, faultWith, leaving } = this.#frame;
+    if (faultWith !== undefined || cache.dirty === 0n) {
+      leaving?.();
+      this.f.brIfRarely(faultWith?.(cache.dirty) ?? fault);
       return;
     }
     this.f.ifRarely();
-    cache.writeBack();
-    leaving?.();
-    this.f.br(fault);
+    this.#leave(cache.dirty);
     this.f.end();
+  }
+  /** Leaves by the fault label, with these slots written back. */
+  #leave(dirty: SlotSet): void {
+    const { cache, fault, faultWith, leaving } = this.#frame;
+    if (faultWith === undefined) cache.writeBack(dirty);
+    leaving?.();
+    this.f.br(faultWith?.(dirty) ?? fault);
   }
   trapIf(): void {
     const { f } = this;
@@ -361,9 +367,7 @@ export class BodyCompiler implements Emitter {
     this.pushAt();
     f.i32(inst.imm);
     f.call(this.#frame.linkage.trap);
-    this.#frame.cache.writeBack();
-    this.#frame.leaving?.();
-    f.br(this.#frame.fault);
+    this.#leave(this.#frame.cache.dirty);
     f.end();
   }
   scratch(type: Type, n: number): Local {

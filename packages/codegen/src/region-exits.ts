@@ -8,7 +8,7 @@ import { emitCutPc } from './interpreter-terminals.ts';
 import { ENTRY_OFFSET_SHIFT } from './region-entries.ts';
 import type { RegionGraph } from './region-graph.ts';
 import type { RegionTransfers } from './region-transfers.ts';
-import type { SlotCache } from './slot-cache.ts';
+import type { SlotCache, SlotSet } from './slot-cache.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
 const O = {
@@ -36,8 +36,6 @@ export class RegionExits {
   readonly newPc: Local;
   /** Local with the distance from the base to where a switch goes. */
   readonly switchTo: Local;
-  /** Label of the point from which a trap is reported. */
-  fault: Label = 0;
   /** Guest instructions on the way here that `retired` does not count yet. */
   uncounted = 0;
   readonly #p: ExitParts;
@@ -45,6 +43,10 @@ export class RegionExits {
   readonly #pcBase: Local;
   readonly #reason: Local;
   readonly #retired: Local;
+  /** Instructions that a way out because of a fault is still to count. */
+  readonly #pending: Local;
+  /** Slots that are to be written back after a fault, and the label for it. */
+  readonly #faults = new Map<SlotSet, Label>();
   #exit: Label = 0;
   #hop: Label = 0;
 
@@ -57,6 +59,7 @@ export class RegionExits {
     this.#pcBase = f.local('i64');
     this.#reason = f.local('i32');
     this.#retired = f.local('i32');
+    this.#pending = f.local('i32');
   }
 
   /** Sets the base from the entered pc, and `switchTo` where a switch is an entry. */
@@ -82,22 +85,53 @@ export class RegionExits {
     const { f } = this.#p;
     this.#exit = f.block();
     this.#hop = f.block();
-    this.fault = f.block();
   }
   close(): void {
     const { f, transfers } = this.#p;
-    f.end();
-    this.pushPc(0);
-    f.set(this.newPc);
-    f.i32(EXIT.TRAP);
-    f.set(this.#reason);
-    f.br(this.#exit);
     f.end();
     this.moveOn();
     transfers.writeHop();
     f.end();
     this.moveOn();
     f.get(this.#reason);
+    if (this.#faults.size > 0) this.#writeFaults();
+  }
+
+  /** Where to go with a trap when these slots are to be written back, `noteUncounted` before. */
+  faultWith(dirty: SlotSet): Label {
+    let label = this.#faults.get(dirty);
+    if (label === undefined) {
+      label = -this.#faults.size;
+      this.#faults.set(dirty, label);
+    }
+    return label;
+  }
+  /** A way out for each set of slots, outside of all other code; `trapAt` is relative to the base. */
+  #writeFaults(): void {
+    const { f, cache } = this.#p;
+    const tail = -this.#faults.size;
+    f.return();
+    f.outerBlocks = this.#faults.size + 1;
+    for (const dirty of this.#faults.keys()) {
+      f.end();
+      cache.clean(dirty);
+      cache.dirty = dirty;
+      cache.writeBack();
+      f.br(tail);
+    }
+    f.end();
+    this.setPc(0);
+    f.get(this.#retired);
+    f.get(this.#pending);
+    f.op(O.add);
+    f.set(this.#retired);
+    this.moveOn();
+    f.i32(EXIT.TRAP);
+  }
+  noteUncounted(): void {
+    const { f } = this.#p;
+    f.i32(this.uncounted);
+    f.set(this.#pending);
   }
 
   /** Pushes the pc at an offset from the base, cut to the pc's width. */

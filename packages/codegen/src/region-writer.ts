@@ -1,15 +1,15 @@
 // Writes one region as a function `(cpu i32, entry i32, depth i32) -> i32`.
 //
 //   locals: state slots; pcBase (pc of the region's base); newPc and reason (how to leave); retired (instructions since entry or the last call)
-//   block $exit
-//     block $hop
-//       block $fault
+//   block $faulted, and one for each set of slots that a fault may leave dirty
+//     block $exit
+//       block $hop
 //         [loop $dispatch] ... blocks, in structured form ...
-//       end                     newPc = pcBase, reason = EXIT.TRAP; `trapAt` is relative to the base; br $exit
-//     end                       pc = newPc, budget charged; a tail call to where the jump cache says, or return 0
-//   end                         pc = newPc, budget charged; return reason
+//       end                   pc = newPc, budget charged; a tail call to where the jump cache says, or return 0
+//     end                     pc = newPc, budget charged; return reason
+//   end ...                   slots written back; pc = pcBase, budget charged; return EXIT.TRAP (`trapAt` is relative to the base)
 //
-// Whoever leaves writes back the slots that are dirty there before it branches. Nodes and edges: region-graph.ts; ways out: region-exits.ts; hops and calls:
+// Whoever leaves otherwise writes back the slots that are dirty there before it branches. Nodes and edges: region-graph.ts; ways out: region-exits.ts; hops and calls:
 // region-transfers.ts.
 
 import { hostRelaxedSimd } from './relaxed-simd.ts';
@@ -114,10 +114,11 @@ export class RegionWriter {
       atomics,
       relaxed: hostRelaxedSimd(),
       tlb: this.#tlb,
-      fault: this.#exits.fault,
+      fault: 0,
+      faultWith: (dirty) => this.#exits.faultWith(dirty),
       atOf: (inst: Inst) => this.#region[this.#now].offset + inst.at,
       pushPc: () => this.#exits.pushPc(this.#region[this.#now].offset),
-      leaving: () => this.#exits.addUncounted(),
+      leaving: () => this.#exits.noteUncounted(),
     };
     this.#body = new BodyCompiler(this.#frame);
   }
@@ -315,9 +316,8 @@ export class RegionWriter {
         f.i32(offset + terminalAt);
         f.i32(terminal.code);
         f.call(this.#frame.linkage.trap);
-        this.#cache.writeBack();
-        exits.addUncounted();
-        f.br(exits.fault);
+        exits.noteUncounted();
+        f.br(exits.faultWith(this.#cache.dirty));
         break;
     }
   }

@@ -55,7 +55,20 @@ export function compileRoutine(r: Routine, linkage: Linkage, atomics: boolean): 
   }
   const fault = f.block();
   const body = new BodyCompiler(
-    { f, cpu: CPU, cache, linkage, atomics, relaxed: NO_RELAXED_SIMD, tlb, fault, atOf: undefined, leaving: undefined, pushPc: undefined },
+    {
+      f,
+      cpu: CPU,
+      cache,
+      linkage,
+      atomics,
+      relaxed: NO_RELAXED_SIMD,
+      tlb,
+      fault,
+      faultWith: undefined,
+      atOf: undefined,
+      leaving: undefined,
+      pushPc: undefined,
+    },
     params.map((slot, i) => [slot, 1 + i]),
   );
   cache.enter(cache.analyse(insts), 0n, 0n);

@@ -166,9 +166,9 @@ export class SlotCache {
     this.writeBack(what);
     this.dirty &= ~what;
   }
-  /** As `writeBack`, where a callee has written to memory itself. */
-  writeBackBut(written: StateAccess): void {
-    this.writeBack(this.dirty & ~this.#all(written));
+  /** What is dirty where a callee has written to memory itself. */
+  dirtyBut(written: StateAccess): SlotSet {
+    return this.dirty & ~this.#all(written);
   }
   afterCall(callee: Callee): void {
     const written = this.#all(callee.writes);
