@@ -7,7 +7,8 @@ import type { CharBackend } from '@anillo/devices/device';
 import { tinyBzImage } from './boot/tiny-images.ts';
 import { PC } from './boards/pc.ts';
 import { memoryTypeRegisters } from './firmware/memory-types.ts';
-import { Machine, type MachineSpec } from './machine.ts';
+import { Machine } from './machine.ts';
+import type { MachineSpec } from './machine-spec.ts';
 import type { MachineHost } from './machine-host.ts';
 import { type Script, scriptedAccelerator } from './scripted-accelerator.ts';
 

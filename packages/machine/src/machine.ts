@@ -12,60 +12,25 @@
 // until its next timer or until an interrupt input goes up. Guest time stands still in every state but running.
 
 import type { AcceleratedVm, Accelerator, CpuStart, Vcpu, VcpuExit, VcpuStats } from '@anillo/accel/accelerator';
-import type { Profile } from '@anillo/accel/profile';
-import { type Trace, TRACE_CATEGORIES } from '@anillo/accel/trace';
+import { TRACE_CATEGORIES } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { GuestClock } from '@anillo/devices/clock/guest-clock';
-import type { CharBackend } from '@anillo/devices/device';
-import type { DeviceOptions } from '@anillo/devices/device-declaration';
 import type { GuestMemory } from '@anillo/memory/guest-memory';
-import type { BoardModel } from './boards/board-model.ts';
 import { PcBoard, type PcBoardEvents } from './boards/pc-board.ts';
 import { planKernel } from './boot/detect.ts';
 import { checkFirmware, planFirmware } from './boot/firmware.ts';
-import { type BootModule, type BootPlan, loadSegments } from './boot/load-plan.ts';
+import { type BootPlan, loadSegments } from './boot/load-plan.ts';
 import { memoryTypeRegisters } from './firmware/memory-types.ts';
 import { GuestWait } from './guest-wait.ts';
 import { type DebugStop, DebugStops, type MachineDebug } from './machine-debug.ts';
 import type { MachineExit } from './machine-exit.ts';
 import type { MachineHost } from './machine-host.ts';
+import type { MachineSpec } from './machine-spec.ts';
 import type { FarDebug } from './smp/far-debug.ts';
 import { makeSharedCells, ProcessorCells, type SharedCells } from './smp/processor-cells.ts';
 import { Processors } from './smp/processors.ts';
 import { StolenTime } from './stolen-time.ts';
 import { tracedPorts } from './traced-ports.ts';
-
-export interface MachineSpec {
-  readonly board: BoardModel;
-  /** Exactly one of kernel and bios. */
-  readonly kernel?: { readonly bytes: Uint8Array; readonly name: string };
-  /** One for Linux; any number for multiboot kernels. */
-  readonly initrd?: readonly BootModule[];
-  readonly append?: string;
-  readonly bios?: Uint8Array;
-  /** Gives `kernel` and `initrd` anew when the machine resets: then they are not kept once they are loaded. AnilloError where they are gone or fit no more. */
-  readonly readAgain?: () => Pick<MachineSpec, 'kernel' | 'initrd'>;
-  /** See machine-memory.ts. */
-  readonly memoryBytes: number;
-  readonly cpuModel: string;
-  /** The CPU model has long mode. */
-  readonly longMode: boolean;
-  readonly tscHz: number;
-  readonly tier: 'jit' | 'interp';
-  /** Default: 1. */
-  readonly cpuCount?: number;
-  /** A guest that resets ends the machine. */
-  readonly noReboot?: boolean;
-  /** COM1, COM2...; undefined: present, nothing attached. */
-  readonly serial: readonly (CharBackend | undefined)[];
-  readonly debugConsole?: CharBackend;
-  /** Devices of the catalog. */
-  readonly devices?: readonly DeviceOptions[];
-  /** Tells what happens in the machine. */
-  readonly trace?: Trace;
-  /** Told where host time goes. */
-  readonly profile?: Profile;
-}
 
 export type MachineState = 'created' | 'running' | 'paused' | 'stopped';
 

@@ -1,0 +1,40 @@
+// What a machine is made of.
+
+import type { Profile } from '@anillo/accel/profile';
+import type { Trace } from '@anillo/accel/trace';
+import type { CharBackend } from '@anillo/devices/device';
+import type { DeviceOptions } from '@anillo/devices/device-declaration';
+import type { BoardModel } from './boards/board-model.ts';
+import type { BootModule } from './boot/load-plan.ts';
+
+export interface MachineSpec {
+  readonly board: BoardModel;
+  /** Exactly one of kernel and bios. */
+  readonly kernel?: { readonly bytes: Uint8Array; readonly name: string };
+  /** One for Linux; any number for multiboot kernels. */
+  readonly initrd?: readonly BootModule[];
+  readonly append?: string;
+  readonly bios?: Uint8Array;
+  /** Gives `kernel` and `initrd` anew when the machine resets: then they are not kept once they are loaded. AnilloError where they are gone or fit no more. */
+  readonly readAgain?: () => Pick<MachineSpec, 'kernel' | 'initrd'>;
+  /** See machine-memory.ts. */
+  readonly memoryBytes: number;
+  readonly cpuModel: string;
+  /** The CPU model has long mode. */
+  readonly longMode: boolean;
+  readonly tscHz: number;
+  readonly tier: 'jit' | 'interp';
+  /** Default: 1. */
+  readonly cpuCount?: number;
+  /** A guest that resets ends the machine. */
+  readonly noReboot?: boolean;
+  /** COM1, COM2...; undefined: present, nothing attached. */
+  readonly serial: readonly (CharBackend | undefined)[];
+  readonly debugConsole?: CharBackend;
+  /** Devices of the catalog. */
+  readonly devices?: readonly DeviceOptions[];
+  /** Tells what happens in the machine. */
+  readonly trace?: Trace;
+  /** Told where host time goes. */
+  readonly profile?: Profile;
+}
