@@ -168,9 +168,9 @@ test('what a switch leads to is compiled again only after ever more other compil
     count: 0,
     fields: { flags: BLOCK_FLAGS.COMPILED, compiledTimes, compiledAt: 100 },
   });
-  const program = { 0x100: { terminal: through }, 0x140: compiled(1), 0x180: compiled(2), 0x1c0: { terminal: halt } };
+  const program = { 0x100: { terminal: through }, 0x140: compiled(1), 0x180: compiled(2), 0x1a0: compiled(28), 0x1c0: { terminal: halt } };
   const at = (compilation: number): string[] =>
-    shape(gather(program, { hot: 0x100, targets: { 0x100: [0x140, 0x180, 0x1c0] }, compilation }));
+    shape(gather(program, { hot: 0x100, targets: { 0x100: [0x140, 0x180, 0x1a0, 0x1c0] }, compilation }));
   deepEqual(at(110), ['100', '1c0']);
   deepEqual(at(116), ['100', '140', '1c0']);
   deepEqual(at(132), ['100', '140', '180', '1c0']);

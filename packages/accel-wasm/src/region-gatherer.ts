@@ -184,7 +184,7 @@ class RegionGatherer {
     const record = this.#lift(offset)?.record;
     if (record === undefined || (this.#cache.word(record, 'flags') & BLOCK_FLAGS.COMPILED) === 0) return true;
     const since = this.#compilation - this.#cache.word(record, 'compiledAt');
-    return since >= COMPILATIONS_BETWEEN << this.#cache.word(record, 'compiledTimes');
+    return since >= COMPILATIONS_BETWEEN * 2 ** this.#cache.word(record, 'compiledTimes');
   }
 
   /** Copies the callee of a block's call if it is small and the call is made often; then what it calls. */

@@ -205,8 +205,8 @@ class WasmVm implements AcceleratedVm {
   #keptRegions(): RememberedRegions | undefined {
     const { translationStore } = this.#options;
     if (translationStore === undefined || this.#parts.shared !== undefined) return undefined;
-    const { fuses, picks } = hostRelaxedSimd();
-    this.#regions ??= new RememberedRegions((fuses ? 1 : 0) | (picks ? 2 : 0), translationStore.load(this.#regionKey));
+    const { isThere, fuses, picks } = hostRelaxedSimd();
+    this.#regions ??= new RememberedRegions((fuses ? 1 : 0) | (picks ? 2 : 0) | (isThere ? 4 : 0), translationStore.load(this.#regionKey));
     return this.#regions;
   }
   get #regionKey(): string {

@@ -44,9 +44,8 @@ export interface BodyFrame {
   readonly relaxed: RelaxedSimd;
   /** Local with the TLB's address; undefined when nothing in the function reaches guest memory. */
   readonly tlb: Local | undefined;
-  readonly fault: Label;
-  /** Where to branch instead when these slots are still to be written back; undefined: they must have been. */
-  readonly faultWith: ((dirty: SlotSet) => Label) | undefined;
+  /** Where to branch on a fault: a label for which slots must have been written back, or one for each set of those that still are to be. */
+  readonly fault: Label | ((dirty: SlotSet) => Label);
   /** Reported to slow paths and traps for an inst: see `trapAt` in runtime-module.ts. Undefined in a routine, whose caller reports. */
   atOf: ((inst: Inst) => number) | undefined;
   /** Writes what is to be done before such a branch, whether it is taken or not. */
@@ -342,10 +341,10 @@ export class BodyCompiler implements Emitter {
     this.f.call(this.#frame.linkage.stackSlow?.(op) as number);
   }
   leaveIfFault(): void {
-    const { cache, fault, faultWith, leaving } = this.#frame;
-    if (faultWith !== undefined || cache.dirty === 0n) {
+    const { cache, fault, leaving } = this.#frame;
+    if (typeof fault === 'function' || cache.dirty === 0n) {
       leaving?.();
-      this.f.brIfRarely(faultWith?.(cache.dirty) ?? fault);
+      this.f.brIfRarely(typeof fault === 'function' ? fault(cache.dirty) : fault);
       return;
     }
     this.f.ifRarely();
@@ -354,10 +353,10 @@ export class BodyCompiler implements Emitter {
   }
   /** Leaves by the fault label, with these slots written back. */
   #leave(dirty: SlotSet): void {
-    const { cache, fault, faultWith, leaving } = this.#frame;
-    if (faultWith === undefined) cache.writeBack(dirty);
+    const { cache, fault, leaving } = this.#frame;
     leaving?.();
-    this.f.br(faultWith?.(dirty) ?? fault);
+    if (typeof fault === 'number') cache.writeBack(dirty);
+    this.f.br(typeof fault === 'number' ? fault : fault(dirty));
   }
   trapIf(): void {
     const { f } = this;

@@ -64,7 +64,6 @@ export function compileRoutine(r: Routine, linkage: Linkage, atomics: boolean): 
       relaxed: NO_RELAXED_SIMD,
       tlb,
       fault,
-      faultWith: undefined,
       atOf: undefined,
       leaving: undefined,
       pushPc: undefined,

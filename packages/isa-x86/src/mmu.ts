@@ -243,7 +243,7 @@ export function translate(cpu: X86Context, access: Access, into: Translation, by
   return false;
 }
 
-/** As translate, for a debugger: any privilege, nothing recorded, no entry marked. */
+/** As translate, for a debugger or the region compiler: any privilege, nothing recorded, no entry marked. */
 export function probeTranslation(cpu: X86Context, access: Access, into: Translation): boolean {
   const long = (word(cpu, WORD.efer) & EFER.LMA) !== 0;
   const linear = long ? signedField(cpu, WORD.accessAddress) : word(cpu, WORD.accessAddress);
