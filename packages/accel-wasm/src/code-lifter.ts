@@ -118,13 +118,14 @@ export class CodeLifter {
     return block && { block, guard: second < 0 ? undefined : { delta, hostPage: second } };
   }
 
-  /** A block that has been lifted before; `nextPage` is the page that follows in linear memory, or -1. */
-  liftAgain(hostAddress: number, mode: number, nextPage: number, maxInsns: number): Block | undefined {
+  /** A block that has been lifted before; `nextPage` is the page that follows in linear memory, or -1. It ends before an instruction at `end` bytes from its start. */
+  liftAgain(hostAddress: number, mode: number, nextPage: number, maxInsns: number, end: number | undefined): Block | undefined {
     return this.#p.cpu.lift({
       bytes: this.#pageBytes(hostAddress),
       start: hostAddress & 0xfff,
       mode,
       maxInsns,
+      endsBefore: end === undefined ? undefined : (distance) => distance === end,
       nextPage: () => (nextPage < 0 ? undefined : this.#bytes.subarray(nextPage, nextPage + 4096)),
     });
   }

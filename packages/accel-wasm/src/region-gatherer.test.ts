@@ -13,6 +13,7 @@ interface Code {
   readonly terminal: (b: Builder) => Terminal;
   readonly count?: number;
   readonly insns?: number;
+  readonly bytes?: number;
   readonly fields?: Fields;
 }
 
@@ -48,11 +49,13 @@ function gather(program: Readonly<Record<number, Code>>, { hot, targets = {}, co
     },
   };
   const made = new Map<number, Block>();
-  const lift = (hostAddress: number): Block => {
+  const lift = (hostAddress: number, _mode: number, _nextPage: number, end?: number): Block => {
     const linear = hostAddress - CODE_AT;
-    const { terminal, insns = 2 } = program[linear] as Code;
+    if (end !== undefined)
+      return new Builder().finish({ kind: 'jump', delta: end, poll: false }, { byteCount: end, insnCount: 1, pcBits: 64 });
+    const { terminal, insns = 2, bytes = 4 } = program[linear] as Code;
     const b = new Builder();
-    const block = made.get(linear) ?? b.finish(terminal(b), { byteCount: 4, insnCount: insns, pcBits: 64 });
+    const block = made.get(linear) ?? b.finish(terminal(b), { byteCount: bytes, insnCount: insns, pcBits: 64 });
     made.set(linear, block);
     return block;
   };
@@ -179,4 +182,31 @@ test('what a switch leads to is compiled again only after ever more other compil
 test('a region stays below its largest size', () => {
   const chain = Object.fromEntries(Array.from({ length: 400 }, (_, i) => [0x100 + 8 * i, { terminal: jump(8) }]));
   equal(gather(chain, { hot: 0x100 }).blocks.length, 160);
+});
+
+test('blocks end where loops begin, and nowhere else', () => {
+  const loop = {
+    0x110: { terminal: branch(0x20, 8), bytes: 8 },
+    0x118: { terminal: branch(-8, 0x28), bytes: 8 },
+    0x130: { terminal: jump(-0x20) },
+    0x140: { terminal: jump(4) },
+  };
+  const lengths = (region: FoundRegion): string[] =>
+    region.blocks.map(({ record, block }) => `${(record - 1).toString(16)}:${block.byteCount}`);
+  // Runs into the loop, and so into what follows it; a forward jump leads to 0x144, in the middle of a block.
+  const program = {
+    ...loop,
+    0x100: { terminal: branch(0x30, 0x18), bytes: 0x18 },
+    0x140: { terminal: call(0xec0, 8), bytes: 8 },
+    0x144: { terminal: halt },
+  };
+  deepEqual(lengths(gather(program, { hot: 0x100 })), ['100:16', '110:8', '118:8', '130:4', '140:8']);
+  // In a copy too.
+  const callee = {
+    0x1000: { terminal: branch(0x18, 0x10), bytes: 0x10 },
+    0x1008: { terminal: branch(0x10, 8), bytes: 8 },
+    0x1010: { terminal: jump(-8) },
+    0x1018: { terminal: ret },
+  };
+  deepEqual(lengths(gather({ ...CALLER, ...callee }, { hot: 0x108 })), ['100:4', '108:4', '118:4', '1000:8', '1018:4', '1010:4', '1008:8']);
 });

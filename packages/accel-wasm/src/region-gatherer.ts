@@ -10,6 +10,7 @@ import type { TranslationCache } from './translation-cache.ts';
 /** Largest number of blocks, and of guest instructions, in one function. */
 const MAX_BLOCKS = 160;
 const MAX_INSNS = 1600;
+const PAGE_BYTES = 4096;
 /** Pages to either side of the hot block's page. */
 const REACH_PAGES = 100;
 /** A block is compiled with a hot neighbour once it has been executed this often. */
@@ -30,8 +31,11 @@ const INSNS_WITH_COPIES = 800;
 export type KnownBlocks = Pick<TranslationCache, 'find' | 'word'>;
 
 export interface CodeReader {
-  /** Lifts the block at a machine-memory address for a mode; `nextPage` is the page that follows in linear memory, or -1. Undefined where it cannot be lifted. */
-  lift(hostAddress: number, mode: number, nextPage: number): Block | undefined;
+  /**
+   * Lifts the block at a machine-memory address for a mode; `nextPage` is the page that follows in linear memory, or -1. It ends before an instruction at
+   * `end` bytes from its start. Undefined where it cannot be lifted.
+   */
+  lift(hostAddress: number, mode: number, nextPage: number, end?: number): Block | undefined;
   /** Machine-memory address of the RAM page that lies `pages` pages from that of the present pc; -1 where there is none. */
   pageAt(pages: number): number;
   /** Distances that the indirect jumps at blocks' ends have gone, by record. */
@@ -79,6 +83,7 @@ class RegionGatherer {
   readonly #reader: CodeReader;
   readonly #pages = new Map<number, number>();
   readonly #used = new Map<number, number>();
+  /** By offset and length. */
   readonly #lifted = new Map<number, Lifted | undefined>();
   readonly #found: FoundBlock[] = [];
   #targets: ReadonlyMap<number, readonly number[]> | undefined;
@@ -99,23 +104,19 @@ class RegionGatherer {
 
   #follow(start: number): void {
     const work = [start];
-    const seen = new Set<number>();
-    const calls: (() => void)[] = [];
-    for (let next = 0; next < work.length && this.#hasRoom(); next++) {
+    const blocks = new Map<number, Lifted>();
+    let insns = 0;
+    for (let next = 0; next < work.length && blocks.size < MAX_BLOCKS && insns < MAX_INSNS; next++) {
       const offset = work[next] as number;
-      if (seen.has(offset)) continue;
-      seen.add(offset);
-      const lifted = this.#lift(offset);
+      const lifted = blocks.has(offset) ? undefined : this.#lift(offset);
       if (lifted === undefined) continue;
-      this.#add(offset, lifted, undefined);
+      blocks.set(offset, lifted);
+      insns += lifted.block.insnCount;
       work.push(...this.#waysOn(offset, lifted));
-      calls.push(() => this.#inline(offset, lifted, undefined));
     }
-    for (const call of calls) call();
-  }
-
-  #hasRoom(): boolean {
-    return this.#found.length < MAX_BLOCKS && this.#insns < MAX_INSNS;
+    this.#endAtLoops(blocks);
+    for (const [offset, lifted] of blocks) this.#add(offset, lifted, undefined);
+    for (const [offset, lifted] of blocks) this.#inline(offset, lifted, undefined);
   }
 
   #hostPage(page: number): number {
@@ -127,14 +128,15 @@ class RegionGatherer {
     return at;
   }
 
-  /** The block at an offset, if it is warm. */
-  #lift(offset: number): Lifted | undefined {
-    if (this.#lifted.has(offset)) return this.#lifted.get(offset);
-    const lifted = this.#liftWarm(offset);
-    this.#lifted.set(offset, lifted);
+  /** The block at an offset, if it is warm; only its first `end` bytes. */
+  #lift(offset: number, end?: number): Lifted | undefined {
+    const key = offset * PAGE_BYTES * 2 + (end ?? 0);
+    if (this.#lifted.has(key)) return this.#lifted.get(key);
+    const lifted = this.#liftWarm(offset, end);
+    this.#lifted.set(key, lifted);
     return lifted;
   }
-  #liftWarm(offset: number): Lifted | undefined {
+  #liftWarm(offset: number, end: number | undefined): Lifted | undefined {
     const cache = this.#cache;
     const page = offset >> 12;
     const at = this.#hostPage(page);
@@ -142,7 +144,7 @@ class RegionGatherer {
     const record = cache.find(at + (offset & 0xfff), this.#mode);
     if (record === 0 || (record !== this.#hot && !this.#isWarm(record, WARM))) return undefined;
     const second = cache.word(record, 'flags') & BLOCK_FLAGS.GUARD ? this.#hostPage(page + 1) : -1;
-    const block = this.#reader.lift(at + (offset & 0xfff), this.#mode, second);
+    const block = this.#reader.lift(at + (offset & 0xfff), this.#mode, second, end);
     return block && { record, block, second };
   }
   #isWarm(record: number, executions: number): boolean {
@@ -153,7 +155,7 @@ class RegionGatherer {
     const page = offset >> 12;
     this.#insns += block.insnCount;
     this.#used.set(page, this.#hostPage(page));
-    if ((offset & 0xfff) + block.byteCount > 4096) this.#used.set(page + 1, second);
+    if ((offset & 0xfff) + block.byteCount > PAGE_BYTES) this.#used.set(page + 1, second);
     this.#found.push({ offset, record, block, within, targets: this.#jumpTargets(offset, record, block) });
   }
 
@@ -218,7 +220,23 @@ class RegionGatherer {
       returns ||= terminal.kind === 'indirect';
       work.push(...this.#waysOn(offset, lifted));
     }
-    return returns && blocks.has(start) ? blocks : undefined;
+    if (!returns || !blocks.has(start)) return undefined;
+    this.#endAtLoops(blocks);
+    return blocks;
+  }
+
+  /**
+   * What runs into a loop from above is a block with the first part of the loop in it, and where that ends with a branch it would enter the loop in its
+   * middle. So a function's blocks end where another one begins to which one jumps back.
+   */
+  #endAtLoops(blocks: Map<number, Lifted>): void {
+    const heads = new Set<number>();
+    for (const [offset, { block }] of blocks) for (const to of waysBack(offset, block)) if (blocks.has(to)) heads.add(to);
+    for (const [offset, { block }] of blocks) {
+      const inside = [...heads].filter((head) => head > offset && head < offset + block.byteCount);
+      const shorter = inside.length > 0 ? this.#lift(offset, Math.min(...inside) - offset) : undefined;
+      if (shorter) blocks.set(offset, shorter);
+    }
   }
 
   /** Offsets are counted from the lowest block. */
@@ -241,6 +259,12 @@ class RegionGatherer {
     }));
     const depthOf = ({ within }: FoundBlock): number => (within === undefined ? 0 : 1);
     blocks.sort((a, b) => depthOf(a) - depthOf(b) || (a.within === undefined ? a.offset - b.offset : 0));
-    return { blocks, pages: new Map([...this.#used].map(([page, at]) => [page * 4096 - base, at])) };
+    return { blocks, pages: new Map([...this.#used].map(([page, at]) => [page * PAGE_BYTES - base, at])) };
   }
+}
+
+/** Offsets at or before that of a block to which it jumps. */
+function waysBack(offset: number, { terminal }: Block): number[] {
+  const deltas = terminal.kind === 'jump' ? [terminal.delta] : terminal.kind === 'branch' ? [terminal.taken, terminal.fall] : [];
+  return deltas.filter((delta) => delta <= 0).map((delta) => offset + delta);
 }

@@ -253,7 +253,7 @@ class WasmVm implements AcceleratedVm {
     const functions = new FunctionTable({ table: this.#table, absent: runtime.absent, cache, clearJumpCaches });
     const compiler = isJit
       ? new RegionPromoter(cache, functions, {
-          lift: (hostAddress, mode, nextPage) => vcpu?.liftAgain(hostAddress, mode, nextPage),
+          lift: (hostAddress, mode, nextPage, end) => vcpu?.liftAgain(hostAddress, mode, nextPage, end),
           pageAt: (pages) => vcpu?.pageAt(pages) ?? -1,
           jumpTargets: () => jumpTargets(words, state),
           imports: { env, runtime, helper },

@@ -434,8 +434,8 @@ export class WasmVcpu implements Vcpu {
   }
 
   /** For the compiler (CodeReader). */
-  liftAgain(hostAddress: number, mode: number, nextPage: number): Block | undefined {
-    return this.#code.liftAgain(hostAddress, mode, nextPage, BLOCK_INSNS);
+  liftAgain(hostAddress: number, mode: number, nextPage: number, end?: number): Block | undefined {
+    return this.#code.liftAgain(hostAddress, mode, nextPage, BLOCK_INSNS, end);
   }
   pageAt(pages: number): number {
     this.#code.setAccessAddress(pages * 4096);
