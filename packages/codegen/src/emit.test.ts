@@ -22,7 +22,7 @@ function blockOf(name: OpName, lane: number, random: Random, constant: boolean):
   const spec: OpSpec = OPS[name];
   const insts: Inst[] = [];
   const push = (op: OpName, type: Type | undefined, args: readonly Inst[], slot?: Slot): Inst => {
-    const inst = new Inst(op, type, args, 0, insts.length);
+    const inst = new Inst(OPS[op], type, args, 0, insts.length);
     inst.slot = slot;
     insts.push(inst);
     return inst;

@@ -1,13 +1,13 @@
 // Blocks: straight-line guest code as ops in execution order, ended by one terminal.
 
 import type { Callee } from './callee.ts';
-import { OPS, type OpName, type OpSpec, type Type } from './ops.ts';
+import type { OpName, OpSpec, Type } from './ops.ts';
 import type { Slot } from './slot.ts';
 
 /** One op and, where it has a result, the value. Plain node: arguments are the nodes that produce them. */
 export class Inst<T extends Type | undefined = Type | undefined> {
   readonly op: OpName;
-  /** OPS[op]: passes ask for it all the time. */
+  /** OPS[op]: passes ask for it all the time, and for what they have in tables by its `code`. */
   readonly spec: OpSpec;
   readonly type: T;
   args: readonly Inst[];
@@ -24,8 +24,8 @@ export class Inst<T extends Type | undefined = Type | undefined> {
   /** Position in the block, given by `Builder`; passes may renumber. */
   id: number;
 
-  constructor(op: OpName, type: T, args: readonly Inst[], at: number, id: number, spec: OpSpec = OPS[op]) {
-    this.op = op;
+  constructor(spec: OpSpec, type: T, args: readonly Inst[], at: number, id: number) {
+    this.op = spec.name;
     this.spec = spec;
     this.type = type;
     this.args = args;

@@ -3,7 +3,7 @@
 import { Inst, type Block, type Terminal, type Value } from './block.ts';
 import type { Callee, StateAccess } from './callee.ts';
 import { OPS, type ArgTypes, type OpName, type OpSpec, type ResultType, type Type } from './ops.ts';
-import type { Slot } from './slot.ts';
+import { tempSlot, type Slot } from './slot.ts';
 
 type Values<A extends readonly Type[]> = { [K in keyof A]: Value<A[K] & Type> };
 /** Ops that `op()` takes: no immediate, no slot, no control. */
@@ -53,7 +53,7 @@ export class Builder {
 
   #push<T extends Type | undefined>(spec: OpSpec, type: T, args: readonly Inst[]): Inst<T> {
     if (this.#deferred !== undefined && spec.isLook) this.#flush();
-    const inst = new Inst(spec.name, type, args, this.at, this.insts.length, spec);
+    const inst = new Inst(spec, type, args, this.at, this.insts.length);
     this.insts[this.insts.length] = inst as Inst;
     return inst;
   }
@@ -138,7 +138,7 @@ export class Builder {
   /** A new temp slot: a variable of this block or routine, for values that cross `if` and `loop`. */
   temp<T extends Type>(type: T, initial?: Value<T>): Slot<T> {
     const index = this.#temps++;
-    const slot: Slot<T> = { name: `t${index}`, type, offset: -1, pinned: false, temp: true, index, isStackPointer: false };
+    const slot = tempSlot(`t${index}`, type, index);
     if (initial !== undefined) this.set(slot, initial);
     return slot;
   }

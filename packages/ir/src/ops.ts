@@ -254,6 +254,10 @@ function numberOps(): Specs {
 
 export const OPS: Specs = numberOps();
 
+/** A table by the `code` of ops. */
+export const opTable = <T, D>(entries: Readonly<Partial<Record<OpName, T>>>, otherwise: D): readonly (T | D)[] =>
+  (Object.keys(OPS) as OpName[]).map((name) => entries[name] ?? otherwise);
+
 /** Types of an op's arguments, as a tuple. */
 export type ArgTypes<N extends OpName> = (typeof OPS)[N]['args'];
 export type ResultType<N extends OpName> = (typeof OPS)[N]['result'];

@@ -25,18 +25,18 @@ export function terminalValues(terminal: Terminal): readonly Inst[] {
   return terminal.kind === 'indirect' || terminal.kind === 'callIndirect' ? [terminal.target] : [];
 }
 
-/** Optimises a block for both tiers. Reuses and changes the block's insts; the result replaces the block. */
+/** Optimises a block for both tiers. Uses up the block and its insts; the result replaces the block. */
 export function optimize(block: Block): Block {
-  forward.run(block.insts);
+  const { byteCount, insnCount, terminalAt, pcBits } = block;
+  const folded = forward.run(block.insts);
   const terminal = resolveTerminal(block.terminal);
-  backward.run(block.insts, terminalValues(terminal));
-  return terminal === block.terminal ? block : { ...block, terminal };
+  const insts = backward.run(folded, terminalValues(terminal));
+  return { insts, terminal, byteCount, insnCount, terminalAt, pcBits };
 }
 
 /** The same for a routine's body. */
 export function optimizeRoutine(insts: Inst[], result: Value | undefined): { insts: Inst[]; result: Value | undefined } {
-  forward.run(insts);
+  const folded = forward.run(insts);
   const resolved = result && forward.resolve(result);
-  backward.run(insts, resolved ? [resolved] : []);
-  return { insts, result: resolved };
+  return { insts: backward.run(folded, resolved ? [resolved] : []), result: resolved };
 }

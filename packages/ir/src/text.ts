@@ -14,7 +14,7 @@
 import { Inst, type Block, type Terminal, type Value } from './block.ts';
 import type { Callee } from './callee.ts';
 import { OPS, type OpName, type OpSpec, type Type } from './ops.ts';
-import type { Slot } from './slot.ts';
+import { slot, tempSlot, type Slot } from './slot.ts';
 
 const hex = (word: number): string => (word >>> 0).toString(16);
 const printSlot = (s: Slot): string =>
@@ -130,25 +130,8 @@ class Parser {
     const match = /^([^:]+):(\w+)(?:@(\d+)(!?)(\^?))?$/.exec(text ?? '');
     if (!match) this.#fail('a slot is missing');
     const [, name, type, offset, pinned, stack] = match;
-    if (offset !== undefined)
-      return {
-        name,
-        type: type as Type,
-        offset: Number(offset),
-        pinned: pinned === '!',
-        temp: false,
-        index: -1,
-        isStackPointer: stack === '^',
-      };
-    const temp = this.#temps.get(name) ?? {
-      name,
-      type: type as Type,
-      offset: -1,
-      pinned: false,
-      temp: true,
-      index: this.#temps.size,
-      isStackPointer: false,
-    };
+    if (offset !== undefined) return slot(name, type as Type, Number(offset), pinned === '!', stack === '^');
+    const temp = this.#temps.get(name) ?? tempSlot(name, type as Type, this.#temps.size);
     this.#temps.set(name, temp);
     return temp;
   }
@@ -164,7 +147,7 @@ class Parser {
     const argCount = callee ? callee.params.length : spec.args.length;
     const args = words.splice(0, argCount).map((w) => this.#value(w));
     const type = callee ? callee.result : op === 'get' ? slot?.type : spec.result;
-    const inst = new Inst(op as OpName, type, args, this.#at, this.#insts.length);
+    const inst = new Inst(spec, type, args, this.#at, this.#insts.length);
     inst.slot = slot;
     inst.callee = callee;
     this.#immediate(inst, spec, words[0]);

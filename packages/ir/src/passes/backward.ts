@@ -8,58 +8,67 @@ import { SlotNumbers } from './slot-numbers.ts';
 
 interface ControlFrame {
   /** What is overwritten below the `end`, and at the start of the else branch once that has been passed. */
-  readonly below: Uint8Array;
-  elseTop: Uint8Array | undefined;
+  readonly below: readonly number[];
+  elseTop: readonly number[] | undefined;
 }
 
 export class BackwardPass {
   readonly #numbers = new SlotNumbers();
   /** By slot number: 1 if overwritten below before anyone looks. */
-  #overwritten = new Uint8Array(64);
+  #overwritten: number[] = [];
   readonly #frames: ControlFrame[] = [];
   #needed = new Uint8Array(256);
   #uses = new Uint16Array(256);
 
-  /** Rewrites `insts` in place and renumbers them. `results` are used after the last one. */
-  run(insts: Inst[], results: readonly Inst[]): void {
-    this.#numbers.clear();
-    this.#frames.length = 0;
-    if (this.#needed.length < insts.length) this.#needed = new Uint8Array(insts.length * 2);
-    this.#needed.fill(0, 0, insts.length);
-    for (let i = 0; i < insts.length; i++) {
-      insts[i].id = i;
-      const { slot } = insts[i];
-      if (slot) this.#numbers.of(slot);
-    }
+  /** Returns what is left of `insts`, which are used up, with its numbers. `results` are used after the last one. */
+  run(insts: Inst[], results: readonly Inst[]): Inst[] {
+    this.#start(insts);
     this.#foldAddresses(insts, results);
-    const { slots } = this.#numbers;
-    this.#overwritten = new Uint8Array(slots.length);
-    for (let n = 0; n < slots.length; n++) this.#overwritten[n] = slots[n].temp ? 1 : 0;
-    for (const result of results) this.#needed[result.id] = 1;
+    for (let r = 0; r < results.length; r++) this.#needed[results[r].id] = 1;
     let to = insts.length;
     for (let i = insts.length - 1; i >= 0; i--) {
-      if (!this.#keeps(insts[i])) continue;
-      const { op } = insts[i];
+      const inst = insts[i];
+      if (!this.#keeps(inst)) continue;
+      const { op, args } = inst;
       if ((op === 'if' || op === 'else') && insts[to].op === 'end') {
         // Nothing is left between: an empty else goes alone, an empty if with its end.
         if (op === 'if') to += 1;
         continue;
       }
-      for (const arg of insts[i].args) this.#needed[arg.id] = 1;
-      insts[--to] = insts[i];
+      for (let a = 0; a < args.length; a++) this.#needed[args[a].id] = 1;
+      insts[--to] = inst;
     }
-    insts.copyWithin(0, to);
-    insts.length -= to;
-    for (let i = 0; i < insts.length; i++) insts[i].id = i;
+    const kept = insts.slice(to);
+    for (let i = 0; i < kept.length; i++) kept[i].id = i;
+    return kept;
+  }
+
+  #start(insts: readonly Inst[]): void {
+    const count = insts.length;
+    if (this.#needed.length < count) {
+      this.#needed = new Uint8Array(count * 2);
+      this.#uses = new Uint16Array(count * 2);
+    }
+    this.#numbers.clear();
+    this.#overwritten = [];
+    for (let i = 0; i < count; i++) {
+      const inst = insts[i];
+      inst.id = i;
+      this.#needed[i] = 0;
+      this.#uses[i] = 0;
+      if (inst.slot && this.#numbers.of(inst.slot) === this.#overwritten.length) this.#overwritten.push(inst.slot.temp ? 1 : 0);
+    }
   }
 
   /** Takes constants into the displacements of memory ops, where that makes the addition vanish. */
   #foldAddresses(insts: readonly Inst[], results: readonly Inst[]): void {
-    if (this.#uses.length < insts.length) this.#uses = new Uint16Array(insts.length * 2);
-    this.#uses.fill(0, 0, insts.length);
-    for (const result of results) this.#uses[result.id] += 2;
-    for (const inst of insts) for (const arg of inst.args) this.#uses[arg.id] += 1;
-    for (const inst of insts) {
+    for (let r = 0; r < results.length; r++) this.#uses[results[r].id] += 2;
+    for (let i = 0; i < insts.length; i++) {
+      const { args } = insts[i];
+      for (let a = 0; a < args.length; a++) this.#uses[args[a].id] += 1;
+    }
+    for (let i = 0; i < insts.length; i++) {
+      const inst = insts[i];
       const { effect } = inst.spec;
       if ((effect === 'load' || effect === 'store') && this.#uses[inst.args[0].id] === 1) foldAddress(inst);
     }

@@ -1,65 +1,69 @@
 // Constant folding and identities of single ops. 64-bit constants are two words; no BigInt, for this runs on every translated instruction.
 
 import { Inst } from '../block.ts';
-import type { OpName } from '../ops.ts';
+import { OPS, opTable, type OpName } from '../ops.ts';
 
 type Fold32 = (a: number, b: number) => number;
 
-const FOLD32: Readonly<Record<string, Fold32>> = {
-  'i32.add': (a, b) => a + b,
-  'i32.sub': (a, b) => a - b,
-  'i32.mul': Math.imul,
-  'i32.and': (a, b) => a & b,
-  'i32.or': (a, b) => a | b,
-  'i32.xor': (a, b) => a ^ b,
-  'i32.shl': (a, b) => a << b,
-  'i32.shr_s': (a, b) => a >> b,
-  'i32.shr_u': (a, b) => a >>> b,
-  'i32.eq': (a, b) => Number(a === b),
-  'i32.ne': (a, b) => Number(a !== b),
-  'i32.lt_s': (a, b) => Number(a < b),
-  'i32.lt_u': (a, b) => Number(a >>> 0 < b >>> 0),
-  'i32.gt_s': (a, b) => Number(a > b),
-  'i32.gt_u': (a, b) => Number(a >>> 0 > b >>> 0),
-  'i32.le_s': (a, b) => Number(a <= b),
-  'i32.le_u': (a, b) => Number(a >>> 0 <= b >>> 0),
-  'i32.ge_s': (a, b) => Number(a >= b),
-  'i32.ge_u': (a, b) => Number(a >>> 0 >= b >>> 0),
-};
+const FOLD32 = opTable<Fold32, undefined>(
+  {
+    'i32.add': (a, b) => a + b,
+    'i32.sub': (a, b) => a - b,
+    'i32.mul': Math.imul,
+    'i32.and': (a, b) => a & b,
+    'i32.or': (a, b) => a | b,
+    'i32.xor': (a, b) => a ^ b,
+    'i32.shl': (a, b) => a << b,
+    'i32.shr_s': (a, b) => a >> b,
+    'i32.shr_u': (a, b) => a >>> b,
+    'i32.eq': (a, b) => Number(a === b),
+    'i32.ne': (a, b) => Number(a !== b),
+    'i32.lt_s': (a, b) => Number(a < b),
+    'i32.lt_u': (a, b) => Number(a >>> 0 < b >>> 0),
+    'i32.gt_s': (a, b) => Number(a > b),
+    'i32.gt_u': (a, b) => Number(a >>> 0 > b >>> 0),
+    'i32.le_s': (a, b) => Number(a <= b),
+    'i32.le_u': (a, b) => Number(a >>> 0 <= b >>> 0),
+    'i32.ge_s': (a, b) => Number(a >= b),
+    'i32.ge_u': (a, b) => Number(a >>> 0 >= b >>> 0),
+  },
+  undefined,
+);
 
-const COMMUTES: ReadonlySet<OpName> = new Set<OpName>([
-  'i32.add',
-  'i32.mul',
-  'i32.and',
-  'i32.or',
-  'i32.xor',
-  'i32.eq',
-  'i32.ne',
-  'i64.add',
-  'i64.mul',
-  'i64.and',
-  'i64.or',
-  'i64.xor',
-  'i64.eq',
-  'i64.ne',
-]);
+const INTEGERS = ['i32', 'i64'] as const;
+/** The integer ops of these names have the entry. */
+const integerOps = <T>(names: readonly string[], entry: T): Partial<Record<OpName, T>> =>
+  Object.fromEntries(INTEGERS.flatMap((type) => names.map((name) => [`${type}.${name}`, entry])));
+
+const COMMUTES = opTable(integerOps(['add', 'mul', 'and', 'or', 'xor', 'eq', 'ne'], true), false);
 
 /** Integer comparisons by their opposite. */
-const INVERSE: Readonly<Record<string, OpName>> = Object.fromEntries(
-  (['i32', 'i64'] as const).flatMap((type) =>
-    (
-      [
-        ['eq', 'ne'],
-        ['lt_s', 'ge_s'],
-        ['lt_u', 'ge_u'],
-        ['gt_s', 'le_s'],
-        ['gt_u', 'le_u'],
-      ] as const
-    ).flatMap(([x, y]) => [[`${type}.${x}`, `${type}.${y}`] as const, [`${type}.${y}`, `${type}.${x}`] as const]),
+const INVERSE = opTable<OpName, undefined>(
+  Object.fromEntries(
+    INTEGERS.flatMap((type) =>
+      (
+        [
+          ['eq', 'ne'],
+          ['lt_s', 'ge_s'],
+          ['lt_u', 'ge_u'],
+          ['gt_s', 'le_s'],
+          ['gt_u', 'le_u'],
+        ] as const
+      ).flatMap(([x, y]) => [[`${type}.${x}`, `${type}.${y}`] as const, [`${type}.${y}`, `${type}.${x}`] as const]),
+    ),
   ),
+  undefined,
 );
+
+/** Ops that with the constant 0 are their first argument; those that with twice the same are that, or 0. */
+const ZERO_IS_NEUTRAL = opTable(integerOps(['add', 'sub', 'or', 'xor', 'shl', 'shr_u', 'shr_s', 'rotl', 'rotr'], true), false);
+const OF_SAME = opTable<'same' | 'zero', undefined>(
+  { ...integerOps(['and', 'or'], 'same'), ...integerOps(['sub', 'xor'], 'zero') },
+  undefined,
+);
+
 /** The value is 0 or 1. */
-const isTruth = (v: Inst): boolean => v.op === 'i32.eqz' || v.op === 'i64.eqz' || INVERSE[v.op] !== undefined;
+const isTruth = (v: Inst): boolean => v.op === 'i32.eqz' || v.op === 'i64.eqz' || INVERSE[v.spec.code] !== undefined;
 
 /** Bits of an i32 that may be 1. */
 function possibleBits(v: Inst): number {
@@ -84,7 +88,8 @@ function isSame(a: Inst, b: Inst, depth = 3): boolean {
   if (a === b) return true;
   if (depth === 0 || a.op !== b.op || a.spec.effect !== 'pure' || a.imm !== b.imm || a.immHigh !== b.immHigh || a.bytes !== b.bytes)
     return false;
-  return a.args.every((arg, i) => isSame(arg, b.args[i], depth - 1));
+  for (let i = 0; i < a.args.length; i++) if (!isSame(a.args[i], b.args[i], depth - 1)) return false;
+  return true;
 }
 
 export const isConstant = (v: Inst): boolean => v.op === 'i32.const' || v.op === 'i64.const';
@@ -92,13 +97,14 @@ const isValue = (v: Inst, low: number, high: number): boolean => v.imm === low &
 const isZero = (v: Inst): boolean => isConstant(v) && isValue(v, 0, 0);
 const isOnes = (v: Inst): boolean => isConstant(v) && isValue(v, -1, -1);
 
+const NO_ARGS: readonly Inst[] = [];
 function constant32(at: number, value: number): Inst {
-  const inst = new Inst('i32.const', 'i32', [], at, -1);
+  const inst = new Inst(OPS['i32.const'], 'i32', NO_ARGS, at, -1);
   inst.imm = value | 0;
   return inst as Inst;
 }
 function constant64(at: number, low: number, high: number): Inst {
-  const inst = new Inst('i64.const', 'i64', [], at, -1);
+  const inst = new Inst(OPS['i64.const'], 'i64', NO_ARGS, at, -1);
   inst.imm = low | 0;
   inst.immHigh = high | 0;
   return inst as Inst;
@@ -167,52 +173,33 @@ function foldUnary(inst: Inst, a: Inst): Inst | undefined {
   if (inst.op === 'i32.extend8_s' || inst.op === 'i32.extend16_s') {
     const mask = inst.op === 'i32.extend8_s' ? 0xff : 0xffff;
     const isCut = a.op === 'i32.and' && a.args[1].op === 'i32.const' && (a.args[1].imm & mask) === mask;
-    return isCut ? new Inst(inst.op, 'i32', [a.args[0]], inst.at, -1) : undefined;
+    return isCut ? new Inst(inst.spec, 'i32', [a.args[0]], inst.at, -1) : undefined;
   }
-  const inverse = inst.op === 'i32.eqz' ? INVERSE[a.op] : undefined;
-  if (inverse !== undefined) return new Inst(inverse, 'i32', a.args, inst.at, -1);
-  if (inst.op === 'i32.eqz' && a.op === 'i32.eqz' && isTruth(a.args[0])) return a.args[0];
+  if (inst.op === 'i32.eqz') {
+    const inverse = INVERSE[a.spec.code];
+    if (inverse !== undefined) return new Inst(OPS[inverse], 'i32', a.args, inst.at, -1);
+    if (a.op === 'i32.eqz' && isTruth(a.args[0])) return a.args[0];
+  }
   if (inst.op === 'i32.wrap_i64' && (a.op === 'i64.extend_i32_u' || a.op === 'i64.extend_i32_s')) return a.args[0];
   return undefined;
 }
 
 /** x op constant. */
 function identity(inst: Inst, a: Inst, b: Inst): Inst | undefined {
-  const name = inst.op.slice(4);
-  switch (name) {
-    case 'add':
-    case 'sub':
-    case 'or':
-    case 'xor':
-    case 'shl':
-    case 'shr_u':
-    case 'shr_s':
-    case 'rotl':
-    case 'rotr':
-      return isZero(b) ? a : undefined;
-    case 'and':
-      if (isOnes(b)) return a;
-      if (isZero(b)) return b;
-      if (inst.op === 'i32.and' && (possibleBits(a) & ~b.imm) === 0) return a;
-      return inst.op === 'i64.and' && isValue(b, -1, 0) && a.op === 'i64.extend_i32_u' ? a : undefined;
-    default:
-      return undefined;
-  }
+  if (ZERO_IS_NEUTRAL[inst.spec.code]) return isZero(b) ? a : undefined;
+  if (inst.op !== 'i32.and' && inst.op !== 'i64.and') return undefined;
+  if (isOnes(b)) return a;
+  if (isZero(b)) return b;
+  if (inst.op === 'i32.and' && (possibleBits(a) & ~b.imm) === 0) return a;
+  return inst.op === 'i64.and' && isValue(b, -1, 0) && a.op === 'i64.extend_i32_u' ? a : undefined;
 }
 
-/** x op x, for integers. */
+/** x op x. */
 function identityOfSame(inst: Inst, a: Inst, b: Inst): Inst | undefined {
-  if ((a.type !== 'i32' && a.type !== 'i64') || !isSame(a, b)) return undefined;
-  switch (inst.op.slice(4)) {
-    case 'and':
-    case 'or':
-      return a;
-    case 'sub':
-    case 'xor':
-      return inst.type === 'i64' ? constant64(inst.at, 0, 0) : constant32(inst.at, 0);
-    default:
-      return undefined;
-  }
+  const what = OF_SAME[inst.spec.code];
+  if (what === undefined || !isSame(a, b)) return undefined;
+  if (what === 'same') return a;
+  return inst.type === 'i64' ? constant64(inst.at, 0, 0) : constant32(inst.at, 0);
 }
 
 /**
@@ -223,23 +210,24 @@ export function fold(inst: Inst): Inst | undefined {
   const { args } = inst;
   if (args.length === 1) return foldUnary(inst, args[0]);
   if (args.length !== 2) return undefined;
-  if (isConstant(args[0]) && !isConstant(args[1]) && COMMUTES.has(inst.op)) inst.args = [args[1], args[0]];
-  const [a, b] = inst.args;
+  if (isConstant(args[0]) && !isConstant(args[1]) && COMMUTES[inst.spec.code]) inst.args = [args[1], args[0]];
+  const a = inst.args[0];
+  const b = inst.args[1];
   if (!isConstant(b)) return identityOfSame(inst, a, b);
   if (!isConstant(a)) return identity(inst, a, b);
-  const f = FOLD32[inst.op];
+  const f = FOLD32[inst.spec.code];
   return f ? constant32(inst.at, f(a.imm, b.imm)) : fold64(inst, a, b);
 }
 
 /** A memory op at (x + constant) is one at x with a larger displacement, where that fits. */
 export function foldAddress(inst: Inst): void {
-  const [address, ...rest] = inst.args;
+  const address = inst.args[0];
   if (address.op !== 'i64.add' || !isConstant(address.args[1])) return;
   const by = address.args[1];
   const disp = inst.imm + by.imm;
   if (by.immHigh !== by.imm >> 31 || disp !== (disp | 0)) return;
   inst.imm = disp;
-  inst.args = [address.args[0], ...rest];
+  inst.args = inst.args.with(0, address.args[0]);
 }
 
 /** What a condition tests: (x != 0) is x. */

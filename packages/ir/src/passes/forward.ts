@@ -21,29 +21,28 @@ export class ForwardPass {
   #known: (Inst | undefined)[] = [];
   readonly #frames: ControlFrame[] = [];
   /** By id: the value that stands for an inst that is gone. */
-  readonly #replacement: (Inst | undefined)[] = [];
+  #replacement: (Inst | undefined)[] = [];
 
-  /** Rewrites `insts` in place. */
-  run(insts: Inst[]): void {
+  /** Returns what becomes of `insts`, which are used up. */
+  run(insts: Inst[]): Inst[] {
     this.#numbers.clear();
-    this.#known.length = 0;
-    this.#frames.length = 0;
-    this.#replacement.length = 0;
-    const input = insts.slice();
-    insts.length = 0;
-    for (let i = 0; i < input.length; i++) {
-      const inst = input[i];
+    this.#known = [];
+    this.#replacement = [];
+    let count = 0;
+    for (let i = 0; i < insts.length; i++) {
+      const inst = insts[i];
       inst.id = i;
       this.#rewriteArgs(inst);
       const replacement = this.#visit(inst);
       this.#replacement.push(replacement);
       if (replacement === undefined) {
-        insts.push(inst);
+        insts[count++] = inst;
       } else if (replacement.id === NEW) {
         replacement.id = PLACED;
-        insts.push(replacement);
+        insts[count++] = replacement;
       }
     }
+    return insts.slice(0, count);
   }
 
   /** The value that stands for `value` after `run`. */
@@ -54,9 +53,8 @@ export class ForwardPass {
   #rewriteArgs(inst: Inst): void {
     const { args } = inst;
     for (let a = 0; a < args.length; a++) {
-      if (this.resolve(args[a]) === args[a]) continue;
-      inst.args = args.map((arg) => this.resolve(arg));
-      return;
+      const value = this.resolve(args[a]);
+      if (value !== args[a]) inst.args = inst.args.with(a, value);
     }
   }
 
@@ -65,7 +63,7 @@ export class ForwardPass {
     switch (inst.spec.effect) {
       case 'pure': {
         const { args } = inst;
-        if (args.length === 3 && args[2].op === 'i32.ne') inst.args = [args[0], args[1], foldCondition(args[2])];
+        if (args.length === 3 && args[2].op === 'i32.ne') inst.args = args.with(2, foldCondition(args[2]));
         return fold(inst);
       }
       case 'get':

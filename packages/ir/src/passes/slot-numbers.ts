@@ -1,28 +1,31 @@
-// Small dense numbers for the slots of one block: unpinned state slots by offset, pinned ones by offset and type (they may overlap), temps by identity.
+// Small dense numbers for the slots of one block, in the order in which they are met.
 
 import type { Slot } from '../slot.ts';
-import type { Type } from '../ops.ts';
-
-const TYPE_NUMBER: Readonly<Record<Type, number>> = { i32: 1, i64: 2, f32: 3, f64: 4, v128: 5 };
 
 export class SlotNumbers {
-  readonly #numbers = new Map<number | Slot, number>();
+  /** By place, where the slot with that number is the place's: nothing is to be cleared between blocks. */
+  readonly #numbers: number[] = [];
   /** By number. */
-  readonly slots: Slot[] = [];
+  slots: Slot[] = [];
 
   clear(): void {
-    this.#numbers.clear();
-    this.slots.length = 0;
+    this.slots = [];
+  }
+
+  /** -1: the slot has not been met. */
+  find({ place }: Slot): number {
+    if (place >= this.#numbers.length) return -1;
+    const number = this.#numbers[place];
+    return number < this.slots.length && this.slots[number].place === place ? number : -1;
   }
 
   of(slot: Slot): number {
-    const key = slot.temp ? slot : slot.pinned ? slot.offset + 0x10000 * TYPE_NUMBER[slot.type] : slot.offset;
-    let number = this.#numbers.get(key);
-    if (number === undefined) {
-      number = this.slots.length;
-      this.#numbers.set(key, number);
-      this.slots.push(slot);
-    }
+    const found = this.find(slot);
+    if (found >= 0) return found;
+    while (this.#numbers.length <= slot.place) this.#numbers.push(0);
+    const number = this.slots.length;
+    this.#numbers[slot.place] = number;
+    this.slots.push(slot);
     return number;
   }
 }
