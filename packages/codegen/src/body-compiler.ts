@@ -2,7 +2,7 @@
 
 import type { Inst } from '@anillo/ir/block';
 import type { Callee } from '@anillo/ir/callee';
-import type { OpName, Type } from '@anillo/ir/ops';
+import { opTable, type OpName, type OpSpec, type Type } from '@anillo/ir/ops';
 import type { Slot } from '@anillo/ir/slot';
 import { EMIT, type EmittedOp } from './emit.ts';
 import type { Emitter } from './emitter.ts';
@@ -12,7 +12,8 @@ import { HEADER, loadHeader32, storeHeader32 } from './header-access.ts';
 import { MEMORY_OPS } from './memory-op.ts';
 import { ScratchLocals } from './scratch-locals.ts';
 import { emitSlotLoad, emitSlotStore } from './slot-access.ts';
-import type { SlotCache, SlotSet } from './slot-cache.ts';
+import type { SlotCache } from './slot-cache.ts';
+import type { SlotSet } from './slot-set.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 import type { RelaxedSimd } from './relaxed-simd.ts';
 
@@ -55,20 +56,22 @@ export interface BodyFrame {
 }
 
 /** Does code for the op need the TLB's address? */
-export const usesTlb = (op: OpName): boolean => MEMORY_OPS.has(op) || op.startsWith('tlb.');
+export const usesTlb = ({ effect, name }: OpSpec): boolean =>
+  effect === 'load' || effect === 'store' || (effect === 'stateLoad' && name.startsWith('tlb.'));
 
-const OFFSETS: ReadonlySet<OpName> = new Set<OpName>(['i64.add', 'i64.sub', 'i32.add', 'i32.sub']);
-const WIDTH_CHANGES: ReadonlySet<OpName> = new Set<OpName>(['i32.wrap_i64', 'i64.extend_i32_u']);
+const OFFSETS = opTable({ 'i64.add': true, 'i64.sub': true, 'i32.add': true, 'i32.sub': true }, false);
+const WIDTH_CHANGES = opTable({ 'i32.wrap_i64': true, 'i64.extend_i32_u': true }, false);
 
 /** Is the address of a memory op the stack pointer, moved by constants? Not where it is atomic. */
 export function isStackAccess(inst: Inst, atomics: boolean): boolean {
   if (atomics && MEMORY_OPS.get(inst.op)?.kind === 'rmw') return false;
   let address = inst.args[0] as Inst;
   for (;;) {
-    const [first, second] = address.args;
-    if (OFFSETS.has(address.op) && (second.op === 'i64.const' || second.op === 'i32.const')) address = first;
-    else if (WIDTH_CHANGES.has(address.op)) address = first;
-    else return address.op === 'get' && address.slot?.isStackPointer === true;
+    if (address.op === 'get') return address.slot?.isStackPointer === true;
+    const { args, spec } = address;
+    const isOffset = OFFSETS[spec.code] && (args[1].op === 'i64.const' || args[1].op === 'i32.const');
+    if (!isOffset && !WIDTH_CHANGES[spec.code]) return false;
+    address = args[0];
   }
 }
 
@@ -342,7 +345,7 @@ export class BodyCompiler implements Emitter {
   }
   leaveIfFault(): void {
     const { cache, fault, leaving } = this.#frame;
-    if (typeof fault === 'function' || cache.dirty === 0n) {
+    if (typeof fault === 'function' || cache.dirty.isEmpty) {
       leaving?.();
       this.f.brIfRarely(typeof fault === 'function' ? fault(cache.dirty) : fault);
       return;

@@ -5,6 +5,8 @@
 export interface FlowShape {
   /** Nodes by number: 0..n-1, and the root n. */
   readonly root: number;
+  /** Nodes that the entries reach, without the root, in reverse postorder. */
+  readonly sequence: readonly number[];
   /** Number in reverse postorder; -1 for nodes that no entry reaches. */
   readonly order: Int32Array;
   /** Children in the dominator tree, in reverse postorder. */
@@ -18,6 +20,12 @@ export interface FlowShape {
   viaRoot(from: number, to: number): boolean;
   /** Does the root need to be a loop? */
   readonly rootIsLoop: boolean;
+}
+
+export function emptyLists(count: number): number[][] {
+  const lists: number[][] = [];
+  for (let i = 0; i < count; i++) lists.push([]);
+  return lists;
 }
 
 class Shaper {
@@ -54,25 +62,27 @@ class Shaper {
     const count = this.#root + 1;
     const seen = new Uint8Array(count);
     const post: number[] = [];
-    const stack: [number, number][] = [[this.#root, 0]];
+    /** Nodes being visited, and how many of each one's successors have been. */
+    const stack = [this.#root];
+    const done = [0];
     seen[this.#root] = 1;
-    for (let top = stack.at(-1); top; top = stack.at(-1)) {
-      const next = this.next(top[0]);
-      if (top[1] === next.length) {
-        post.push(top[0]);
+    while (stack.length > 0) {
+      const node = stack[stack.length - 1];
+      const next = this.next(node);
+      const n = done[done.length - 1]++;
+      if (n === next.length) {
+        post.push(node);
         stack.pop();
-        continue;
+        done.pop();
+      } else if (!seen[next[n]]) {
+        seen[next[n]] = 1;
+        stack.push(next[n]);
+        done.push(0);
       }
-      const child = next[top[1]++];
-      if (seen[child]) continue;
-      seen[child] = 1;
-      stack.push([child, 0]);
     }
     this.#sequence = post.reverse();
     this.order = new Int32Array(count).fill(-1);
-    this.#sequence.forEach((node, i) => {
-      this.order[node] = i;
-    });
+    for (let i = 0; i < this.#sequence.length; i++) this.order[this.#sequence[i]] = i;
   }
 
   #intersect(a: number, b: number): number {
@@ -87,7 +97,7 @@ class Shaper {
 
   /** Cooper, Harvey, Kennedy: "A simple, fast dominance algorithm". */
   #dominators(): void {
-    const predecessors: number[][] = Array.from({ length: this.#root + 1 }, () => []);
+    const predecessors = emptyLists(this.#root + 1);
     for (const node of this.#sequence) for (const to of this.next(node)) predecessors[to].push(node);
     this.idom = new Int32Array(this.#root + 1).fill(-1);
     this.idom[this.#root] = this.#root;
@@ -115,8 +125,8 @@ class Shaper {
   #findIrreducible(): number {
     for (const from of this.#sequence) {
       for (const to of this.next(from)) {
-        if (from !== this.#root && this.order[to] <= this.order[from] && !this.dominates(to, from) && !this.dispatched.includes(to))
-          return to;
+        const isForward = from === this.#root || this.order[to] > this.order[from];
+        if (!isForward && !this.dominates(to, from) && !this.dispatched.includes(to)) return to;
       }
     }
     return -1;
@@ -138,11 +148,12 @@ export function shapeFlow(successors: readonly (readonly number[])[], entries: r
       else isLoopHeader[to] = 1;
     }
   }
-  const children: number[][] = Array.from({ length: root + 1 }, () => []);
+  const children = emptyLists(root + 1);
   for (const node of shaper.sequence) if (node !== root) children[shaper.idom[node]].push(node);
   const isMerge = new Uint8Array(root + 1);
   for (let node = 0; node < root; node++) isMerge[node] = forward[node] > 1 ? 1 : 0;
   // All targets of a dispatch with several need labels.
   if (dispatched.length > 1) for (const node of dispatched) isMerge[node] = 1;
-  return { root, order, children, isLoopHeader, isMerge, dispatched, viaRoot, rootIsLoop };
+  const sequence = shaper.sequence.slice(1);
+  return { root, sequence, order, children, isLoopHeader, isMerge, dispatched, viaRoot, rootIsLoop };
 }

@@ -1,7 +1,7 @@
 // Chooses where a region is entered. An entry in the middle of a loop would make the loop irreducible, which costs a dispatch in each round; so of the
 // blocks that may be entries, those inside a loop are left out (its header is one).
 
-import { shapeFlow } from './control-flow.ts';
+import { emptyLists, shapeFlow } from './control-flow.ts';
 
 /** A `functionEntry` is the byte offset of the entered block from the region's base, shifted by this, with the block's place among the entries. */
 export const ENTRY_OFFSET_SHIFT = 10;
@@ -15,36 +15,31 @@ export interface EntryQuestion {
 
 /** Entries that make every node reachable: those that nothing else in the region leads to, and one for each cycle left over. */
 function primaryEntries({ successors, mayEnter, firstSwitch }: EntryQuestion): number[] {
-  const hasPredecessor = new Uint8Array(successors.length);
-  successors.forEach((to, from) => {
-    for (const node of to) if (node !== from) hasPredecessor[node] = 1;
-  });
+  const count = successors.length;
+  const hasPredecessor = new Uint8Array(count);
+  for (let from = 0; from < count; from++) for (const node of successors[from]) if (node !== from) hasPredecessor[node] = 1;
   const entries: number[] = [];
-  const reached = new Uint8Array(successors.length);
+  const reached = new Uint8Array(count);
   const enter = (node: number): void => {
     entries.push(node);
     const work = [node];
     for (let at = work.pop(); at !== undefined; at = work.pop()) {
       if (reached[at]) continue;
       reached[at] = 1;
-      work.push(...successors[at]);
+      for (const next of successors[at]) work.push(next);
     }
   };
-  successors.forEach((_, node) => {
-    if (mayEnter(node) && !hasPredecessor[node]) enter(node);
-  });
-  const nodes = [...successors.keys()];
-  for (const node of [...nodes.slice(firstSwitch), ...nodes]) if (mayEnter(node) && !reached[node]) enter(node);
+  for (let node = 0; node < count; node++) if (mayEnter(node) && !hasPredecessor[node]) enter(node);
+  for (let node = firstSwitch; node < count; node++) if (mayEnter(node) && !reached[node]) enter(node);
+  for (let node = 0; node < firstSwitch; node++) if (mayEnter(node) && !reached[node]) enter(node);
   return entries;
 }
 
 /** Nodes that lie in a natural loop without being its header. */
 function loopInteriors(successors: readonly (readonly number[])[], entries: readonly number[]): Uint8Array {
   const { order, isLoopHeader, viaRoot } = shapeFlow(successors, entries);
-  const predecessors: number[][] = successors.map(() => []);
-  successors.forEach((to, from) => {
-    for (const node of to) predecessors[node].push(from);
-  });
+  const predecessors = emptyLists(successors.length);
+  for (let from = 0; from < successors.length; from++) for (const node of successors[from]) predecessors[node].push(from);
   const interior = new Uint8Array(successors.length);
   for (let header = 0; header < successors.length; header++) {
     if (!isLoopHeader[header]) continue;

@@ -8,7 +8,8 @@ import { emitCutPc } from './interpreter-terminals.ts';
 import { ENTRY_OFFSET_SHIFT } from './region-entries.ts';
 import type { RegionGraph } from './region-graph.ts';
 import type { RegionTransfers } from './region-transfers.ts';
-import type { SlotCache, SlotSet } from './slot-cache.ts';
+import type { SlotCache } from './slot-cache.ts';
+import type { SlotSet } from './slot-set.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
 const O = {
@@ -45,8 +46,8 @@ export class RegionExits {
   readonly #retired: Local;
   /** Instructions that a way out because of a fault is still to count. */
   readonly #pending: Local;
-  /** Slots that are to be written back after a fault, and the label for it. */
-  readonly #faults = new Map<SlotSet, Label>();
+  /** Slots that are to be written back after a fault: for the n-th set the label is -n. */
+  readonly #faults: SlotSet[] = [];
   #exit: Label = 0;
   #hop: Label = 0;
 
@@ -94,25 +95,23 @@ export class RegionExits {
     f.end();
     this.moveOn();
     f.get(this.#reason);
-    if (this.#faults.size > 0) this.#writeFaults();
+    if (this.#faults.length > 0) this.#writeFaults();
   }
 
   /** Where to go with a trap when these slots are to be written back, `noteUncounted` before. */
   faultWith(dirty: SlotSet): Label {
-    let label = this.#faults.get(dirty);
-    if (label === undefined) {
-      label = -this.#faults.size;
-      this.#faults.set(dirty, label);
-    }
-    return label;
+    // The latest ones are the likeliest.
+    let n = this.#faults.length - 1;
+    while (n >= 0 && !(this.#faults[n] as SlotSet).equals(dirty)) n--;
+    return n >= 0 ? -n : 1 - this.#faults.push(dirty);
   }
   /** A way out for each set of slots, outside of all other code; `trapAt` is relative to the base. */
   #writeFaults(): void {
     const { f, cache } = this.#p;
-    const tail = -this.#faults.size;
+    const tail = -this.#faults.length;
     f.return();
-    f.outerBlocks = this.#faults.size + 1;
-    for (const dirty of this.#faults.keys()) {
+    f.outerBlocks = this.#faults.length + 1;
+    for (const dirty of this.#faults) {
       f.end();
       cache.clean(dirty);
       cache.dirty = dirty;

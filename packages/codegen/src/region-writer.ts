@@ -28,6 +28,7 @@ import { RegionGraph } from './region-graph.ts';
 import { RegionTransfers } from './region-transfers.ts';
 import { SlotCache, type Segment } from './slot-cache.ts';
 import { solveSlotFlow, type SlotFlow } from './slot-flow.ts';
+import { SlotSet } from './slot-set.ts';
 import { chooseBuckets } from './switch-buckets.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
@@ -50,7 +51,7 @@ const O = {
 } as const;
 
 /** Glue reads and writes no slots. */
-const GLUE: readonly Segment[] = [{ needs: 0n, sets: 0n, clobbers: 0n, writtenBack: 0n }];
+const GLUE: readonly Segment[] = [{ needs: SlotSet.NONE, sets: SlotSet.NONE, clobbers: SlotSet.NONE, writtenBack: SlotSet.NONE }];
 const ENTRY_MASK = (1 << ENTRY_OFFSET_SHIFT) - 1;
 const CPU = 0;
 const ENTRY = 1;
@@ -159,7 +160,7 @@ export class RegionWriter {
     for (const { block } of this.#region) {
       for (const inst of block.insts) {
         if (inst.slot && !isPc(inst.slot)) this.#cache.add(inst.slot);
-        reachesMemory ||= usesTlb(inst.op);
+        reachesMemory ||= usesTlb(inst.spec);
       }
     }
     return reachesMemory;
@@ -221,7 +222,7 @@ export class RegionWriter {
     const f = this.#f;
     const { dispatched } = this.#shape;
     const holdFor = (node: number): void => {
-      this.#cache.clean(0n);
+      this.#cache.clean(SlotSet.NONE);
       this.#cache.hold(this.#flow.held[node]);
     };
     if (dispatched.length === 1) {
@@ -230,7 +231,7 @@ export class RegionWriter {
       return;
     }
     // What a block finds in locals is loaded on the way to it.
-    const ways = dispatched.filter((node) => this.#flow.held[node] !== 0n).map((node) => ({ node, label: f.block() }));
+    const ways = dispatched.filter((node) => !this.#flow.held[node].isEmpty).map((node) => ({ node, label: f.block() }));
     const labels = dispatched.map((node) => ways.find((way) => way.node === node)?.label ?? this.#blockLabel[node]);
     f.get(ENTRY);
     f.brTable(labels, labels[0]);
@@ -443,7 +444,7 @@ export class RegionWriter {
     this.#exits.moveOn();
     this.#exits.startCounting();
     this.#transfers.writeCall(() => this.#exits.pushPc(this.#region[back].offset));
-    this.#cache.clean(0n);
+    this.#cache.clean(SlotSet.NONE);
     this.#loadTlb();
     this.#writeEdge(node, back);
   }
@@ -466,7 +467,7 @@ export class RegionWriter {
     const { order, isMerge, viaRoot, dispatched } = this.#shape;
     if (this.#graph.isBare(target)) {
       this.#cache.writeBack();
-      this.#cache.clean(0n);
+      this.#cache.clean(SlotSet.NONE);
     }
     if (order[target] > order[node]) {
       this.#cache.hold(this.#flow.held[target]);

@@ -10,6 +10,7 @@ import { FunctionCode } from './function-code.ts';
 import { HEADER, loadHeader32 } from './header-access.ts';
 import type { FunctionType } from './module-writer.ts';
 import { SlotCache } from './slot-cache.ts';
+import { SlotSet } from './slot-set.ts';
 import { NO_RELAXED_SIMD } from './relaxed-simd.ts';
 
 const CPU = 0;
@@ -46,7 +47,7 @@ export function compileRoutine(r: Routine, linkage: Linkage, atomics: boolean): 
   let reachesMemory = false;
   for (const inst of insts) {
     if (inst.slot) cache.add(inst.slot);
-    reachesMemory ||= usesTlb(inst.op);
+    reachesMemory ||= usesTlb(inst.spec);
   }
   const tlb = reachesMemory ? f.local('i32') : undefined;
   if (tlb !== undefined) {
@@ -70,7 +71,7 @@ export function compileRoutine(r: Routine, linkage: Linkage, atomics: boolean): 
     },
     params.map((slot, i) => [slot, 1 + i]),
   );
-  cache.enter(cache.analyse(insts), 0n, 0n);
+  cache.enter(cache.analyse(insts), SlotSet.NONE, SlotSet.NONE);
   body.write(insts, result ? [result] : []);
   cache.writeBack();
   if (result) body.pushValue(result);

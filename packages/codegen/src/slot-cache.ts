@@ -4,12 +4,11 @@
 
 import type { Inst } from '@anillo/ir/block';
 import type { Callee, StateAccess } from '@anillo/ir/callee';
+import { SlotNumbers } from '@anillo/ir/passes/slot-numbers';
 import type { Slot } from '@anillo/ir/slot';
 import type { FunctionCode, Local } from './function-code.ts';
 import { emitSlotLoad, emitSlotStore } from './slot-access.ts';
-
-/** Set of slots, a bit each by their number in the cache. */
-export type SlotSet = bigint;
+import { SLOTS_AT_MOST, SlotSet } from './slot-set.ts';
 
 /** A stretch of a block between calls that change cached slots. */
 export interface Segment {
@@ -17,14 +16,11 @@ export interface Segment {
   readonly needs: SlotSet;
   /** Slots set, on some way at least. */
   readonly sets: SlotSet;
-  /** What the call at the segment's end takes out of the cache; 0 at the end of the block. */
+  /** What the call at the segment's end takes out of the cache; nothing at the end of the block. */
   readonly clobbers: SlotSet;
   /** What is written back before that call. */
   readonly writtenBack: SlotSet;
 }
-
-/** Sets are gone through by words of so many bits. */
-const WORD_BITS = 32;
 
 interface Frame {
   held: SlotSet;
@@ -34,14 +30,16 @@ interface Frame {
 }
 
 export class SlotCache {
-  held: SlotSet = 0n;
-  dirty: SlotSet = 0n;
+  held = SlotSet.NONE;
+  dirty = SlotSet.NONE;
   readonly #f: FunctionCode;
   readonly #cpu: Local;
-  readonly #bits = new Map<number, number>();
-  readonly #slots: Slot[] = [];
+  readonly #numbers = new SlotNumbers();
   readonly #locals: Local[] = [];
   readonly #frames: Frame[] = [];
+  /** Of lists of slots, as callees have them; and of all slots. */
+  readonly #listed = new Map<readonly Slot[], SlotSet>();
+  #all = SlotSet.NONE;
   #segments: readonly Segment[] = [];
   #segment = 0;
 
@@ -50,61 +48,59 @@ export class SlotCache {
     this.#cpu = cpu;
   }
 
-  /** The set of one slot; 0 for those that are never in a local. To be asked for every slot before code is written. */
-  add(slot: Slot): SlotSet {
-    if (slot.pinned || slot.temp) return 0n;
-    let number = this.#bits.get(slot.offset);
-    if (number === undefined) {
-      number = this.#slots.length;
-      this.#bits.set(slot.offset, number);
-      this.#slots.push(slot);
-      this.#locals.push(this.#f.local(slot.type));
+  /** To be asked for every slot before code is written. */
+  add(slot: Slot): void {
+    if (slot.pinned || slot.temp) return;
+    const number = this.#numbers.of(slot);
+    if (number < this.#locals.length) return;
+    if (number === SLOTS_AT_MOST) throw new TypeError(`at most ${SLOTS_AT_MOST} slots that are not pinned can be cached`);
+    this.#locals.push(this.#f.local(slot.type));
+    this.#all = this.#all.with(number);
+  }
+  #accessed(what: StateAccess): SlotSet {
+    if (what === 'none') return SlotSet.NONE;
+    if (what === 'all') return this.#all;
+    let set = this.#listed.get(what);
+    if (set === undefined) {
+      set = SlotSet.NONE;
+      for (const slot of what) {
+        const number = this.#numbers.find(slot);
+        if (number >= 0) set = set.with(number);
+      }
+      this.#listed.set(what, set);
     }
-    return 1n << BigInt(number);
-  }
-  #known(slot: Slot): SlotSet {
-    const number = slot.pinned || slot.temp ? undefined : this.#bits.get(slot.offset);
-    return number === undefined ? 0n : 1n << BigInt(number);
-  }
-  #all(what: StateAccess): SlotSet {
-    if (what === 'none') return 0n;
-    if (what === 'all') return (1n << BigInt(this.#slots.length)) - 1n;
-    return what.reduce((set, slot) => set | this.#known(slot), 0n);
+    return set;
   }
   /** What of the cache a call needs in memory: what it reads, and what it may leave as it is. */
   #writtenBackFor(callee: Callee): SlotSet {
-    return this.#all(callee.writes === 'all' ? 'all' : callee.reads);
+    return this.#accessed(callee.writes === 'all' ? 'all' : callee.reads);
   }
 
   /** Cuts straight-line code into segments. All its slots must have been added. */
   analyse(insts: readonly Inst[]): Segment[] {
     const segments: Segment[] = [];
-    let needs = 0n;
-    let sets = 0n;
-    let certain = 0n;
+    let needs = SlotSet.NONE;
+    let sets = SlotSet.NONE;
+    let certain = SlotSet.NONE;
     let level = 0;
-    for (const inst of insts) {
+    for (let i = 0; i < insts.length; i++) {
+      const inst = insts[i];
       const { slot, callee } = inst;
-      if (inst.spec.effect === 'control') level += inst.op === 'if' || inst.op === 'loop' ? 1 : inst.op === 'else' ? 0 : -1;
-      else if (callee) {
-        const clobbers = this.#all(callee.writes);
-        if (clobbers === 0n) continue;
-        if (level > 0) {
-          // On one way only: what it changes is loaded again there, so it must be held before.
-          continue;
-        }
+      if (slot) {
+        const number = this.#numbers.find(slot);
+        if (number < 0) continue;
+        if (inst.op === 'set') sets = sets.with(number);
+        if (inst.op === 'set' && level === 0) certain = certain.with(number);
+        else if (!certain.has(number)) needs = needs.with(number);
+      } else if (callee) {
+        const clobbers = this.#accessed(callee.writes);
+        // On one way only: what it changes is loaded again there, so it must be held before.
+        if (level > 0 || clobbers.isEmpty) continue;
         segments.push({ needs, sets, clobbers, writtenBack: this.#writtenBackFor(callee) });
-        needs = sets = certain = 0n;
-      } else if (slot) {
-        const bit = this.#known(slot);
-        if (inst.op === 'set') {
-          sets |= bit;
-          if (level === 0) certain |= bit;
-          else needs |= bit & ~certain;
-        } else needs |= bit & ~certain;
-      }
+        needs = sets = certain = SlotSet.NONE;
+      } else if (inst.spec.effect === 'control') level += inst.op === 'if' || inst.op === 'loop' ? 1 : inst.op === 'else' ? 0 : -1;
     }
-    segments.push({ needs, sets, clobbers: 0n, writtenBack: 0n });
+    segments.push({ needs, sets, clobbers: SlotSet.NONE, writtenBack: SlotSet.NONE });
     return segments;
   }
 
@@ -119,64 +115,69 @@ export class SlotCache {
   }
 
   #numberOf(slot: Slot): number {
-    const number = this.#bits.get(slot.offset);
-    if (number === undefined) throw new TypeError(`slot ${slot.name} was not announced to the cache`);
+    const number = this.#numbers.find(slot);
+    if (number < 0) throw new TypeError(`slot ${slot.name} was not announced to the cache`);
     return number;
   }
   /** The local that holds the slot. */
   read(slot: Slot): Local {
     const number = this.#numberOf(slot);
-    if ((this.held & (1n << BigInt(number))) === 0n) throw new TypeError(`slot ${slot.name} is read from a local that does not hold it`);
+    if (!this.held.has(number)) throw new TypeError(`slot ${slot.name} is read from a local that does not hold it`);
     return this.#locals[number] as Local;
   }
   /** The local that is about to be set to the slot's new value. */
   write(slot: Slot): Local {
     const number = this.#numberOf(slot);
-    this.held |= 1n << BigInt(number);
-    this.dirty |= 1n << BigInt(number);
+    this.held = this.held.with(number);
+    this.dirty = this.dirty.with(number);
     return this.#locals[number] as Local;
   }
 
   /** Loads what is not held. */
   hold(what: SlotSet): void {
-    this.#each(what & ~this.held, (slot, local) => {
+    const missing = what.without(this.held);
+    if (missing.isEmpty) return;
+    for (let n = missing.next(0); n >= 0; n = missing.next(n + 1)) {
+      const slot = this.#numbers.slots[n] as Slot;
       this.#f.get(this.#cpu);
       emitSlotLoad(this.#f, slot.type, slot.offset);
-      this.#f.set(local);
-    });
-    this.held |= what;
+      this.#f.set(this.#locals[n] as Local);
+    }
+    this.held = this.held.or(missing);
   }
 
   /** Writes what is dirty in `what` to memory; the state of the cache stays, for code that is left after it (see `clean`). */
   writeBack(what: SlotSet = this.dirty): void {
-    this.#each(what & this.dirty, (slot, local) => {
+    const set = what.and(this.dirty);
+    for (let n = set.next(0); n >= 0; n = set.next(n + 1)) {
+      const slot = this.#numbers.slots[n] as Slot;
       this.#f.get(this.#cpu);
-      this.#f.get(local);
+      this.#f.get(this.#locals[n] as Local);
       emitSlotStore(this.#f, slot.type, slot.offset);
-    });
+    }
   }
   /** Nothing is dirty any more, and only `held` still holds. */
   clean(held: SlotSet = this.held): void {
-    this.dirty = 0n;
+    this.dirty = SlotSet.NONE;
     this.held = held;
   }
 
   beforeCall(callee: Callee): void {
     const what = this.#writtenBackFor(callee);
     this.writeBack(what);
-    this.dirty &= ~what;
+    this.dirty = this.dirty.without(what);
   }
   /** What is dirty where a callee has written to memory itself. */
   dirtyBut(written: StateAccess): SlotSet {
-    return this.dirty & ~this.#all(written);
+    return this.dirty.without(this.#accessed(written));
   }
   afterCall(callee: Callee): void {
-    const written = this.#all(callee.writes);
-    if (written === 0n) return;
+    const written = this.#accessed(callee.writes);
+    if (written.isEmpty) return;
     const wereHeld = this.held;
-    this.dirty &= ~written;
-    this.held &= ~written;
-    if (this.#frames.length > 0) this.hold(written & wereHeld);
+    this.dirty = this.dirty.without(written);
+    this.held = this.held.without(written);
+    if (this.#frames.length > 0) this.hold(written.and(wereHeld));
     else this.hold((this.#segments[++this.#segment] as Segment).needs);
   }
 
@@ -193,16 +194,7 @@ export class SlotCache {
   closeControl(isLoop: boolean): void {
     const frame = this.#frames.pop() as Frame;
     const other = isLoop ? { held: this.held, dirty: frame.dirty } : (frame.arm ?? frame);
-    this.held &= other.held;
-    this.dirty |= other.dirty;
-  }
-
-  #each(what: SlotSet, visit: (slot: Slot, local: Local) => void): void {
-    for (let base = 0, rest = what; rest !== 0n; base += WORD_BITS, rest >>= BigInt(WORD_BITS)) {
-      for (let word = Number(BigInt.asUintN(WORD_BITS, rest)) | 0; word !== 0; word &= word - 1) {
-        const i = base + 31 - Math.clz32(word & -word);
-        visit(this.#slots[i] as Slot, this.#locals[i] as Local);
-      }
-    }
+    this.held = this.held.and(other.held);
+    this.dirty = this.dirty.or(other.dirty);
   }
 }

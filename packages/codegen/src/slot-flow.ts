@@ -1,8 +1,9 @@
 // Which slots a region's blocks find in locals ("held"), and which of them memory does not have ("dirty"), when control reaches them.
 // A way into a block that lacks what the block finds held loads it first; ways in through the dispatch bring nothing.
 
-import type { FlowShape } from './control-flow.ts';
-import type { Segment, SlotSet } from './slot-cache.ts';
+import { emptyLists, type FlowShape } from './control-flow.ts';
+import type { Segment } from './slot-cache.ts';
+import { SlotSet } from './slot-set.ts';
 
 export interface SlotFlow {
   readonly held: readonly SlotSet[];
@@ -19,16 +20,27 @@ export interface FlowQuestion {
   readonly isBare: (node: number) => boolean;
 }
 
-function dirtyAfter(segments: readonly Segment[], before: SlotSet): SlotSet {
-  let dirty = before;
-  for (const s of segments) dirty = (dirty | s.sets) & ~(s.writtenBack | s.clobbers);
-  return dirty;
+/** What a block makes of a set. */
+interface Transfer {
+  readonly takes: SlotSet;
+  readonly gives: SlotSet;
 }
-function heldAfter(segments: readonly Segment[], before: SlotSet): SlotSet {
-  let held = before;
-  for (const s of segments) held = (held | s.needs | s.sets) & ~s.clobbers;
-  return held;
+const FORGETS: Transfer = { takes: SlotSet.ALL, gives: SlotSet.NONE };
+
+function transferOf(segments: readonly Segment[], step: (segment: Segment) => Transfer): Transfer {
+  const first = step(segments[0] as Segment);
+  let { takes } = first;
+  let gives = first.gives.without(takes);
+  for (let s = 1; s < segments.length; s++) {
+    const next = step(segments[s] as Segment);
+    takes = takes.or(next.takes);
+    gives = gives.or(next.gives).without(next.takes);
+  }
+  return { takes, gives };
 }
+const after = ({ takes, gives }: Transfer, before: SlotSet): SlotSet => before.without(takes).or(gives);
+const dirtied = (s: Segment): Transfer => ({ takes: s.writtenBack.or(s.clobbers), gives: s.sets });
+const heldBy = (s: Segment): Transfer => ({ takes: s.clobbers, gives: s.needs.or(s.sets) });
 
 /** Blocks of the natural loop of a header: those from which it is reached again without leaving through it. */
 function loopBody(
@@ -47,48 +59,62 @@ function loopBody(
   return body;
 }
 
-export function solveSlotFlow({ shape, successors, segments, forgets, isBare }: FlowQuestion): SlotFlow {
-  const count = successors.length;
-  const nodes = Array.from({ length: count }, (_, i) => i)
-    .filter((n) => (shape.order[n] as number) >= 0)
-    .sort((a, b) => (shape.order[a] as number) - (shape.order[b] as number));
-  const predecessors: number[][] = successors.map(() => []);
-  for (const from of nodes)
-    for (const to of successors[from] as number[]) if (!shape.viaRoot(from, to)) (predecessors[to] as number[]).push(from);
-  const isDispatched = new Set(shape.dispatched);
-
-  const dirty: SlotSet[] = new Array(count).fill(0n);
-  const dirtyOut = (n: number): SlotSet => (forgets(n) ? 0n : dirtyAfter(segments[n] as Segment[], dirty[n] as SlotSet));
+/** Goes through the nodes until nothing changes any more; `join` makes what reaches a node of what is there after its predecessors. */
+function solve(
+  nodes: readonly number[],
+  transfers: readonly Transfer[],
+  { start, join }: { start: SlotSet; join: (node: number, outs: readonly SlotSet[]) => SlotSet },
+): SlotSet[] {
+  const before = transfers.map(() => start);
+  const outs = transfers.map((transfer) => after(transfer, start));
   for (let changed = true; changed; ) {
     changed = false;
-    for (const n of nodes) {
-      const now = isBare(n) ? 0n : (predecessors[n] as number[]).reduce((set, from) => set | dirtyOut(from), 0n);
-      if (now === dirty[n]) continue;
-      dirty[n] = now;
+    for (let i = 0; i < nodes.length; i++) {
+      const n = nodes[i] as number;
+      const now = join(n, outs);
+      if (now.equals(before[n] as SlotSet)) continue;
+      before[n] = now;
+      outs[n] = after(transfers[n] as Transfer, now);
       changed = true;
     }
   }
+  return before;
+}
+
+export function solveSlotFlow({ shape, successors, segments, forgets, isBare }: FlowQuestion): SlotFlow {
+  const nodes = shape.sequence;
+  const predecessors = emptyLists(successors.length);
+  for (const from of nodes)
+    for (const to of successors[from] as number[]) if (!shape.viaRoot(from, to)) (predecessors[to] as number[]).push(from);
+  const startsBare = successors.map((_, n) => isBare(n));
+  const transfers = (step: (segment: Segment) => Transfer): Transfer[] =>
+    segments.map((own, n) => (forgets(n) ? FORGETS : transferOf(own, step)));
+
+  const dirty = solve(nodes, transfers(dirtied), {
+    start: SlotSet.NONE,
+    join: (n, outs) => {
+      let set = SlotSet.NONE;
+      if (!startsBare[n]) for (const from of predecessors[n] as number[]) set = set.or(outs[from] as SlotSet);
+      return set;
+    },
+  });
 
   const forced = [...dirty];
   for (const n of nodes) {
-    if (!shape.isLoopHeader[n] || isBare(n)) continue;
+    if (!shape.isLoopHeader[n] || startsBare[n]) continue;
     const body = loopBody(n, { shape, predecessors });
     if ([...body].some((b) => forgets(b) || (segments[b] as Segment[]).length > 1)) continue;
-    for (const b of body) forced[n] = (forced[n] as SlotSet) | (segments[b] as Segment[])[0].needs;
+    for (const b of body) forced[n] = (forced[n] as SlotSet).or((segments[b] as Segment[])[0].needs);
   }
-  const everything = ~0n;
-  const held: SlotSet[] = new Array(count).fill(everything);
-  const heldOut = (n: number): SlotSet => (forgets(n) ? 0n : heldAfter(segments[n] as Segment[], held[n] as SlotSet));
-  for (let changed = true; changed; ) {
-    changed = false;
-    for (const n of nodes) {
-      const common =
-        isDispatched.has(n) || isBare(n) ? 0n : (predecessors[n] as number[]).reduce((set, from) => set & heldOut(from), everything);
-      const now = common | (forced[n] as SlotSet);
-      if (now === held[n]) continue;
-      held[n] = now;
-      changed = true;
-    }
-  }
+  for (const n of shape.dispatched) startsBare[n] = true;
+  const held = solve(nodes, transfers(heldBy), {
+    start: SlotSet.ALL,
+    join: (n, outs) => {
+      if (startsBare[n]) return forced[n] as SlotSet;
+      let set = SlotSet.ALL;
+      for (const from of predecessors[n] as number[]) set = set.and(outs[from] as SlotSet);
+      return set.or(forced[n] as SlotSet);
+    },
+  });
   return { held, dirty };
 }
