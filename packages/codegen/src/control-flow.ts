@@ -8,12 +8,12 @@ export interface FlowShape {
   /** Nodes that the entries reach, without the root, in reverse postorder. */
   readonly sequence: readonly number[];
   /** Number in reverse postorder; -1 for nodes that no entry reaches. */
-  readonly order: Int32Array;
+  readonly order: readonly number[];
   /** Children in the dominator tree, in reverse postorder. */
   readonly children: readonly (readonly number[])[];
-  readonly isLoopHeader: Uint8Array;
+  readonly isLoopHeader: readonly number[];
   /** Reached by two or more forward edges, so written once behind a label. */
-  readonly isMerge: Uint8Array;
+  readonly isMerge: readonly number[];
   /** Targets of the root: entries, and nodes reached through the dispatch. */
   readonly dispatched: readonly number[];
   /** Does the edge go through the root's dispatch loop? */
@@ -22,6 +22,8 @@ export interface FlowShape {
   readonly rootIsLoop: boolean;
 }
 
+/** Graphs are small: typed arrays would take longer to make than to use. */
+export const filled = (count: number, value: number): number[] => new Array<number>(count).fill(value);
 export function emptyLists(count: number): number[][] {
   const lists: number[][] = [];
   for (let i = 0; i < count; i++) lists.push([]);
@@ -31,17 +33,15 @@ export function emptyLists(count: number): number[][] {
 class Shaper {
   readonly #successors: readonly (readonly number[])[];
   readonly #root: number;
-  order: Int32Array;
+  order: number[] = [];
   #sequence: number[] = [];
-  idom: Int32Array;
-  dispatched: number[];
+  idom: number[] = [];
+  readonly dispatched: number[];
 
   constructor(successors: readonly (readonly number[])[], entries: readonly number[]) {
     this.#successors = successors;
     this.#root = successors.length;
     this.dispatched = [...entries];
-    this.order = new Int32Array(0);
-    this.idom = new Int32Array(0);
     for (;;) {
       this.#number();
       this.#dominators();
@@ -60,7 +60,7 @@ class Shaper {
 
   #number(): void {
     const count = this.#root + 1;
-    const seen = new Uint8Array(count);
+    const seen = filled(count, 0);
     const post: number[] = [];
     /** Nodes being visited, and how many of each one's successors have been. */
     const stack = [this.#root];
@@ -81,7 +81,7 @@ class Shaper {
       }
     }
     this.#sequence = post.reverse();
-    this.order = new Int32Array(count).fill(-1);
+    this.order = filled(count, -1);
     for (let i = 0; i < this.#sequence.length; i++) this.order[this.#sequence[i]] = i;
   }
 
@@ -95,23 +95,24 @@ class Shaper {
     return x;
   }
 
-  /** Cooper, Harvey, Kennedy: "A simple, fast dominance algorithm". */
+  /**
+   * Cooper, Harvey, Kennedy: "A simple, fast dominance algorithm", edge by edge: in reverse postorder the first edge to a node comes from one that has its
+   * dominator, and each edge can only move the target's up.
+   */
   #dominators(): void {
-    const predecessors = emptyLists(this.#root + 1);
-    for (const node of this.#sequence) for (const to of this.next(node)) predecessors[to].push(node);
-    this.idom = new Int32Array(this.#root + 1).fill(-1);
-    this.idom[this.#root] = this.#root;
+    const idom = filled(this.#root + 1, -1);
+    this.idom = idom;
+    idom[this.#root] = this.#root;
     for (let changed = true; changed; ) {
       changed = false;
-      for (const node of this.#sequence) {
-        if (node === this.#root) continue;
-        let idom = -1;
-        for (const from of predecessors[node]) {
-          if (this.idom[from] >= 0) idom = idom < 0 ? from : this.#intersect(idom, from);
+      for (const from of this.#sequence) {
+        for (const to of this.next(from)) {
+          const known = idom[to];
+          const now = known < 0 ? from : this.#intersect(known, from);
+          if (now === known) continue;
+          idom[to] = now;
+          changed = true;
         }
-        if (idom === this.idom[node]) continue;
-        this.idom[node] = idom;
-        changed = true;
       }
     }
   }
@@ -137,8 +138,8 @@ export function shapeFlow(successors: readonly (readonly number[])[], entries: r
   const root = successors.length;
   const shaper = new Shaper(successors, entries);
   const { order, dispatched } = shaper;
-  const isLoopHeader = new Uint8Array(root + 1);
-  const forward = new Int32Array(root + 1);
+  const isLoopHeader = filled(root + 1, 0);
+  const forward = filled(root + 1, 0);
   let rootIsLoop = false;
   const viaRoot = (from: number, to: number): boolean => order[to] <= order[from] && !shaper.dominates(to, from);
   for (const from of shaper.sequence) {
@@ -150,7 +151,7 @@ export function shapeFlow(successors: readonly (readonly number[])[], entries: r
   }
   const children = emptyLists(root + 1);
   for (const node of shaper.sequence) if (node !== root) children[shaper.idom[node]].push(node);
-  const isMerge = new Uint8Array(root + 1);
+  const isMerge = filled(root + 1, 0);
   for (let node = 0; node < root; node++) isMerge[node] = forward[node] > 1 ? 1 : 0;
   // All targets of a dispatch with several need labels.
   if (dispatched.length > 1) for (const node of dispatched) isMerge[node] = 1;

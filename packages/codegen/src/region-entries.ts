@@ -1,7 +1,7 @@
 // Chooses where a region is entered. An entry in the middle of a loop would make the loop irreducible, which costs a dispatch in each round; so of the
 // blocks that may be entries, those inside a loop are left out (its header is one).
 
-import { emptyLists, shapeFlow } from './control-flow.ts';
+import { emptyLists, filled, shapeFlow } from './control-flow.ts';
 
 /** A `functionEntry` is the byte offset of the entered block from the region's base, shifted by this, with the block's place among the entries. */
 export const ENTRY_OFFSET_SHIFT = 10;
@@ -16,10 +16,10 @@ export interface EntryQuestion {
 /** Entries that make every node reachable: those that nothing else in the region leads to, and one for each cycle left over. */
 function primaryEntries({ successors, mayEnter, firstSwitch }: EntryQuestion): number[] {
   const count = successors.length;
-  const hasPredecessor = new Uint8Array(count);
+  const hasPredecessor = filled(count, 0);
   for (let from = 0; from < count; from++) for (const node of successors[from]) if (node !== from) hasPredecessor[node] = 1;
   const entries: number[] = [];
-  const reached = new Uint8Array(count);
+  const reached = filled(count, 0);
   const enter = (node: number): void => {
     entries.push(node);
     const work = [node];
@@ -36,21 +36,22 @@ function primaryEntries({ successors, mayEnter, firstSwitch }: EntryQuestion): n
 }
 
 /** Nodes that lie in a natural loop without being its header. */
-function loopInteriors(successors: readonly (readonly number[])[], entries: readonly number[]): Uint8Array {
+function loopInteriors(successors: readonly (readonly number[])[], entries: readonly number[]): readonly number[] {
   const { order, isLoopHeader, viaRoot } = shapeFlow(successors, entries);
+  const interior = filled(successors.length, 0);
+  if (!isLoopHeader.includes(1)) return interior;
   const predecessors = emptyLists(successors.length);
   for (let from = 0; from < successors.length; from++) for (const node of successors[from]) predecessors[node].push(from);
-  const interior = new Uint8Array(successors.length);
   for (let header = 0; header < successors.length; header++) {
     if (!isLoopHeader[header]) continue;
-    const inLoop = new Uint8Array(successors.length);
+    const inLoop = filled(successors.length, 0);
     inLoop[header] = 1;
     const work = predecessors[header].filter((from) => order[from] >= order[header] && !viaRoot(from, header));
     for (let node = work.pop(); node !== undefined; node = work.pop()) {
       if (inLoop[node] || order[node] < 0) continue;
       inLoop[node] = 1;
       if (!isLoopHeader[node]) interior[node] = 1;
-      work.push(...predecessors[node]);
+      for (const from of predecessors[node]) work.push(from);
     }
   }
   return interior;

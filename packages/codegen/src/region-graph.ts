@@ -4,6 +4,7 @@
 // - tails: a call that has been inlined leaves the region other than by its return (a cold branch, a jump through a pointer): what it goes to is called
 //   as a function, and the caller goes on behind it.
 
+import { filled } from './control-flow.ts';
 import type { InlinedCall, Region, RegionBlock } from './region-compiler.ts';
 
 export interface SwitchTarget {
@@ -27,7 +28,7 @@ export class RegionGraph {
   readonly #byPlace = new Map<CallKey, Map<number, number>>();
   /** Inlined calls by their caller and the offset of the block that calls. */
   readonly #inlined = new Map<CallKey, Map<number, InlinedCall>>();
-  readonly #switchOf: Int32Array;
+  readonly #switchOf: number[];
   readonly #tailOf = new Map<InlinedCall, number>();
   readonly #sites: readonly number[];
 
@@ -37,7 +38,7 @@ export class RegionGraph {
       put(this.#byPlace, within, offset, node);
       for (let call = within; call !== undefined; call = call.within) put(this.#inlined, call.within, call.at, call);
     });
-    this.#switchOf = new Int32Array(region.length).fill(-1);
+    this.#switchOf = filled(region.length, -1);
     const { switches, sites } = this.#findSwitches();
     this.switches = switches;
     this.#sites = sites;

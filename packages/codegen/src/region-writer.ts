@@ -16,7 +16,7 @@ import { hostRelaxedSimd } from './relaxed-simd.ts';
 import { EXIT } from '@anillo/ir/frontend';
 import type { Block, Inst } from '@anillo/ir/block';
 import { BodyCompiler, usesTlb, type BodyFrame, type Linkage } from './body-compiler.ts';
-import { shapeFlow, type FlowShape } from './control-flow.ts';
+import { filled, shapeFlow, type FlowShape } from './control-flow.ts';
 import { isPc } from './expression-plan.ts';
 import { chooseEntries, ENTRY_OFFSET_SHIFT } from './region-entries.ts';
 import { FunctionCode, type Label, type Local } from './function-code.ts';
@@ -78,8 +78,8 @@ export class RegionWriter {
   readonly #tlb: Local | undefined;
   #dispatchLoop: Label = 0;
   /** Label of each node's loop (back edges) and of the point before it (forward edges to merge nodes). */
-  readonly #loopLabel: Int32Array;
-  readonly #blockLabel: Int32Array;
+  readonly #loopLabel: Label[];
+  readonly #blockLabel: Label[];
   /** Node being written. */
   #now = 0;
 
@@ -89,8 +89,8 @@ export class RegionWriter {
     const { successors } = this.#graph;
     this.#entries = chooseEntries({ successors, mayEnter: (node) => this.#graph.mayEnter(node), firstSwitch: region.length });
     this.#shape = shapeFlow(successors, this.#entries);
-    this.#loopLabel = new Int32Array(successors.length + 1);
-    this.#blockLabel = new Int32Array(successors.length + 1);
+    this.#loopLabel = filled(successors.length + 1, 0);
+    this.#blockLabel = filled(successors.length + 1, 0);
     const f = this.#f;
     this.#cache = new SlotCache(f, CPU);
     const reachesMemory = this.#announceSlots();
