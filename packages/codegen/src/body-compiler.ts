@@ -13,7 +13,6 @@ import { MEMORY_OPS } from './memory-op.ts';
 import { ScratchLocals } from './scratch-locals.ts';
 import { emitSlotLoad, emitSlotStore } from './slot-access.ts';
 import type { SlotCache } from './slot-cache.ts';
-import type { SlotSet } from './slot-set.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 import type { RelaxedSimd } from './relaxed-simd.ts';
 
@@ -45,8 +44,8 @@ export interface BodyFrame {
   readonly relaxed: RelaxedSimd;
   /** Local with the TLB's address; undefined when nothing in the function reaches guest memory. */
   readonly tlb: Local | undefined;
-  /** Where to branch on a fault: a label for which slots must have been written back, or one for each set of those that still are to be. */
-  readonly fault: Label | ((dirty: SlotSet) => Label);
+  /** Where to branch on a fault. */
+  readonly fault: Label;
   /** Reported to slow paths and traps for an inst: see `trapAt` in runtime-module.ts. Undefined in a routine, whose caller reports. */
   atOf: ((inst: Inst) => number) | undefined;
   /** Writes what is to be done before such a branch, whether it is taken or not. */
@@ -210,11 +209,16 @@ export class BodyCompiler implements Emitter {
   #writeSet(inst: Inst): void {
     const slot = inst.slot as Slot;
     const inMemory = !slot.temp && (slot.pinned || (isPc(slot) && this.#frame.pushPc !== undefined));
-    if (inMemory) this.f.get(this.cpu);
-    this.pushValue(inst.args[0]);
-    if (inMemory) emitSlotStore(this.f, slot.type, slot.offset);
-    else if (slot.temp) this.f.set(this.#tempOf(slot));
-    else this.f.set(this.#frame.cache.write(slot));
+    if (inMemory) {
+      this.f.get(this.cpu);
+      this.pushValue(inst.args[0]);
+      emitSlotStore(this.f, slot.type, slot.offset);
+    } else if (slot.temp) {
+      this.pushValue(inst.args[0]);
+      this.f.set(this.#tempOf(slot));
+    } else {
+      this.#frame.cache.write(slot, () => this.pushValue(inst.args[0]));
+    }
   }
 
   #writeControl(inst: Inst): void {
@@ -249,10 +253,9 @@ export class BodyCompiler implements Emitter {
 
   #writeCall(inst: Inst, i: number): void {
     const { f } = this;
-    const { cache, linkage, pushPc } = this.#frame;
+    const { linkage, pushPc } = this.#frame;
     const callee = inst.callee;
     if (!callee) throw new TypeError('a call without callee');
-    cache.beforeCall(callee);
     if (pushPc && (callee.reads === 'all' || (callee.reads !== 'none' && callee.reads.some(isPc)))) {
       f.get(this.cpu);
       pushPc();
@@ -280,11 +283,11 @@ export class BodyCompiler implements Emitter {
   /** Trap flag on the stack. */
   #leaveAfterCall(inst: Inst, callee: Callee): void {
     const { f } = this;
-    const { atOf, cache } = this.#frame;
+    const { atOf } = this.#frame;
     f.ifRarely();
     if (atOf) storeHeader32(f, this.cpu, HEADER.trapAt, () => f.i32(atOf(inst)));
     if (callee.kind === 'helper') storeHeader32(f, this.cpu, HEADER.trapped, () => f.i32(1));
-    this.#leave(cache.dirtyBut(callee.writes));
+    this.#leave();
     f.end();
     this.#reload(callee);
   }
@@ -344,22 +347,12 @@ export class BodyCompiler implements Emitter {
     this.f.call(this.#frame.linkage.stackSlow?.(op) as number);
   }
   leaveIfFault(): void {
-    const { cache, fault, leaving } = this.#frame;
-    if (typeof fault === 'function' || cache.dirty.isEmpty) {
-      leaving?.();
-      this.f.brIfRarely(typeof fault === 'function' ? fault(cache.dirty) : fault);
-      return;
-    }
-    this.f.ifRarely();
-    this.#leave(cache.dirty);
-    this.f.end();
+    this.#frame.leaving?.();
+    this.f.brIfRarely(this.#frame.fault);
   }
-  /** Leaves by the fault label, with these slots written back. */
-  #leave(dirty: SlotSet): void {
-    const { cache, fault, leaving } = this.#frame;
-    leaving?.();
-    if (typeof fault === 'number') cache.writeBack(dirty);
-    this.f.br(typeof fault === 'number' ? fault : fault(dirty));
+  #leave(): void {
+    this.#frame.leaving?.();
+    this.f.br(this.#frame.fault);
   }
   trapIf(): void {
     const { f } = this;
@@ -369,7 +362,7 @@ export class BodyCompiler implements Emitter {
     this.pushAt();
     f.i32(inst.imm);
     f.call(this.#frame.linkage.trap);
-    this.#leave(this.#frame.cache.dirty);
+    this.#leave();
     f.end();
   }
   scratch(type: Type, n: number): Local {

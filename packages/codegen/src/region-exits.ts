@@ -1,5 +1,4 @@
-// How a region's function is left, and what it must know for that wherever it is: the pc, and how many guest instructions it has executed. Slots are
-// written back before any way out.
+// How a region's function is left, and what it must know for that wherever it is: the pc, and how many guest instructions it has executed.
 
 import { EXIT } from '@anillo/ir/frontend';
 import type { FunctionCode, Label, Local } from './function-code.ts';
@@ -8,8 +7,6 @@ import { emitCutPc } from './interpreter-terminals.ts';
 import { ENTRY_OFFSET_SHIFT } from './region-entries.ts';
 import type { RegionGraph } from './region-graph.ts';
 import type { RegionTransfers } from './region-transfers.ts';
-import type { SlotCache } from './slot-cache.ts';
-import type { SlotSet } from './slot-set.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
 const O = {
@@ -28,7 +25,6 @@ const ENTRY = 1;
 export interface ExitParts {
   readonly f: FunctionCode;
   readonly graph: RegionGraph;
-  readonly cache: SlotCache;
   readonly transfers: RegionTransfers;
 }
 
@@ -44,12 +40,12 @@ export class RegionExits {
   readonly #pcBase: Local;
   readonly #reason: Local;
   readonly #retired: Local;
-  /** Instructions that a way out because of a fault is still to count. */
+  /** Instructions that the ways out of faults, and of jumps to known places, are still to count. */
   readonly #pending: Local;
-  /** Slots that are to be written back after a fault: for the n-th set the label is -n. */
-  readonly #faults: SlotSet[] = [];
+  #fault: Label = 0;
   #exit: Label = 0;
   #hop: Label = 0;
+  #hopBy: Label = 0;
 
   constructor(parts: ExitParts) {
     this.#p = parts;
@@ -84,53 +80,49 @@ export class RegionExits {
   /** Opens what `close` ends: the code between may branch to the ways out. */
   open(): void {
     const { f } = this.#p;
+    this.#fault = f.block();
     this.#exit = f.block();
     this.#hop = f.block();
+    this.#hopBy = f.block();
   }
   close(): void {
     const { f, transfers } = this.#p;
+    f.end();
+    this.#addPending();
+    f.get(this.#pcBase);
+    f.get(this.newPc);
+    f.op(O.add64);
+    emitCutPc(f, this.#pcBits);
+    f.set(this.newPc);
     f.end();
     this.moveOn();
     transfers.writeHop();
     f.end();
     this.moveOn();
     f.get(this.#reason);
-    if (this.#faults.length > 0) this.#writeFaults();
-  }
-
-  /** Where to go with a trap when these slots are to be written back, `noteUncounted` before. */
-  faultWith(dirty: SlotSet): Label {
-    // The latest ones are the likeliest.
-    let n = this.#faults.length - 1;
-    while (n >= 0 && !(this.#faults[n] as SlotSet).equals(dirty)) n--;
-    return n >= 0 ? -n : 1 - this.#faults.push(dirty);
-  }
-  /** A way out for each set of slots, outside of all other code; `trapAt` is relative to the base. */
-  #writeFaults(): void {
-    const { f, cache } = this.#p;
-    const tail = -this.#faults.length;
     f.return();
-    f.outerBlocks = this.#faults.length + 1;
-    for (const dirty of this.#faults) {
-      f.end();
-      cache.clean(dirty);
-      cache.dirty = dirty;
-      cache.writeBack();
-      f.br(tail);
-    }
     f.end();
+    this.#addPending();
     this.setPc(0);
-    f.get(this.#retired);
-    f.get(this.#pending);
-    f.op(O.add);
-    f.set(this.#retired);
     this.moveOn();
     f.i32(EXIT.TRAP);
+  }
+
+  /** Where to go with a trap, `noteUncounted` before; `trapAt` is relative to the base. */
+  get fault(): Label {
+    return this.#fault;
   }
   noteUncounted(): void {
     const { f } = this.#p;
     f.i32(this.uncounted);
     f.set(this.#pending);
+  }
+  #addPending(): void {
+    const { f } = this.#p;
+    f.get(this.#retired);
+    f.get(this.#pending);
+    f.op(O.add);
+    f.set(this.#retired);
   }
 
   /** Pushes the pc at an offset from the base, cut to the pc's width. */
@@ -199,11 +191,10 @@ export class RegionExits {
 
   /** newPc is set: back to whoever called, with a reason or (0) to go on there. */
   leave(reason: number): void {
-    this.#p.cache.writeBack();
     this.addUncounted();
     this.leaveAtOnce(reason);
   }
-  /** As `leave`, where slots are in memory and instructions counted. */
+  /** As `leave`, where instructions are counted. */
   leaveAtOnce(reason: number): void {
     const { f } = this.#p;
     if (reason !== 0) {
@@ -214,10 +205,16 @@ export class RegionExits {
   }
   /** newPc is set: a jump out of the region. */
   hop(): void {
-    const { f, cache } = this.#p;
-    cache.writeBack();
     this.addUncounted();
-    f.br(this.#hop);
+    this.#p.f.br(this.#hop);
+  }
+  /** A jump out of the region to an offset from the base. */
+  hopTo(offset: number): void {
+    const { f } = this.#p;
+    f.i64Number(offset);
+    f.set(this.newPc);
+    this.noteUncounted();
+    f.br(this.#hopBy);
   }
   /** As `leave`, if the i32 on the stack is not 0; `setPc` may set newPc before. */
   leaveIf(reason: number, setPc?: () => void): void {

@@ -1,16 +1,17 @@
 // Writes one region as a function `(cpu i32, entry i32, depth i32) -> i32`.
 //
 //   locals: state slots; pcBase (pc of the region's base); newPc and reason (how to leave); retired (instructions since entry or the last call)
-//   block $faulted, and one for each set of slots that a fault may leave dirty
+//   block $fault
 //     block $exit
 //       block $hop
-//         [loop $dispatch] ... blocks, in structured form ...
+//         block $hopBy
+//           [loop $dispatch] ... blocks, in structured form ...
+//         end                 newPc += pcBase
 //       end                   pc = newPc, budget charged; a tail call to where the jump cache says, or return 0
 //     end                     pc = newPc, budget charged; return reason
-//   end ...                   slots written back; pc = pcBase, budget charged; return EXIT.TRAP (`trapAt` is relative to the base)
+//   end                       pc = pcBase, budget charged; return EXIT.TRAP (`trapAt` is relative to the base)
 //
-// Whoever leaves otherwise writes back the slots that are dirty there before it branches. Nodes and edges: region-graph.ts; ways out: region-exits.ts; hops and calls:
-// region-transfers.ts.
+// Nodes and edges: region-graph.ts; ways out: region-exits.ts; hops and calls: region-transfers.ts.
 
 import { hostRelaxedSimd } from './relaxed-simd.ts';
 import { EXIT } from '@anillo/ir/frontend';
@@ -27,7 +28,7 @@ import { RegionExits } from './region-exits.ts';
 import { RegionGraph } from './region-graph.ts';
 import { RegionTransfers } from './region-transfers.ts';
 import { SlotCache, type Segment } from './slot-cache.ts';
-import { solveSlotFlow, type SlotFlow } from './slot-flow.ts';
+import { solveSlotFlow } from './slot-flow.ts';
 import { SlotSet } from './slot-set.ts';
 import { chooseBuckets } from './switch-buckets.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
@@ -51,7 +52,7 @@ const O = {
 } as const;
 
 /** Glue reads and writes no slots. */
-const GLUE: readonly Segment[] = [{ needs: SlotSet.NONE, sets: SlotSet.NONE, clobbers: SlotSet.NONE, writtenBack: SlotSet.NONE }];
+const GLUE: readonly Segment[] = [{ needs: SlotSet.NONE, sets: SlotSet.NONE, clobbers: SlotSet.NONE }];
 const ENTRY_MASK = (1 << ENTRY_OFFSET_SHIFT) - 1;
 const CPU = 0;
 const ENTRY = 1;
@@ -70,7 +71,8 @@ export class RegionWriter {
   readonly #f = new FunctionCode(3, 8192);
   readonly #cache: SlotCache;
   readonly #segments: readonly (readonly Segment[])[];
-  readonly #flow: SlotFlow;
+  /** What each node finds in locals. */
+  readonly #held: readonly SlotSet[];
   readonly #body: BodyCompiler;
   readonly #frame: BodyFrame;
   readonly #transfers: RegionTransfers;
@@ -95,7 +97,7 @@ export class RegionWriter {
     this.#cache = new SlotCache(f, CPU);
     const reachesMemory = this.#announceSlots();
     this.#segments = successors.map((_, node) => (this.#graph.isBlock(node) ? this.#cache.analyse(region[node].block.insts) : GLUE));
-    this.#flow = solveSlotFlow({
+    this.#held = solveSlotFlow({
       shape: this.#shape,
       successors,
       segments: this.#segments,
@@ -103,7 +105,7 @@ export class RegionWriter {
       isBare: (node) => this.#graph.isBare(node),
     });
     this.#transfers = new RegionTransfers({ f, pcBits: region[0].block.pcBits, compiledType, resume: linkage.resume });
-    this.#exits = new RegionExits({ f, graph: this.#graph, cache: this.#cache, transfers: this.#transfers });
+    this.#exits = new RegionExits({ f, graph: this.#graph, transfers: this.#transfers });
     this.#tlb = reachesMemory ? f.local('i32') : undefined;
     this.#writePrologue();
     this.#exits.open();
@@ -115,7 +117,7 @@ export class RegionWriter {
       atomics,
       relaxed: hostRelaxedSimd(),
       tlb: this.#tlb,
-      fault: (dirty) => this.#exits.faultWith(dirty),
+      fault: this.#exits.fault,
       atOf: (inst: Inst) => this.#region[this.#now].offset + inst.at,
       pushPc: () => this.#exits.pushPc(this.#region[this.#now].offset),
       leaving: () => this.#exits.noteUncounted(),
@@ -222,8 +224,8 @@ export class RegionWriter {
     const f = this.#f;
     const { dispatched } = this.#shape;
     const holdFor = (node: number): void => {
-      this.#cache.clean(SlotSet.NONE);
-      this.#cache.hold(this.#flow.held[node]);
+      this.#cache.held = SlotSet.NONE;
+      this.#cache.hold(this.#held[node]);
     };
     if (dispatched.length === 1) {
       holdFor(dispatched[0]);
@@ -231,7 +233,7 @@ export class RegionWriter {
       return;
     }
     // What a block finds in locals is loaded on the way to it.
-    const ways = dispatched.filter((node) => !this.#flow.held[node].isEmpty).map((node) => ({ node, label: f.block() }));
+    const ways = dispatched.filter((node) => !this.#held[node].isEmpty).map((node) => ({ node, label: f.block() }));
     const labels = dispatched.map((node) => ways.find((way) => way.node === node)?.label ?? this.#blockLabel[node]);
     f.get(ENTRY);
     f.brTable(labels, labels[0]);
@@ -244,7 +246,7 @@ export class RegionWriter {
 
   #writeNode(node: number): void {
     this.#now = node;
-    this.#cache.enter(this.#segments[node], this.#flow.held[node], this.#flow.dirty[node]);
+    this.#cache.enter(this.#segments[node], this.#held[node]);
     if (this.#graph.isSwitch(node)) this.#writeSwitch(node);
     else if (this.#graph.isBlock(node)) this.#writeBlock(node);
     // The rest of a function that has been inlined is called.
@@ -317,18 +319,17 @@ export class RegionWriter {
         f.i32(terminal.code);
         f.call(this.#frame.linkage.trap);
         exits.noteUncounted();
-        f.br(exits.faultWith(this.#cache.dirty));
+        f.br(exits.fault);
         break;
     }
   }
 
   /** Ways on from one place, each written with what is known there. */
   #writeArms(arms: readonly (() => void)[]): void {
-    const { held, dirty } = this.#cache;
+    const { held } = this.#cache;
     const { uncounted } = this.#exits;
     for (const arm of arms) {
       this.#cache.held = held;
-      this.#cache.dirty = dirty;
       this.#exits.uncounted = uncounted;
       arm();
     }
@@ -434,7 +435,6 @@ export class RegionWriter {
       this.#exits.hop();
       return;
     }
-    this.#cache.writeBack();
     this.#exits.count();
     f.get(DEPTH);
     f.op(O.eqz);
@@ -444,7 +444,7 @@ export class RegionWriter {
     this.#exits.moveOn();
     this.#exits.startCounting();
     this.#transfers.writeCall(() => this.#exits.pushPc(this.#region[back].offset));
-    this.#cache.clean(SlotSet.NONE);
+    this.#cache.held = SlotSet.NONE;
     this.#loadTlb();
     this.#writeEdge(node, back);
   }
@@ -456,8 +456,14 @@ export class RegionWriter {
       this.#writeEdge(node, target);
       return;
     }
-    this.#exits.setPc(this.#region[node].offset + delta);
-    this.#writeWayOut(node);
+    const offset = this.#region[node].offset + delta;
+    const tail = this.#graph.tailOf(node);
+    if (tail === undefined) {
+      this.#exits.hopTo(offset);
+    } else {
+      this.#exits.setPc(offset);
+      this.#writeEdge(node, tail);
+    }
   }
 
   /** Goes from a node to another, with `newPc` or `switchTo` set if that is glue. */
@@ -465,12 +471,9 @@ export class RegionWriter {
     const f = this.#f;
     this.#now = node;
     const { order, isMerge, viaRoot, dispatched } = this.#shape;
-    if (this.#graph.isBare(target)) {
-      this.#cache.writeBack();
-      this.#cache.clean(SlotSet.NONE);
-    }
+    if (this.#graph.isBare(target)) this.#cache.held = SlotSet.NONE;
     if (order[target] > order[node]) {
-      this.#cache.hold(this.#flow.held[target]);
+      this.#cache.hold(this.#held[target]);
       if (isMerge[target]) {
         this.#exits.count();
         f.br(this.#blockLabel[target]);
@@ -480,12 +483,11 @@ export class RegionWriter {
     this.#exits.count();
     this.#exits.writeBudgetCheck(target);
     if (viaRoot(node, target)) {
-      this.#cache.writeBack();
       f.i32(dispatched.indexOf(target));
       f.set(ENTRY);
       f.br(this.#dispatchLoop);
     } else {
-      this.#cache.hold(this.#flow.held[target]);
+      this.#cache.hold(this.#held[target]);
       f.br(this.#loopLabel[target]);
     }
   }

@@ -71,9 +71,8 @@ export function compileRoutine(r: Routine, linkage: Linkage, atomics: boolean): 
     },
     params.map((slot, i) => [slot, 1 + i]),
   );
-  cache.enter(cache.analyse(insts), SlotSet.NONE, SlotSet.NONE);
+  cache.enter(cache.analyse(insts), SlotSet.NONE);
   body.write(insts, result ? [result] : []);
-  cache.writeBack();
   if (result) body.pushValue(result);
   if (r.traps) f.i32(0);
   f.return();

@@ -1,6 +1,6 @@
-// State slots kept in WebAssembly locals while a compiled function runs. A slot is loaded where it is first needed and written back where others can
-// look: before calls that read it, where the function is left, and where it faults. While code is written the cache knows, for the place reached,
-// which locals hold their slot ("held") and which of these memory does not have yet ("dirty": always held).
+// State slots read into WebAssembly locals while a compiled function runs: loaded where they are first needed. What is set goes to the local and to memory, so
+// whoever leaves the function, calls or faults finds everything there. While code is written the cache knows, for the place reached, which locals hold
+// their slot ("held").
 
 import type { Inst } from '@anillo/ir/block';
 import type { Callee, StateAccess } from '@anillo/ir/callee';
@@ -12,26 +12,22 @@ import { SLOTS_AT_MOST, SlotSet } from './slot-set.ts';
 
 /** A stretch of a block between calls that change cached slots. */
 export interface Segment {
-  /** Slots whose value is needed: read before any certain set, or set on some ways only. */
+  /** Slots whose value is needed: read before any certain set. */
   readonly needs: SlotSet;
-  /** Slots set, on some way at least. */
+  /** Slots that are certainly set. */
   readonly sets: SlotSet;
   /** What the call at the segment's end takes out of the cache; nothing at the end of the block. */
   readonly clobbers: SlotSet;
-  /** What is written back before that call. */
-  readonly writtenBack: SlotSet;
 }
 
 interface Frame {
-  held: SlotSet;
-  dirty: SlotSet;
-  /** The state at the end of the first arm, once past `else`. */
-  arm: { held: SlotSet; dirty: SlotSet } | undefined;
+  readonly held: SlotSet;
+  /** What is held at the end of the first arm, once past `else`. */
+  arm: SlotSet | undefined;
 }
 
 export class SlotCache {
   held = SlotSet.NONE;
-  dirty = SlotSet.NONE;
   readonly #f: FunctionCode;
   readonly #cpu: Local;
   readonly #numbers = new SlotNumbers();
@@ -71,17 +67,12 @@ export class SlotCache {
     }
     return set;
   }
-  /** What of the cache a call needs in memory: what it reads, and what it may leave as it is. */
-  #writtenBackFor(callee: Callee): SlotSet {
-    return this.#accessed(callee.writes === 'all' ? 'all' : callee.reads);
-  }
 
   /** Cuts straight-line code into segments. All its slots must have been added. */
   analyse(insts: readonly Inst[]): Segment[] {
     const segments: Segment[] = [];
     let needs = SlotSet.NONE;
     let sets = SlotSet.NONE;
-    let certain = SlotSet.NONE;
     let level = 0;
     for (let i = 0; i < insts.length; i++) {
       const inst = insts[i];
@@ -89,27 +80,26 @@ export class SlotCache {
       if (slot) {
         const number = this.#numbers.find(slot);
         if (number < 0) continue;
-        if (inst.op === 'set') sets = sets.with(number);
-        if (inst.op === 'set' && level === 0) certain = certain.with(number);
-        else if (!certain.has(number)) needs = needs.with(number);
+        if (inst.op !== 'set') {
+          if (!sets.has(number)) needs = needs.with(number);
+        } else if (level === 0) sets = sets.with(number);
       } else if (callee) {
         const clobbers = this.#accessed(callee.writes);
         // On one way only: what it changes is loaded again there, so it must be held before.
         if (level > 0 || clobbers.isEmpty) continue;
-        segments.push({ needs, sets, clobbers, writtenBack: this.#writtenBackFor(callee) });
-        needs = sets = certain = SlotSet.NONE;
+        segments.push({ needs, sets, clobbers });
+        needs = sets = SlotSet.NONE;
       } else if (inst.spec.effect === 'control') level += inst.op === 'if' || inst.op === 'loop' ? 1 : inst.op === 'else' ? 0 : -1;
     }
-    segments.push({ needs, sets, clobbers: SlotSet.NONE, writtenBack: SlotSet.NONE });
+    segments.push({ needs, sets, clobbers: SlotSet.NONE });
     return segments;
   }
 
-  /** Starts code with these segments at a place where `held` and `dirty` are known. */
-  enter(segments: readonly Segment[], held: SlotSet, dirty: SlotSet): void {
+  /** Starts code with these segments at a place where `held` is known. */
+  enter(segments: readonly Segment[], held: SlotSet): void {
     this.#segments = segments;
     this.#segment = 0;
     this.held = held;
-    this.dirty = dirty;
     this.#frames.length = 0;
     this.hold((segments[0] as Segment).needs);
   }
@@ -125,12 +115,14 @@ export class SlotCache {
     if (!this.held.has(number)) throw new TypeError(`slot ${slot.name} is read from a local that does not hold it`);
     return this.#locals[number] as Local;
   }
-  /** The local that is about to be set to the slot's new value. */
-  write(slot: Slot): Local {
+  /** Sets the slot to what `push` pushes. */
+  write(slot: Slot, push: () => void): void {
     const number = this.#numberOf(slot);
+    this.#f.get(this.#cpu);
+    push();
+    this.#f.tee(this.#locals[number] as Local);
+    emitSlotStore(this.#f, slot.type, slot.offset);
     this.held = this.held.with(number);
-    this.dirty = this.dirty.with(number);
-    return this.#locals[number] as Local;
   }
 
   /** Loads what is not held. */
@@ -146,55 +138,26 @@ export class SlotCache {
     this.held = this.held.or(missing);
   }
 
-  /** Writes what is dirty in `what` to memory; the state of the cache stays, for code that is left after it (see `clean`). */
-  writeBack(what: SlotSet = this.dirty): void {
-    const set = what.and(this.dirty);
-    for (let n = set.next(0); n >= 0; n = set.next(n + 1)) {
-      const slot = this.#numbers.slots[n] as Slot;
-      this.#f.get(this.#cpu);
-      this.#f.get(this.#locals[n] as Local);
-      emitSlotStore(this.#f, slot.type, slot.offset);
-    }
-  }
-  /** Nothing is dirty any more, and only `held` still holds. */
-  clean(held: SlotSet = this.held): void {
-    this.dirty = SlotSet.NONE;
-    this.held = held;
-  }
-
-  beforeCall(callee: Callee): void {
-    const what = this.#writtenBackFor(callee);
-    this.writeBack(what);
-    this.dirty = this.dirty.without(what);
-  }
-  /** What is dirty where a callee has written to memory itself. */
-  dirtyBut(written: StateAccess): SlotSet {
-    return this.dirty.without(this.#accessed(written));
-  }
   afterCall(callee: Callee): void {
     const written = this.#accessed(callee.writes);
     if (written.isEmpty) return;
     const wereHeld = this.held;
-    this.dirty = this.dirty.without(written);
     this.held = this.held.without(written);
     if (this.#frames.length > 0) this.hold(written.and(wereHeld));
     else this.hold((this.#segments[++this.#segment] as Segment).needs);
   }
 
   openControl(): void {
-    this.#frames.push({ held: this.held, dirty: this.dirty, arm: undefined });
+    this.#frames.push({ held: this.held, arm: undefined });
   }
   otherArm(): void {
     const frame = this.#frames.at(-1) as Frame;
-    frame.arm = { held: this.held, dirty: this.dirty };
+    frame.arm = this.held;
     this.held = frame.held;
-    this.dirty = frame.dirty;
   }
   /** `isLoop`: the code since `openControl` has certainly run. */
   closeControl(isLoop: boolean): void {
     const frame = this.#frames.pop() as Frame;
-    const other = isLoop ? { held: this.held, dirty: frame.dirty } : (frame.arm ?? frame);
-    this.held = this.held.and(other.held);
-    this.dirty = this.dirty.or(other.dirty);
+    if (!isLoop) this.held = this.held.and(frame.arm ?? frame.held);
   }
 }

@@ -1,14 +1,9 @@
-// Which slots a region's blocks find in locals ("held"), and which of them memory does not have ("dirty"), when control reaches them.
+// Which slots a region's blocks find in locals ("held") when control reaches them.
 // A way into a block that lacks what the block finds held loads it first; ways in through the dispatch bring nothing.
 
 import { emptyLists, type FlowShape } from './control-flow.ts';
 import type { Segment } from './slot-cache.ts';
 import { SlotSet } from './slot-set.ts';
-
-export interface SlotFlow {
-  readonly held: readonly SlotSet[];
-  readonly dirty: readonly SlotSet[];
-}
 
 export interface FlowQuestion {
   readonly shape: FlowShape;
@@ -16,7 +11,7 @@ export interface FlowQuestion {
   readonly segments: readonly (readonly Segment[])[];
   /** Does everything leave the locals at the block's end (a call)? */
   readonly forgets: (node: number) => boolean;
-  /** Has whoever comes to the node put everything into memory, and does it look for nothing in locals? */
+  /** Does the node look for nothing in locals? */
   readonly isBare: (node: number) => boolean;
 }
 
@@ -27,20 +22,16 @@ interface Transfer {
 }
 const FORGETS: Transfer = { takes: SlotSet.ALL, gives: SlotSet.NONE };
 
-function transferOf(segments: readonly Segment[], step: (segment: Segment) => Transfer): Transfer {
-  const first = step(segments[0] as Segment);
-  let { takes } = first;
-  let gives = first.gives.without(takes);
-  for (let s = 1; s < segments.length; s++) {
-    const next = step(segments[s] as Segment);
-    takes = takes.or(next.takes);
-    gives = gives.or(next.gives).without(next.takes);
+function transferOf(segments: readonly Segment[]): Transfer {
+  let takes = SlotSet.NONE;
+  let gives = SlotSet.NONE;
+  for (const { needs, sets, clobbers } of segments) {
+    takes = takes.or(clobbers);
+    gives = gives.or(needs).or(sets).without(clobbers);
   }
   return { takes, gives };
 }
 const after = ({ takes, gives }: Transfer, before: SlotSet): SlotSet => before.without(takes).or(gives);
-const dirtied = (s: Segment): Transfer => ({ takes: s.writtenBack.or(s.clobbers), gives: s.sets });
-const heldBy = (s: Segment): Transfer => ({ takes: s.clobbers, gives: s.needs.or(s.sets) });
 
 /** Blocks of the natural loop of a header: those from which it is reached again without leaving through it. */
 function loopBody(
@@ -81,25 +72,14 @@ function solve(
   return before;
 }
 
-export function solveSlotFlow({ shape, successors, segments, forgets, isBare }: FlowQuestion): SlotFlow {
+/** What each node finds held. */
+export function solveSlotFlow({ shape, successors, segments, forgets, isBare }: FlowQuestion): SlotSet[] {
   const nodes = shape.sequence;
   const predecessors = emptyLists(successors.length);
   for (const from of nodes)
     for (const to of successors[from] as number[]) if (!shape.viaRoot(from, to)) (predecessors[to] as number[]).push(from);
   const startsBare = successors.map((_, n) => isBare(n));
-  const transfers = (step: (segment: Segment) => Transfer): Transfer[] =>
-    segments.map((own, n) => (forgets(n) ? FORGETS : transferOf(own, step)));
-
-  const dirty = solve(nodes, transfers(dirtied), {
-    start: SlotSet.NONE,
-    join: (n, outs) => {
-      let set = SlotSet.NONE;
-      if (!startsBare[n]) for (const from of predecessors[n] as number[]) set = set.or(outs[from] as SlotSet);
-      return set;
-    },
-  });
-
-  const forced = [...dirty];
+  const forced = successors.map(() => SlotSet.NONE);
   for (const n of nodes) {
     if (!shape.isLoopHeader[n] || startsBare[n]) continue;
     const body = loopBody(n, { shape, predecessors });
@@ -107,7 +87,8 @@ export function solveSlotFlow({ shape, successors, segments, forgets, isBare }: 
     for (const b of body) forced[n] = (forced[n] as SlotSet).or((segments[b] as Segment[])[0].needs);
   }
   for (const n of shape.dispatched) startsBare[n] = true;
-  const held = solve(nodes, transfers(heldBy), {
+  const transfers = segments.map((own, n) => (forgets(n) ? FORGETS : transferOf(own)));
+  return solve(nodes, transfers, {
     start: SlotSet.ALL,
     join: (n, outs) => {
       if (startsBare[n]) return forced[n] as SlotSet;
@@ -116,5 +97,4 @@ export function solveSlotFlow({ shape, successors, segments, forgets, isBare }: 
       return set.or(forced[n] as SlotSet);
     },
   });
-  return { held, dirty };
 }
