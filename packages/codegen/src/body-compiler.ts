@@ -4,7 +4,7 @@ import type { Inst } from '@anillo/ir/block';
 import type { Callee } from '@anillo/ir/callee';
 import { opTable, type OpName, type OpSpec, type Type } from '@anillo/ir/ops';
 import type { Slot } from '@anillo/ir/slot';
-import { EMIT, type EmittedOp } from './emit.ts';
+import { EMIT_BY_CODE } from './emit.ts';
 import type { Emitter } from './emitter.ts';
 import { ExpressionPlan, isPc, PLACE } from './expression-plan.ts';
 import type { FunctionCode, Label, Local } from './function-code.ts';
@@ -109,12 +109,13 @@ export class BodyCompiler implements Emitter {
     const count = insts.length;
     this.#insts = insts;
     this.#plan.run(insts, results);
+    const { placement } = this.#plan;
     for (let i = 0; i <= count; i++) this.#expires[i] = -1;
     for (let i = 0; i < count; i++) {
-      const { placement } = this.#plan;
-      if (placement[i] === PLACE.LOCAL || insts[i].type === undefined || insts[i].spec.effect === 'call') this.#writeInst(insts[i], i);
-      else if (placement[i] === PLACE.SKIP && insts[i].spec.effect !== 'pure') this.#writeUnused(insts[i]);
-      this.#expire(i);
+      const inst = insts[i];
+      if (placement[i] === PLACE.LOCAL || inst.type === undefined || inst.spec.effect === 'call') this.#writeInst(inst, i);
+      else if (placement[i] === PLACE.SKIP && inst.spec.effect !== 'pure') this.#writeUnused(inst);
+      if (this.#expires[i] >= 0) this.#expire(i);
     }
   }
 
@@ -175,13 +176,14 @@ export class BodyCompiler implements Emitter {
   }
 
   #pushExpression(inst: Inst): void {
-    for (const arg of inst.args) this.pushValue(arg);
     if (inst.op === 'get') {
       this.#pushSlot(inst.slot as Slot);
       return;
     }
+    const { args } = inst;
+    for (let a = 0; a < args.length; a++) this.pushValue(args[a]);
     this.#inst = inst;
-    EMIT[inst.op as EmittedOp](this);
+    EMIT_BY_CODE[inst.spec.code](this);
   }
 
   #pushSlot(slot: Slot): void {

@@ -3,22 +3,35 @@
 export class ByteBuffer {
   bytes: Uint8Array<ArrayBuffer>;
   length = 0;
+  /** Length of `bytes`, which is slow to ask for. */
+  #capacity: number;
 
   constructor(capacityBytes = 1024) {
     this.bytes = new Uint8Array(capacityBytes);
+    this.#capacity = capacityBytes;
   }
 
   /** Makes room for `count` more bytes. */
   reserve(count: number): void {
-    if (this.length + count <= this.bytes.length) return;
-    const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.length + count));
+    if (this.length + count > this.#capacity) this.#grow(count);
+  }
+  #grow(count: number): void {
+    this.#capacity = Math.max(this.#capacity * 2, this.length + count);
+    const grown = new Uint8Array(this.#capacity);
     grown.set(this.bytes.subarray(0, this.length));
     this.bytes = grown;
   }
 
   u8(value: number): void {
-    if (this.length === this.bytes.length) this.reserve(1);
+    if (this.length === this.#capacity) this.#grow(1);
     this.bytes[this.length++] = value;
+  }
+  /** A byte, then the unsigned LEB128 of a u32: an instruction and its operand. */
+  u8Uleb(value: number, operand: number): void {
+    if (this.length + 6 > this.#capacity) this.#grow(6);
+    this.bytes[this.length++] = value;
+    if (operand >= 0 && operand < 128) this.bytes[this.length++] = operand;
+    else this.uleb(operand);
   }
 
   /** Unsigned LEB128 of a u32. */
@@ -65,7 +78,8 @@ export class ByteBuffer {
   /** A name in ASCII. */
   name(text: string): void {
     this.uleb(text.length);
-    for (let i = 0; i < text.length; i++) this.u8(text.charCodeAt(i));
+    this.reserve(text.length);
+    for (let i = 0; i < text.length; i++) this.bytes[this.length++] = text.charCodeAt(i);
   }
 
   view(): Uint8Array<ArrayBuffer> {

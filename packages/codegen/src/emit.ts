@@ -1,7 +1,7 @@
 // THE emit table: the only executable meaning of each IR op. Operands are on the WebAssembly stack in order; an emit leaves the result there.
 // Slots, calls and control flow inside a block are written by the tiers themselves, for their form differs.
 
-import { OPS, type OpName, type Type } from '@anillo/ir/ops';
+import { OPS, opTable, type OpName, type Type } from '@anillo/ir/ops';
 import type { Emitter } from './emitter.ts';
 import { emitMemory, emitTlbDistance, emitTlbGranted, emitTlbLookup } from './memory-emit.ts';
 import { MEMORY_OPS } from './memory-op.ts';
@@ -360,3 +360,7 @@ const isEmitted = (name: OpName): name is EmittedOp => !['get', 'set', 'call', '
 export const EMIT = Object.fromEntries((Object.keys(OPS) as OpName[]).filter(isEmitted).map((name) => [name, emitOf(name)])) as Readonly<
   Record<EmittedOp, Emit>
 >;
+/** The same by the ops' codes, for those that have one. */
+export const EMIT_BY_CODE: readonly Emit[] = opTable<Emit, Emit>(EMIT, () => {
+  throw new TypeError('the tiers write this op themselves');
+});

@@ -4,6 +4,7 @@
 
 import type { Inst } from '@anillo/ir/block';
 import type { Effect } from '@anillo/ir/ops';
+import { SlotNumbers } from '@anillo/ir/passes/slot-numbers';
 import { PC } from '@anillo/ir/vcpu-header';
 import type { Slot } from '@anillo/ir/slot';
 
@@ -21,7 +22,9 @@ export class ExpressionPlan {
   readonly #uses: number[] = [];
   /** Control region of each position: changes at every control op. */
   readonly #region: number[] = [];
-  readonly #nextSet = new Map<number | Slot, number>();
+  readonly #slots = new SlotNumbers();
+  /** By number of the slot. */
+  #nextSet: number[] = [];
   #nextEffect = NEVER;
   #nextCall = NEVER;
   readonly #loops: number[] = [];
@@ -30,11 +33,12 @@ export class ExpressionPlan {
   run(insts: readonly Inst[], results: readonly Inst[]): void {
     const count = insts.length;
     this.#prepare(insts);
-    this.#nextSet.clear();
+    this.#slots.clear();
+    this.#nextSet = [];
     this.#nextEffect = NEVER;
     this.#nextCall = NEVER;
     this.#site[count] = count;
-    for (const result of results) this.#use(result, count);
+    for (let r = 0; r < results.length; r++) this.#use(results[r], count);
     for (let i = count - 1; i >= 0; i--) this.#visit(insts[i], i);
   }
 
@@ -49,6 +53,7 @@ export class ExpressionPlan {
       this.lastUse[i] = -1;
       this.placement[i] = PLACE.SKIP;
       this.#region[i] = region;
+      this.#site[i] = i;
       if (inst.spec.effect !== 'control') continue;
       region += 1;
       if (inst.op === 'loop') open.push(i);
@@ -74,11 +79,11 @@ export class ExpressionPlan {
     const used = this.#uses[i] > 0;
     const removable = effect === 'pure' || effect === 'get' || effect === 'stateLoad';
     if (removable && !used) return;
-    this.#site[i] = i;
     if (inst.type !== undefined && used) this.placement[i] = this.#place(inst, i, effect);
     if (this.placement[i] === PLACE.INLINE) this.#site[i] = this.lastUse[i];
     this.#noteEffects(inst, i, effect);
-    for (const arg of inst.args) this.#use(arg, this.#site[i]);
+    const { args } = inst;
+    for (let a = 0; a < args.length; a++) this.#use(args[a], this.#site[i]);
   }
 
   #place(inst: Inst, i: number, effect: Effect): Placement {
@@ -102,21 +107,23 @@ export class ExpressionPlan {
   }
 
   #nextWrite(slot: Slot): number {
-    const own = this.#nextSet.get(slot.temp ? slot : slot.offset) ?? NEVER;
+    const number = this.#slots.find(slot);
+    const own = number < 0 ? NEVER : this.#nextSet[number];
     return slot.temp ? own : Math.min(own, this.#nextCall);
   }
 
   #noteEffects(inst: Inst, i: number, effect: Effect): void {
     if (effect === 'pure' || effect === 'get' || effect === 'stateLoad') return;
     this.#nextEffect = i;
-    if (inst.op === 'set') {
-      const slot = inst.slot as Slot;
-      this.#nextSet.set(slot.temp ? slot : slot.offset, i);
-    }
+    if (inst.op === 'set') this.#noteSet(inst.slot as Slot, i);
     if (inst.callee && inst.callee.writes !== 'none') {
       if (inst.callee.writes === 'all') this.#nextCall = i;
-      else for (const slot of inst.callee.writes) this.#nextSet.set(slot.offset, i);
+      else for (const slot of inst.callee.writes) this.#noteSet(slot, i);
     }
+  }
+
+  #noteSet(slot: Slot, i: number): void {
+    this.#nextSet[this.#slots.of(slot)] = i;
   }
 }
 

@@ -58,16 +58,13 @@ export class FunctionCode {
     }
   }
   get(local: Local): void {
-    this.code.u8(O.get);
-    this.code.uleb(local);
+    this.code.u8Uleb(O.get, local);
   }
   set(local: Local): void {
-    this.code.u8(O.set);
-    this.code.uleb(local);
+    this.code.u8Uleb(O.set, local);
   }
   tee(local: Local): void {
-    this.code.u8(O.tee);
-    this.code.uleb(local);
+    this.code.u8Uleb(O.tee, local);
   }
   i32(value: number): void {
     this.code.u8(O.i32);
@@ -90,8 +87,7 @@ export class FunctionCode {
   /** A load or store; `offset` is the static offset. Alignment is not promised. */
   memory(opcode: number, offset: number): void {
     this.op(opcode);
-    this.code.u8(0);
-    this.code.uleb(offset);
+    this.code.u8Uleb(0, offset);
   }
   /** An atomic access, which must state its natural alignment. */
   atomic(opcode: number, alignLog2: number): void {
@@ -128,12 +124,10 @@ export class FunctionCode {
     this.code.u8(O.end);
   }
   br(label: Label): void {
-    this.code.u8(O.br);
-    this.code.uleb(this.#level - label);
+    this.code.u8Uleb(O.br, this.#level - label);
   }
   brIf(label: Label): void {
-    this.code.u8(O.brIf);
-    this.code.uleb(this.#level - label);
+    this.code.u8Uleb(O.brIf, this.#level - label);
   }
   brIfRarely(label: Label): void {
     this.hints.push(this.code.length, 0);
@@ -149,8 +143,7 @@ export class FunctionCode {
     this.code.u8(O.return);
   }
   call(functionIndex: number): void {
-    this.code.u8(O.call);
-    this.code.uleb(functionIndex);
+    this.code.u8Uleb(O.call, functionIndex);
   }
   callIndirect(typeIndex: number): void {
     this.code.u8(O.callIndirect);

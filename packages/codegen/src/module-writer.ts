@@ -14,11 +14,23 @@ export interface FunctionType {
   readonly results: readonly Type[];
 }
 
+/** Types by what they are, which is the same for equal ones. */
+const signatures = new WeakMap<FunctionType, string>();
+function signatureOf(type: FunctionType): string {
+  let signature = signatures.get(type);
+  if (signature === undefined) {
+    signature = `${type.params.join()}>${type.results.join()}`;
+    signatures.set(type, signature);
+  }
+  return signature;
+}
+
 export class ModuleWriter {
   readonly #types = new Map<string, number>();
   readonly #typeBytes = new ByteBuffer(256);
   readonly #imports = new ByteBuffer(1024);
-  readonly #importIndex = new Map<string, number>();
+  /** By module and name. */
+  readonly #importIndex = new Map<string, Map<string, number>>();
   readonly #exports = new ByteBuffer(1024);
   readonly #declared: number[] = [];
   readonly #bodies: (FunctionCode | undefined)[] = [];
@@ -27,7 +39,7 @@ export class ModuleWriter {
   #functionImports = 0;
 
   typeIndex(type: FunctionType): number {
-    const key = `${type.params.join()}>${type.results.join()}`;
+    const key = signatureOf(type);
     let index = this.#types.get(key);
     if (index === undefined) {
       index = this.#types.size;
@@ -65,12 +77,13 @@ export class ModuleWriter {
 
   /** Index of an imported function; the import is made the first time. */
   importFunction(module: string, name: string, type: FunctionType): number {
-    const key = `${module}.${name}`;
-    let index = this.#importIndex.get(key);
+    let known = this.#importIndex.get(module);
+    if (known === undefined) this.#importIndex.set(module, (known = new Map()));
+    let index = known.get(name);
     if (index === undefined) {
-      if (this.#declared.length > 0) throw new TypeError(`import ${key} comes after the first function`);
+      if (this.#declared.length > 0) throw new TypeError(`import ${module}.${name} comes after the first function`);
       index = this.#functionImports++;
-      this.#importIndex.set(key, index);
+      known.set(name, index);
       this.#importHead(module, name);
       this.#imports.u8(0);
       this.#imports.uleb(this.typeIndex(type));

@@ -55,10 +55,9 @@ export const COMPILED_TYPE: FunctionType = { params: ['i32', 'i32', 'i32'], resu
 /** (cpu, stop, depth): see interpreter.ts. */
 export const RESUME_TYPE: FunctionType = { params: ['i32', 'i64', 'i32'], results: ['i32'] };
 export const TRAP_TYPE: FunctionType = { params: ['i32', 'i32', 'i32'], results: [] };
-export const helperType = (argCount: number): FunctionType => ({
-  params: Array.from({ length: argCount }, () => 'i32' as const),
-  results: ['i32'],
-});
+const HELPER_TYPES: FunctionType[] = [];
+export const helperType = (argCount: number): FunctionType =>
+  (HELPER_TYPES[argCount] ??= { params: Array.from({ length: argCount }, () => 'i32' as const), results: ['i32'] });
 /** Name under which the runtime module exports a routine to compiled modules. */
 export const routineExport = (name: string): string => `routine.${name}`;
 
