@@ -77,13 +77,12 @@ export class ModuleWriter {
 
   /** Index of an imported function; the import is made the first time. */
   importFunction(module: string, name: string, type: FunctionType): number {
-    let known = this.#importIndex.get(module);
-    if (known === undefined) this.#importIndex.set(module, (known = new Map()));
+    const known = this.#importIndex.get(module) ?? new Map<string, number>();
     let index = known.get(name);
     if (index === undefined) {
       if (this.#declared.length > 0) throw new TypeError(`import ${module}.${name} comes after the first function`);
       index = this.#functionImports++;
-      known.set(name, index);
+      this.#importIndex.set(module, known.set(name, index));
       this.#importHead(module, name);
       this.#imports.u8(0);
       this.#imports.uleb(this.typeIndex(type));
