@@ -1,7 +1,7 @@
 // Chooses where a region is entered. An entry in the middle of a loop would make the loop irreducible, which costs a dispatch in each round; so of the
-// blocks that may be entries, those inside a loop are left out (its header is one).
+// blocks that may be entries, those inside a loop are left out (its header is one). The header of a loop within another is entered by way of the other's.
 
-import { emptyLists, filled, shapeFlow } from './control-flow.ts';
+import { emptyLists, filled, shapeFlow, type FlowShape } from './control-flow.ts';
 
 /** A `functionEntry` is the byte offset of the entered block from the region's base, shifted by this, with the block's place among the entries. */
 export const ENTRY_OFFSET_SHIFT = 10;
@@ -11,6 +11,20 @@ export interface EntryQuestion {
   readonly mayEnter: (node: number) => boolean;
   /** Nodes from this one on lead to many others: where all is one cycle, it is best entered there. */
   readonly firstSwitch: number;
+}
+
+/** A loop's header that is entered through the one of the loop around it. */
+export interface InnerEntry {
+  readonly node: number;
+  readonly via: number;
+}
+
+export interface RegionEntries {
+  readonly entries: readonly number[];
+  /** With the ways to inner entries. */
+  readonly shape: FlowShape;
+  /** Behind each one those that are entered through it. */
+  readonly inner: readonly InnerEntry[];
 }
 
 /** Entries that make every node reachable: those that nothing else in the region leads to, and one for each cycle left over. */
@@ -35,36 +49,61 @@ function primaryEntries({ successors, mayEnter, firstSwitch }: EntryQuestion): n
   return entries;
 }
 
-/** Nodes that lie in a natural loop without being its header. */
-function loopInteriors(successors: readonly (readonly number[])[], entries: readonly number[]): readonly number[] {
-  const { order, isLoopHeader, viaRoot } = shapeFlow(successors, entries);
-  const interior = filled(successors.length, 0);
-  if (!isLoopHeader.includes(1)) return interior;
+/** Nodes of each header's natural loop, the largest loop first. */
+function naturalLoops(successors: readonly (readonly number[])[], { order, isLoopHeader, viaRoot }: FlowShape): [number, Set<number>][] {
+  const loops: [number, Set<number>][] = [];
+  if (!isLoopHeader.includes(1)) return loops;
   const predecessors = emptyLists(successors.length);
   for (let from = 0; from < successors.length; from++) for (const node of successors[from]) predecessors[node].push(from);
   for (let header = 0; header < successors.length; header++) {
     if (!isLoopHeader[header]) continue;
-    const inLoop = filled(successors.length, 0);
-    inLoop[header] = 1;
+    const loop = new Set([header]);
     const work = predecessors[header].filter((from) => order[from] >= order[header] && !viaRoot(from, header));
     for (let node = work.pop(); node !== undefined; node = work.pop()) {
-      if (inLoop[node] || order[node] < 0) continue;
-      inLoop[node] = 1;
-      if (!isLoopHeader[node]) interior[node] = 1;
+      if (loop.has(node) || order[node] < 0) continue;
+      loop.add(node);
       for (const from of predecessors[node]) work.push(from);
     }
+    loops.push([header, loop]);
   }
-  return interior;
+  return loops.sort((a, b) => b[1].size - a[1].size);
 }
 
-export function chooseEntries(question: EntryQuestion): number[] {
+export function chooseEntries(question: EntryQuestion): RegionEntries {
+  const { successors, mayEnter, firstSwitch } = question;
   const primary = primaryEntries(question);
-  const interior = loopInteriors(question.successors, primary);
-  const chosen = new Set(primary);
-  question.successors.forEach((to, node) => {
-    if (!question.mayEnter(node) || interior[node]) return;
+  const shape = shapeFlow(successors, primary);
+  const isInterior = filled(successors.length, 0);
+  /** The header of the smallest loop around each header: loops are nested or apart where control flow is reducible. */
+  const around = filled(successors.length, -1);
+  for (const [header, loop] of naturalLoops(successors, shape)) {
+    for (const node of loop) {
+      if (!shape.isLoopHeader[node]) isInterior[node] = 1;
+      else if (node !== header) around[node] = header;
+    }
+  }
+  const all = new Set(primary);
+  for (let node = 0; node < successors.length; node++) {
+    if (!mayEnter(node) || isInterior[node]) continue;
     // A switch is entered for the sake of what cannot be entered itself.
-    if (node < question.firstSwitch || to.some((target) => interior[target])) chosen.add(node);
-  });
-  return [...chosen].sort((a, b) => a - b);
+    if (node < firstSwitch || successors[node].some((target) => isInterior[target])) all.add(node);
+  }
+  const entries = [...all].sort((a, b) => a - b);
+  const nested = entries.filter((node) => around[node] >= 0 && !primary.includes(node));
+  if (nested.length > 0 && !shape.rootIsLoop) {
+    const inner: InnerEntry[] = [];
+    const enterWithin = (via: number): void => {
+      for (const node of nested) {
+        if (around[node] !== via) continue;
+        inner.push({ node, via });
+        enterWithin(node);
+      }
+    };
+    const roots = entries.filter((node) => !nested.includes(node));
+    for (const node of roots) enterWithin(node);
+    const ways = successors.map((to, from) => [...to, ...inner.filter(({ via }) => via === from).map(({ node }) => node)]);
+    const withWays = shapeFlow(ways, roots);
+    if (inner.length === nested.length && !withWays.rootIsLoop) return { entries, shape: withWays, inner };
+  }
+  return { entries, shape: shapeFlow(successors, entries), inner: [] };
 }

@@ -211,3 +211,73 @@ test('a function that is inlined and has a switch', () => {
   const { interpreted } = expectSame([caller, decide, ...cases, loop, end], region, { round: 40 });
   equal(interpreted, 10n);
 });
+
+/** A branch by bits of the rounds left. */
+const unless =
+  (from: number, bits: number, to: number, otherwise: number) =>
+  (b: Builder): Terminal => ({
+    kind: 'branch',
+    cond: b.op('i64.ne', [b.and(b.get(ROUND), b.i64(bits)), b.i64(0)]),
+    taken: to - from,
+    fall: otherwise - from,
+  });
+const round =
+  (end: (b: Builder) => Terminal) =>
+  (b: Builder): Terminal => {
+    b.set(ROUND, b.sub(b.get(ROUND), b.i64(1)));
+    return end(b);
+  };
+
+/** Reads what is only read. */
+const withTarget =
+  (end: (b: Builder) => Terminal) =>
+  (b: Builder): Terminal => {
+    b.set(SUM, b.add(b.get(SUM), b.get(TARGET)));
+    return end(b);
+  };
+
+/** Loops with the header, some of them within others, and what leads into them. By name, in places that make each of them the first one. */
+const NESTS: Readonly<Record<string, Readonly<Record<string, (at: (name: string) => number) => (b: Builder) => Terminal>>>> = {
+  'three deep': {
+    start: (at) => jump(at('start'), at('outer')),
+    outer: (at) => jump(at('outer'), at('middle')),
+    middle: (at) => jump(at('middle'), at('inner')),
+    inner: (at) => round(unless(at('inner'), 3, at('body'), at('leave'))),
+    body: (at) => jump(at('body'), at('inner')),
+    leave: (at) => unless(at('leave'), 15, at('middle'), at('last')),
+    last: (at) => unless(at('last'), -1, at('outer'), at('end')),
+    end: () => halt,
+  },
+  'two beside each other, one of them with another': {
+    start: (at) => jump(at('start'), at('outer')),
+    outer: (at) => jump(at('outer'), at('left')),
+    left: (at) => round(unless(at('left'), 1, at('leftBody'), at('right'))),
+    leftBody: (at) => jump(at('leftBody'), at('left')),
+    right: (at) => jump(at('right'), at('inner')),
+    inner: (at) => round(unless(at('inner'), 2, at('inner'), at('rightBody'))),
+    rightBody: (at) => round(unless(at('rightBody'), 8, at('right'), at('last'))),
+    last: (at) => unless(at('last'), ~7, at('outer'), at('end')),
+    end: () => halt,
+  },
+  'with a call between them': {
+    start: (at) => jump(at('start'), at('outer')),
+    outer: (at) => call(at('outer'), at('callee'), at('inner')),
+    inner: (at) => round(withTarget(unless(at('inner'), 3, at('body'), at('last')))),
+    body: (at) => jump(at('body'), at('inner')),
+    last: (at) => unless(at('last'), -1, at('outer'), at('end')),
+    end: () => halt,
+    callee: () => back,
+  },
+};
+for (const [name, nest] of Object.entries(NESTS)) {
+  for (const first of Object.keys(nest).filter((block) => block !== 'callee')) {
+    test(`loops ${name}, entered at ${first}`, () => {
+      const names = [first, ...Object.keys(nest).filter((other) => other !== first)];
+      const at = (block: string): number => names.indexOf(block) * 0x10;
+      const steps = names.map((block, i) => step(at(block), i + 1, (nest[block] as (typeof nest)[string])(at)));
+      const { interpreted } = expectSame(steps, steps.map(own), { round: 1003, target: 5 });
+      // Blocks that are no headers wait for the next one.
+      if (!/body|leave|last|callee/i.test(first)) equal(interpreted, 0n);
+    });
+  }
+}

@@ -17,8 +17,9 @@ import { hostRelaxedSimd } from './relaxed-simd.ts';
 import { EXIT } from '@anillo/ir/frontend';
 import type { Block, Inst } from '@anillo/ir/block';
 import { BodyCompiler, usesTlb, type BodyFrame, type Linkage } from './body-compiler.ts';
-import { filled, shapeFlow, type FlowShape } from './control-flow.ts';
+import { filled, type FlowShape } from './control-flow.ts';
 import { isPc } from './expression-plan.ts';
+import { RegionDispatch } from './region-dispatch.ts';
 import { chooseEntries, ENTRY_OFFSET_SHIFT } from './region-entries.ts';
 import { FunctionCode, type Label, type Local } from './function-code.ts';
 import { HEADER, loadHeader32, loadHeader64, storeHeader32 } from './header-access.ts';
@@ -73,6 +74,7 @@ export class RegionWriter {
   readonly #segments: readonly (readonly Segment[])[];
   /** What each node finds in locals. */
   readonly #held: readonly SlotSet[];
+  readonly #dispatch: RegionDispatch;
   readonly #body: BodyCompiler;
   readonly #frame: BodyFrame;
   readonly #transfers: RegionTransfers;
@@ -89,8 +91,9 @@ export class RegionWriter {
     this.#region = region;
     this.#graph = new RegionGraph(region);
     const { successors } = this.#graph;
-    this.#entries = chooseEntries({ successors, mayEnter: (node) => this.#graph.mayEnter(node), firstSwitch: region.length });
-    this.#shape = shapeFlow(successors, this.#entries);
+    const chosen = chooseEntries({ successors, mayEnter: (node) => this.#graph.mayEnter(node), firstSwitch: region.length });
+    this.#entries = chosen.entries;
+    this.#shape = chosen.shape;
     this.#loopLabel = filled(successors.length + 1, 0);
     this.#blockLabel = filled(successors.length + 1, 0);
     const f = this.#f;
@@ -104,6 +107,7 @@ export class RegionWriter {
       forgets: (node) => this.#graph.makesCall(node),
       isBare: (node) => this.#graph.isBare(node),
     });
+    this.#dispatch = new RegionDispatch({ f, cache: this.#cache, held: this.#held, chosen, entry: ENTRY, blockLabel: this.#blockLabel });
     this.#transfers = new RegionTransfers({ f, pcBits: region[0].block.pcBits, compiledType, resume: linkage.resume });
     this.#exits = new RegionExits({ f, graph: this.#graph, transfers: this.#transfers });
     this.#tlb = reachesMemory ? f.local('i32') : undefined;
@@ -127,13 +131,12 @@ export class RegionWriter {
 
   /** `functionEntry` of each block of the region; -1 where it cannot be entered. */
   entries(): Int32Array {
-    const { dispatched } = this.#shape;
     const ways = new Map<number, number>();
     for (const node of this.#entries) {
       // A switch enters what it leads to.
-      if (this.#graph.isSwitch(node)) for (const target of this.#graph.targets(node)) ways.set(target.node, dispatched.indexOf(node));
+      if (this.#graph.isSwitch(node)) for (const target of this.#graph.targets(node)) ways.set(target.node, this.#dispatch.numberOf(node));
     }
-    for (const node of this.#entries) if (this.#graph.isBlock(node)) ways.set(node, dispatched.indexOf(node));
+    for (const node of this.#entries) if (this.#graph.isBlock(node)) ways.set(node, this.#dispatch.numberOf(node));
     return Int32Array.from(this.#region, ({ offset }, node) => {
       const way = ways.get(node);
       return way === undefined ? -1 : (offset << ENTRY_OFFSET_SHIFT) | way;
@@ -142,12 +145,7 @@ export class RegionWriter {
 
   write(): FunctionCode {
     const f = this.#f;
-    if (this.#shape.dispatched.length > 1) {
-      f.get(ENTRY);
-      f.i32(ENTRY_MASK);
-      f.op(O.and);
-      f.set(ENTRY);
-    }
+    this.#dispatch.writeStart(ENTRY_MASK);
     if (this.#shape.rootIsLoop) this.#dispatchLoop = f.loop();
     this.#writeWithin(this.#shape.root, this.#mergeChildren(this.#shape.root));
     if (this.#shape.rootIsLoop) f.end();
@@ -211,7 +209,7 @@ export class RegionWriter {
   #writeWithin(node: number, merges: readonly number[]): void {
     const f = this.#f;
     for (let i = merges.length - 1; i >= 0; i--) this.#blockLabel[merges[i]] = f.block();
-    if (node === this.#shape.root) this.#writeDispatch();
+    if (node === this.#shape.root) this.#dispatch.writeRoot((only) => this.#writeTree(only));
     else this.#writeNode(node);
     for (const merge of merges) {
       f.end();
@@ -220,33 +218,10 @@ export class RegionWriter {
     }
   }
 
-  #writeDispatch(): void {
-    const f = this.#f;
-    const { dispatched } = this.#shape;
-    const holdFor = (node: number): void => {
-      this.#cache.held = SlotSet.NONE;
-      this.#cache.hold(this.#held[node]);
-    };
-    if (dispatched.length === 1) {
-      holdFor(dispatched[0]);
-      this.#writeTree(dispatched[0]);
-      return;
-    }
-    // What a block finds in locals is loaded on the way to it.
-    const ways = dispatched.filter((node) => !this.#held[node].isEmpty).map((node) => ({ node, label: f.block() }));
-    const labels = dispatched.map((node) => ways.find((way) => way.node === node)?.label ?? this.#blockLabel[node]);
-    f.get(ENTRY);
-    f.brTable(labels, labels[0]);
-    for (const { node } of ways.reverse()) {
-      f.end();
-      holdFor(node);
-      f.br(this.#blockLabel[node]);
-    }
-  }
-
   #writeNode(node: number): void {
     this.#now = node;
     this.#cache.enter(this.#segments[node], this.#held[node]);
+    this.#dispatch.writeWaysWithin(node);
     if (this.#graph.isSwitch(node)) this.#writeSwitch(node);
     else if (this.#graph.isBlock(node)) this.#writeBlock(node);
     // The rest of a function that has been inlined is called.
