@@ -1,7 +1,7 @@
 // Bytecode of blocks by the guest bytes that it was made from: what has been translated once, in this run or an earlier one, is copied instead of made again.
 // Everything is in one buffer, in a form that is kept between runs as it stands:
 //
-//   Header, then BUCKETS words (offset of a bucket's first entry, 0: none), then entries: Entry, bytecode, guest bytes; each at a multiple of 8
+//   Header, then BUCKETS words (see FILTER), then entries: Entry, bytecode, guest bytes; each at a multiple of 8
 //
 // An entry serves only where all bytes are the same that translation has looked at, in the same mode, and where the end of the page, if that mattered, is
 // as far; so it stands for exactly what translation would make, whoever has left it there. Bytecode has no addresses in it but links, which `BlockEncoder.adopt` makes anew.
@@ -38,7 +38,7 @@ const Entry = struct({
 });
 
 /** Changes whenever this layout or the bytecode's format does. */
-const MAGIC = 0x416e_4201;
+const MAGIC = 0x416e_4202;
 const BUCKETS = 1 << 16;
 const FIRST = Header.bytes + BUCKETS * 4;
 const FIRST_BYTES = 4 << 20;
@@ -57,6 +57,14 @@ const LOOKAHEAD = 15;
 const ENDS_PAGE = 1 << 16;
 const HOT = 1 << 17;
 const HOT_NOW = 1 << 18;
+
+/**
+ * A bucket's word: an eighth of the offset of its first entry (0: none), and above that a bit for each class of keys that it lists, so that most look-ups for what
+ * is not there read nothing else.
+ */
+const FILTER = { shift: 24, links: (1 << 24) - 1 } as const;
+const firstOf = (bucket: number): number => (bucket & FILTER.links) * 8;
+const filterBit = (key: number): number => 1 << (FILTER.shift + (key & 7));
 
 const H = Header.offset;
 const E = Entry.offset;
@@ -156,7 +164,9 @@ export class RememberedBlocks {
     for (let k = 0; k < 6; k++) {
       if (PREFIXES[k] > rest) continue;
       const key = this.#keys[k] >>> 0;
-      for (let entry = this.#words[bucketOf(key)]; entry !== 0; entry = this.#field(entry, E.next)) {
+      const bucket = this.#words[bucketOf(key)];
+      if ((bucket & filterBit(key)) === 0) continue;
+      for (let entry = firstOf(bucket); entry !== 0; entry = this.#field(entry, E.next)) {
         if (this.#field(entry, E.key) === key && this.#field(entry, E.mode) === mode && this.#isAt(entry, memory, at, rest)) {
           this.#words[(entry + E.run) >>> 2] = this.#words[H.run >>> 2];
           return entry;
@@ -225,7 +235,7 @@ export class RememberedBlocks {
     const own = this.#words;
     const bucket = bucketOf(key);
     const first = entry >>> 2;
-    own[first + (E.next >>> 2)] = own[bucket];
+    own[first + (E.next >>> 2)] = firstOf(own[bucket]);
     own[first + (E.key >>> 2)] = key;
     own[first + (E.mode >>> 2)] = mode;
     own[first + (E.run >>> 2)] = own[H.run >>> 2];
@@ -237,7 +247,7 @@ export class RememberedBlocks {
     for (let i = 0; i < codeBytes >>> 2; i++) own[code + i] = words[(codeAt >>> 2) + i];
     const from = entry + Entry.bytes + codeBytes;
     for (let i = 0; i < seen; i++) this.#bytes[from + i] = memory[at + i];
-    own[bucket] = entry;
+    own[bucket] = list(own[bucket], entry, key);
     own[H.used >>> 2] = end;
   }
 
@@ -281,10 +291,11 @@ export class RememberedBlocks {
     for (let entry = FIRST, next = 0; entry < end; entry = next) {
       next = this.#next(entry);
       if (this.#field(entry, E.run) !== run || to + next - entry > KEPT_BYTES) continue;
-      const bucket = bucketOf(this.#field(entry, E.key));
+      const key = this.#field(entry, E.key);
+      const bucket = bucketOf(key);
       words.set(old.subarray(entry >>> 2, next >>> 2), to >>> 2);
-      words[(to + E.next) >>> 2] = words[bucket];
-      words[bucket] = to;
+      words[(to + E.next) >>> 2] = firstOf(words[bucket]);
+      words[bucket] = list(words[bucket], to, key);
       to += next - entry;
     }
     words[H.used >>> 2] = to;
@@ -294,5 +305,7 @@ export class RememberedBlocks {
 }
 
 const PREFIXES = [16, 8, 4, 3, 2, 1];
-/** Index of the word that names the bucket's first entry. */
+/** Index of the bucket's word. */
 const bucketOf = (key: number): number => (Header.bytes >>> 2) + (Math.imul(key, 0x9e37_79b1) >>> 16);
+/** The word of a bucket that lists one more entry, before the others. */
+const list = (bucket: number, entry: number, key: number): number => (bucket & ~FILTER.links) | filterBit(key) | (entry / 8);
