@@ -6,7 +6,7 @@
 // - `set X = v` makes v's op write X itself when nothing between the op and the set could see the difference.
 
 import type { Block, Inst } from '@anillo/ir/block';
-import { type Effect, OPS, type OpName, type OpSpec, type Type } from '@anillo/ir/ops';
+import { type Effect, type Immediate, OPS, type OpName, type OpSpec, type Type } from '@anillo/ir/ops';
 import type { Slot } from '@anillo/ir/slot';
 import { TEMPS_OFFSET } from '@anillo/ir/vcpu-header';
 import { hasConstantForm } from './interpreter-arms.ts';
@@ -28,37 +28,63 @@ const RENAMES: ReadonlySet<OpName> = new Set<OpName>([
   'f64.reinterpret_i64',
 ]);
 
-/** What the plan must know of an op, by its code: one of these, perhaps with RENAMES or CONSTANT_FORM. */
-const TRAIT = { NONE: 0, GET: 1, SET: 2, CONTROL: 3, STATE: 4, BARRIER: 5, KIND: 7, RENAMES: 8, CONSTANT_FORM: 16, CONSTANT: 32 } as const;
+/** What the encoder must know of an op, by its code: one of the first eight, perhaps with some of the others. */
+export const TRAIT = {
+  NONE: 0,
+  GET: 1,
+  SET: 2,
+  CONTROL: 3,
+  STATE_LOAD: 4,
+  STATE_STORE: 5,
+  BARRIER: 6,
+  CALL: 7,
+  KIND: 7,
+  RENAMES: 8,
+  CONSTANT_FORM: 16,
+  CONSTANT: 32,
+  /** Of no effect where nobody wants the result. */
+  DROPPABLE: 64,
+  HAS_RESULT: 128,
+  HAS_LANE: 256,
+  HAS_DISPLACEMENT: 512,
+  HAS_BYTES: 1024,
+  /** Of an op at its place in a block: its last operand (a set's only one) is a constant, which it takes from the instruction. */
+  TAKES_CONSTANT: 2048,
+} as const;
 
-const TRAIT_OF_EFFECT: Readonly<Record<Effect, number>> = {
+const KIND_OF_EFFECT: Readonly<Record<Effect, number>> = {
   pure: TRAIT.NONE,
   get: TRAIT.GET,
   set: TRAIT.SET,
   control: TRAIT.CONTROL,
-  stateLoad: TRAIT.STATE,
-  stateStore: TRAIT.STATE,
+  stateLoad: TRAIT.STATE_LOAD,
+  stateStore: TRAIT.STATE_STORE,
   load: TRAIT.BARRIER,
   store: TRAIT.BARRIER,
-  call: TRAIT.BARRIER,
+  call: TRAIT.CALL,
   trap: TRAIT.NONE,
+};
+const IMMEDIATE_TRAITS: Readonly<Partial<Record<Immediate, number>>> = {
+  lane: TRAIT.HAS_LANE,
+  disp: TRAIT.HAS_DISPLACEMENT,
+  trapCode: TRAIT.HAS_DISPLACEMENT,
+  bytes16: TRAIT.HAS_BYTES,
+  f64: TRAIT.HAS_BYTES,
 };
 
 function traitsOf(spec: OpSpec): number {
-  if (spec.name === 'raise_if') return TRAIT.BARRIER;
-  const isConst = spec.name === 'i32.const' || spec.name === 'i64.const';
+  const { name, effect } = spec;
   return (
-    TRAIT_OF_EFFECT[spec.effect] |
-    (RENAMES.has(spec.name) ? TRAIT.RENAMES : 0) |
+    (name === 'raise_if' ? TRAIT.BARRIER : KIND_OF_EFFECT[effect]) |
+    (IMMEDIATE_TRAITS[spec.imm] ?? 0) |
+    (RENAMES.has(name) ? TRAIT.RENAMES : 0) |
     (hasConstantForm(spec) ? TRAIT.CONSTANT_FORM : 0) |
-    (isConst ? TRAIT.CONSTANT : 0)
+    (name === 'i32.const' || name === 'i64.const' ? TRAIT.CONSTANT : 0) |
+    (effect === 'pure' || effect === 'stateLoad' ? TRAIT.DROPPABLE : 0) |
+    (spec.result === undefined ? 0 : TRAIT.HAS_RESULT)
   );
 }
-const TRAITS = Uint8Array.from(Object.values(OPS), traitsOf);
-
-const isConstant = (inst: Inst): boolean => (TRAITS[inst.spec.code] & TRAIT.CONSTANT) !== 0;
-/** Does the op take its last operand, a constant, from the instruction? */
-export const takesConstant = (inst: Inst): boolean => (TRAITS[inst.spec.code] & TRAIT.CONSTANT_FORM) !== 0 && isConstant(inst.args[1]);
+const TRAITS = Uint16Array.from(Object.values(OPS), traitsOf);
 
 /** May the bytes that an op of type `from` stores stand for a slot of type `to`? */
 function storesAs(from: Type | undefined, to: Type): boolean {
@@ -75,6 +101,8 @@ function storesAs(from: Type | undefined, to: Type): boolean {
 }
 
 export class BytecodePlan {
+  /** Of the op at a position (TRAIT). */
+  traits = new Uint16Array(1024);
   /** Position of the op whose location holds the value. */
   root = new Int32Array(1024);
   /** Last position at which a root's location is read; -1: never. */
@@ -86,6 +114,8 @@ export class BytecodePlan {
   copied = new Uint8Array(1024);
   /** Last position at which an IR temp's location matters, by temp index. */
   readonly tempEnd = new Int32Array(MAX_TEMP_SLOTS);
+  /** Of a get or set: index of its slot. */
+  #slotAt = new Int32Array(1024);
   #nextClobber = new Int32Array(1024);
   /** Temps seen so far are below this index. */
   #tempCount = 0;
@@ -94,19 +124,21 @@ export class BytecodePlan {
   readonly #nextSet = new Int32Array(SLOT_INDICES);
   readonly #lastWrite = new Int32Array(SLOT_INDICES);
   readonly #lastRead = new Int32Array(SLOT_INDICES);
-  readonly #loopEnd = new Map<number, number>();
+  /** Loops found so far, with their ends. */
+  readonly #loops: { readonly start: number; readonly end: number }[] = [];
   #round = 0;
 
   /** Analyses a block; renumbers its insts. */
   run(block: Block): void {
     const { insts } = block;
-    this.#reserve(insts.length);
+    const count = insts.length;
+    this.#reserve(count);
     this.#tempCount = 0;
-    this.#findLoops(insts);
+    this.#loops.length = 0;
     this.#findUses(block);
     this.#findClobbers(insts);
     this.#place(insts);
-    if (this.#loopEnd.size > 0) this.tempEnd.fill(NEVER, 0, this.#tempCount);
+    if (this.#loops.length > 0) this.tempEnd.fill(NEVER, 0, this.#tempCount);
   }
 
   get tempCount(): number {
@@ -122,11 +154,13 @@ export class BytecodePlan {
   #reserve(count: number): void {
     if (this.root.length > count) return;
     const capacity = count * 2;
+    this.traits = new Uint16Array(capacity);
     this.root = new Int32Array(capacity);
     this.lastUse = new Int32Array(capacity);
     this.writesFor = new Int32Array(capacity);
     this.elided = new Uint8Array(capacity);
     this.copied = new Uint8Array(capacity);
+    this.#slotAt = new Int32Array(capacity);
     this.#nextClobber = new Int32Array(capacity);
   }
 
@@ -135,56 +169,66 @@ export class BytecodePlan {
     return slot.pinned ? PINNED : slot.offset >> 3;
   }
 
-  #findLoops(insts: readonly Inst[]): void {
-    if (this.#loopEnd.size > 0) this.#loopEnd.clear();
-    const open: number[] = [];
-    for (let i = 0; i < insts.length; i++) {
-      const { op } = insts[i];
-      if (op === 'loop') open.push(i);
-      else if (op === 'loop_while') this.#loopEnd.set(open.pop() as number, i);
-    }
+  #findLoop(insts: readonly Inst[], start: number): void {
+    let end = start;
+    let depth = 0;
+    do {
+      const { op } = insts[end++];
+      if (op === 'loop') depth++;
+      else if (op === 'loop_while') depth--;
+    } while (depth > 0);
+    this.#loops.push({ start, end: end - 1 });
   }
 
   #use(value: Inst, position: number): void {
     const root = this.root[value.id];
-    let end = position;
     // A value from before a loop is needed until the loop's last round ends.
-    if (this.#loopEnd.size > 0) end = this.#loopExtent(root, position);
+    const end = this.#loops.length === 0 ? position : this.#loopExtent(root, position);
     if (end > this.lastUse[root]) this.lastUse[root] = end;
   }
 
   #loopExtent(root: number, position: number): number {
-    let end = position;
-    for (const [start, loopEnd] of this.#loopEnd) {
-      if (start > root && start < position && position <= loopEnd && loopEnd > end) end = loopEnd;
+    let extent = position;
+    for (const { start, end } of this.#loops) {
+      if (start > root && start < position && position <= end && end > extent) extent = end;
     }
-    return end;
+    return extent;
   }
 
   #findUses(block: Block): void {
     const { insts, terminal } = block;
-    const { root, lastUse, writesFor, elided, copied } = this;
+    const { traits, root, lastUse, writesFor, elided, copied } = this;
     for (let i = 0; i < insts.length; i++) {
       const inst = insts[i];
+      const { args, spec } = inst;
+      let trait = TRAITS[spec.code];
+      let count = args.length;
       inst.id = i;
       lastUse[i] = -1;
       root[i] = i;
       writesFor[i] = 0;
       elided[i] = 0;
       copied[i] = 0;
-      const traits = TRAITS[inst.spec.code];
-      if ((traits & TRAIT.RENAMES) !== 0) {
-        const operand = root[inst.args[0].id];
+      if ((trait & TRAIT.RENAMES) !== 0) {
+        const operand = root[args[0].id];
         if (inst.op !== 'i64.extend_i32_u' || insts[operand].type === 'i32') {
           root[i] = operand;
-          continue;
+          count = 0;
         }
-      }
-      const { args } = inst;
-      let count = args.length;
-      if ((traits & TRAIT.CONSTANT_FORM) !== 0) {
-        if (isConstant(args[1])) count = 1;
-      } else if (traits === TRAIT.SET && isConstant(args[0])) count = 0;
+      } else if ((trait & TRAIT.CONSTANT_FORM) !== 0) {
+        if ((traits[args[1].id] & TRAIT.CONSTANT) !== 0) {
+          trait |= TRAIT.TAKES_CONSTANT;
+          count = 1;
+        }
+      } else if ((trait & TRAIT.KIND) === TRAIT.SET) {
+        this.#slotAt[i] = this.#slotIndex(inst.slot as Slot);
+        if ((traits[args[0].id] & TRAIT.CONSTANT) !== 0) {
+          trait |= TRAIT.TAKES_CONSTANT;
+          count = 0;
+        }
+      } else if ((trait & TRAIT.KIND) === TRAIT.GET) this.#slotAt[i] = this.#slotIndex(inst.slot as Slot);
+      else if ((trait & TRAIT.KIND) === TRAIT.CONTROL && inst.op === 'loop') this.#findLoop(insts, i);
+      traits[i] = trait;
       for (let a = 0; a < count; a++) this.#use(args[a], i);
     }
     if (terminal.kind === 'branch') this.#use(terminal.cond, insts.length);
@@ -195,28 +239,25 @@ export class BytecodePlan {
   #findClobbers(insts: readonly Inst[]): void {
     const next = this.#nextSet;
     const stamp = this.#stamp;
-    const clobber = this.#nextClobber;
+    const { traits } = this;
     const round = ++this.#round;
     let nextCall = NEVER;
     for (let i = insts.length - 1; i >= 0; i--) {
-      const inst = insts[i];
-      if (inst.slot) {
-        const index = this.#slotIndex(inst.slot);
+      const kind = traits[i] & TRAIT.KIND;
+      if (kind === TRAIT.GET || kind === TRAIT.SET) {
+        const index = this.#slotAt[i];
         const own = stamp[index] === round ? next[index] : NEVER;
-        clobber[i] = inst.slot.temp || own < nextCall ? own : nextCall;
-        if (inst.op === 'set') {
+        this.#nextClobber[i] = index >= FIRST_TEMP || own < nextCall ? own : nextCall;
+        if (kind === TRAIT.SET) {
           stamp[index] = round;
           next[index] = i;
         }
-      } else if (inst.callee) {
-        const { writes } = inst.callee;
+      } else if (kind === TRAIT.CALL || kind === TRAIT.STATE_STORE) {
         stamp[PINNED] = round;
         next[PINNED] = i;
+        const writes = insts[i].callee?.writes ?? 'none';
         if (writes === 'all') nextCall = i;
         else if (writes !== 'none') for (const slot of writes) this.#noteWrite(slot, i, round);
-      } else if (inst.spec.effect === 'stateStore') {
-        stamp[PINNED] = round;
-        next[PINNED] = i;
       }
     }
   }
@@ -234,74 +275,75 @@ export class BytecodePlan {
   }
 
   #place(insts: readonly Inst[]): void {
+    const { traits } = this;
     const round = ++this.#round;
     let lastBarrier = -1;
     let lastControl = -1;
     let lastStateAccess = -1;
     for (let i = 0; i < insts.length; i++) {
-      const inst = insts[i];
-      switch (TRAITS[inst.spec.code] & TRAIT.KIND) {
+      switch (traits[i] & TRAIT.KIND) {
         case TRAIT.GET:
-          this.#placeGet(inst, i, round);
+          this.#placeGet(i, round);
           break;
         case TRAIT.SET:
-          this.#placeSet(inst, i, round, insts, lastBarrier, lastControl, lastStateAccess);
+          this.#placeSet(insts, i, round, lastBarrier, lastControl, lastStateAccess);
           break;
         case TRAIT.CONTROL:
           lastControl = i;
           break;
-        case TRAIT.STATE:
+        case TRAIT.STATE_LOAD:
+        case TRAIT.STATE_STORE:
           lastStateAccess = i;
           break;
         case TRAIT.BARRIER:
+        case TRAIT.CALL:
           lastBarrier = i;
           break;
       }
     }
   }
 
-  #placeGet(inst: Inst, i: number, round: number): void {
-    const slot = inst.slot as Slot;
-    const index = this.#slotIndex(slot);
+  #placeGet(i: number, round: number): void {
+    const index = this.#slotAt[i];
     this.#touch(index, round);
     const aliased = this.lastUse[i] <= this.#nextClobber[i];
     if (!aliased) this.copied[i] = 1;
     const end = aliased ? Math.max(this.lastUse[i], i) : i;
     if (end > this.#lastRead[index]) this.#lastRead[index] = end;
-    if (slot.temp) this.#keepTemp(slot, end);
+    this.#keep(index, end);
   }
-  #keepTemp(slot: Slot, until: number): void {
-    const index = this.tempIndex(slot);
-    if (until > this.tempEnd[index]) this.tempEnd[index] = until;
+  /** The location of a temp matters until a position. */
+  #keep(index: number, until: number): void {
+    if (index >= FIRST_TEMP && until > this.tempEnd[index - FIRST_TEMP]) this.tempEnd[index - FIRST_TEMP] = until;
   }
 
-  #placeSet(inst: Inst, i: number, round: number, insts: readonly Inst[], barrier: number, control: number, stateAccess: number): void {
-    const slot = inst.slot as Slot;
-    const index = this.#slotIndex(slot);
+  #placeSet(insts: readonly Inst[], i: number, round: number, barrier: number, control: number, stateAccess: number): void {
+    const index = this.#slotAt[i];
     this.#touch(index, round);
+    this.#keep(index, i);
+    const inst = insts[i];
     const from = this.root[inst.args[0].id];
-    const source = insts[from];
     const seen = Math.max(
       control,
-      slot.temp ? -1 : barrier,
-      slot.pinned ? stateAccess : -1,
+      index >= FIRST_TEMP ? -1 : barrier,
+      index === PINNED ? stateAccess : -1,
       this.#lastWrite[index] + 1,
       this.#lastRead[index],
     );
-    if (slot.temp) this.#keepTemp(slot, i);
+    const source = this.traits[from];
     if (
       seen <= from &&
       this.writesFor[from] === 0 &&
-      source.op !== 'get' &&
-      !isConstant(source) &&
-      storesAs(source.type, slot.type) &&
-      this.#nextClobber[i] >= this.lastUse[from]
+      (source & TRAIT.CONSTANT) === 0 &&
+      (source & TRAIT.KIND) !== TRAIT.GET &&
+      this.#nextClobber[i] >= this.lastUse[from] &&
+      storesAs(insts[from].type, (inst.slot as Slot).type)
     ) {
       this.writesFor[from] = i + 1;
       this.elided[i] = 1;
       this.#lastWrite[index] = from;
       this.#lastRead[index] = Math.max(this.#lastRead[index], this.lastUse[from]);
-      if (slot.temp) this.#keepTemp(slot, this.lastUse[from]);
+      this.#keep(index, this.lastUse[from]);
       return;
     }
     this.#lastWrite[index] = i;

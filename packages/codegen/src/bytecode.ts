@@ -2,12 +2,12 @@
 
 import type { Block, Inst } from '@anillo/ir/block';
 import type { Callee } from '@anillo/ir/callee';
-import { OPS, type OpName, type OpSpec } from '@anillo/ir/ops';
+import { OPS, type OpSpec } from '@anillo/ir/ops';
 import type { Slot } from '@anillo/ir/slot';
 import { JUMP_TARGETS_OFFSET, TEMPS_OFFSET } from '@anillo/ir/vcpu-header';
 import { BlockRecord } from './block-record.ts';
 import { BRANCH, EXIT_TO, FIELD, JUMP, LINK_NEVER, opcodeName, operandField } from './bytecode-format.ts';
-import { BytecodePlan, takesConstant } from './bytecode-plan.ts';
+import { BytecodePlan, TRAIT } from './bytecode-plan.ts';
 import { callBytes, instructionBytes } from './interpreter-arms.ts';
 
 export interface BlockPlace {
@@ -16,13 +16,13 @@ export interface BlockPlace {
   readonly hotAt: number;
 }
 
-/** Where a terminal has the distance to a target, and the link to it. */
-type LinkField = readonly [delta: number, link: number];
-const JUMP_LINKS: readonly LinkField[] = [[JUMP.delta, JUMP.link]];
-const BRANCH_LINKS: readonly LinkField[] = [
-  [BRANCH.deltaTaken, BRANCH.linkTaken],
-  [BRANCH.deltaFall, BRANCH.linkFall],
-];
+/** What links a terminal has. */
+const LINKS = { NONE: 0, JUMP: 1, BRANCH: 2 } as const;
+
+type TerminalKind = Parameters<typeof opcodeName.terminal>[0];
+const TERMINAL_KINDS: readonly TerminalKind[] = ['jump', 'poll', 'branch', 'indirect', 'switch', 'exit'];
+/** Opcodes of the terminals that set pc to so many bits. */
+type TerminalOpcodes = Readonly<Record<TerminalKind, number>>;
 
 const R = BlockRecord.offset;
 const INSTRUCTION_BYTES = Uint8Array.from(Object.values(OPS), instructionBytes);
@@ -43,8 +43,11 @@ export class BlockEncoder {
   readonly #move4: number;
   readonly #move8: number;
   readonly #move16: number;
-  /** Links of the terminals that have some, by opcode. */
-  readonly #links = new Map<number, readonly LinkField[]>();
+  readonly #dispatch: number;
+  readonly #trap: number;
+  readonly #terminals: Readonly<Record<16 | 32 | 64, TerminalOpcodes>>;
+  /** LINKS of an opcode. */
+  readonly #links: Uint8Array;
   #codeAt = 0;
   #terminalAt = 0;
   readonly #u16: Uint16Array;
@@ -68,9 +71,13 @@ export class BlockEncoder {
     this.#move4 = this.#opcode(opcodeName.move(4));
     this.#move8 = this.#opcode(opcodeName.move(8));
     this.#move16 = this.#opcode(opcodeName.move(16));
-    for (const bits of [16, 32, 64]) {
-      for (const kind of ['jump', 'poll'] as const) this.#links.set(this.#opcode(opcodeName.terminal(kind, bits)), JUMP_LINKS);
-      this.#links.set(this.#opcode(opcodeName.terminal('branch', bits)), BRANCH_LINKS);
+    this.#dispatch = this.#opcode('dispatch');
+    this.#trap = this.#opcode('trap');
+    this.#terminals = { 16: this.#terminalOpcodes(16), 32: this.#terminalOpcodes(32), 64: this.#terminalOpcodes(64) };
+    this.#links = new Uint8Array(Math.max(...opcodes.values()) + 1);
+    for (const { jump, poll, branch } of Object.values(this.#terminals)) {
+      this.#links[jump] = this.#links[poll] = LINKS.JUMP;
+      this.#links[branch] = LINKS.BRANCH;
     }
     this.#u16 = new Uint16Array(buffer);
     this.#i32 = new Int32Array(buffer);
@@ -134,6 +141,10 @@ export class BlockEncoder {
     if (opcode === undefined) throw new TypeError(`the interpreter has no instruction "${name}": was its callee given to buildRuntime?`);
     return opcode;
   }
+  #terminalOpcodes(pcBits: number): TerminalOpcodes {
+    const entries = TERMINAL_KINDS.map((kind) => [kind, this.#opcode(opcodeName.terminal(kind, pcBits))]);
+    return Object.fromEntries(entries) as TerminalOpcodes;
+  }
   #field16(field: number, value: number): void {
     this.#u16[(this.#at + field) >>> 1] = value;
   }
@@ -145,8 +156,8 @@ export class BlockEncoder {
     this.#field32(field, value | 0);
     this.#field32(field + 4, Math.floor(value / 0x1_0000_0000) | 0);
   }
-  #start(name: string): void {
-    this.#field16(FIELD.opcode, this.#opcode(name));
+  #start(opcode: number): void {
+    this.#field16(FIELD.opcode, opcode);
   }
 
   /** A temp that is free at position `now`, taken until `lastUse`. */
@@ -172,11 +183,12 @@ export class BlockEncoder {
 
   /** Where an operand is. */
   #operand(value: Inst, now: number): number {
-    const root = this.#plan.root[value.id];
-    const inst = this.#insts[root];
-    const writesFor = this.#plan.writesFor[root];
+    const plan = this.#plan;
+    const root = plan.root[value.id];
+    const writesFor = plan.writesFor[root];
     if (writesFor > 0) return this.#slotOffset(this.#insts[writesFor - 1].slot as Slot, now);
-    if (inst.op === 'get' && this.#plan.copied[root] === 0) return this.#slotOffset(inst.slot as Slot, now);
+    if ((plan.traits[root] & TRAIT.KIND) === TRAIT.GET && plan.copied[root] === 0)
+      return this.#slotOffset(this.#insts[root].slot as Slot, now);
     return this.#tempOffset(this.#valueTemp[root]);
   }
 
@@ -192,74 +204,69 @@ export class BlockEncoder {
   #encodeInst(inst: Inst, i: number, open: number[]): void {
     const plan = this.#plan;
     if (plan.root[i] !== i) return;
-    const { spec } = inst;
-    const unused = inst.type !== undefined && plan.lastUse[i] < 0 && plan.writesFor[i] === 0;
-    switch (spec.effect) {
-      case 'get':
-        if (unused || plan.copied[i] === 0) return;
-        this.#encodeMove(inst.slot as Slot, this.#slotOffset(inst.slot as Slot, i), this.#result(i));
+    const traits = plan.traits[i];
+    switch (traits & TRAIT.KIND) {
+      case TRAIT.GET:
+        if (plan.copied[i] !== 0) this.#encodeMove(inst.slot as Slot, this.#slotOffset(inst.slot as Slot, i), this.#result(i));
         return;
-      case 'set':
-        if (plan.elided[i] === 0) this.#encodeSet(inst, i);
+      case TRAIT.SET:
+        if (plan.elided[i] === 0) this.#encodeSet(inst, traits, i);
         return;
-      case 'control':
+      case TRAIT.CONTROL:
         this.#encodeControl(inst, i, open);
         return;
-      case 'call':
+      case TRAIT.CALL:
         this.#encodeCall(inst, i);
         return;
-      case 'pure':
-      case 'stateLoad':
-        if (!unused) this.#encodeOp(inst, spec, i);
-        return;
-      default:
-        this.#encodeOp(inst, spec, i);
     }
+    const isUnused = plan.lastUse[i] < 0 && plan.writesFor[i] === 0;
+    if (!isUnused || (traits & TRAIT.DROPPABLE) === 0) this.#encodeOp(inst, traits, i);
   }
 
   #encodeMove(slot: Slot, from: number, to: number): void {
     if (from === to) return;
     const { type } = slot;
-    this.#field16(FIELD.opcode, type === 'v128' ? this.#move16 : type === 'i64' || type === 'f64' ? this.#move8 : this.#move4);
+    this.#start(type === 'v128' ? this.#move16 : type === 'i64' || type === 'f64' ? this.#move8 : this.#move4);
     this.#field16(FIELD.dst, to);
     this.#field16(FIELD.a, from);
     this.#at += 8;
   }
 
-  #encodeSet(inst: Inst, i: number): void {
+  #encodeSet(inst: Inst, traits: number, i: number): void {
     const slot = inst.slot as Slot;
     const value = inst.args[0];
-    if (value.op !== 'i32.const' && value.op !== 'i64.const') {
-      const from = this.#operand(value, i);
-      this.#encodeMove(slot, from, this.#slotOffset(slot, i));
+    if ((traits & TRAIT.TAKES_CONSTANT) !== 0) {
+      this.#encodeConstant(value, this.#slotOffset(slot, i));
       return;
     }
-    this.#encodeConstant(value, this.#slotOffset(slot, i));
+    const from = this.#operand(value, i);
+    this.#encodeMove(slot, from, this.#slotOffset(slot, i));
   }
 
   /** An i64 whose high word is 0 is stored like an i32. */
-  #encodeConstant(value: Inst, to: number): void {
-    const short = value.op === 'i32.const' || value.immHigh === 0;
-    this.#field16(FIELD.opcode, this.#opcodeOf[short ? I32_CONST : I64_CONST]);
+  #encodeConstant({ spec, imm, immHigh }: Inst, to: number): void {
+    const short = spec.code === I32_CONST || immHigh === 0;
+    this.#start(this.#opcodeOf[short ? I32_CONST : I64_CONST]);
     this.#field16(FIELD.dst, to);
     if (short) {
-      this.#field32(FIELD.imm32, value.imm);
+      this.#field32(FIELD.imm32, imm);
       this.#at += 8;
       return;
     }
-    this.#field32(FIELD.imm64, value.imm);
-    this.#field32(FIELD.imm64 + 4, value.immHigh);
+    this.#field32(FIELD.imm64, imm);
+    this.#field32(FIELD.imm64 + 4, immHigh);
     this.#at += 16;
   }
 
-  #encodeOp(inst: Inst, spec: OpSpec, i: number): void {
-    if (inst.op === 'i32.const' || inst.op === 'i64.const') {
+  #encodeOp(inst: Inst, traits: number, i: number): void {
+    const { args } = inst;
+    const { code } = inst.spec;
+    if ((traits & TRAIT.CONSTANT) !== 0) {
       this.#encodeConstant(inst, this.#result(i));
       return;
     }
-    const { args } = inst;
-    if (takesConstant(inst)) {
-      this.#field16(FIELD.opcode, this.#constantOpcodeOf[spec.code]);
+    if ((traits & TRAIT.TAKES_CONSTANT) !== 0) {
+      this.#start(this.#constantOpcodeOf[code]);
       this.#field16(FIELD.a, this.#operand(args[0], i));
       this.#field32(FIELD.imm64, args[1].imm);
       this.#field32(FIELD.imm64 + 4, args[1].immHigh);
@@ -267,27 +274,14 @@ export class BlockEncoder {
       this.#at += 16;
       return;
     }
-    this.#field16(FIELD.opcode, this.#opcodeOf[spec.code] + (spec.imm === 'lane' ? inst.imm : 0));
+    this.#start(this.#opcodeOf[code] + ((traits & TRAIT.HAS_LANE) !== 0 ? inst.imm : 0));
     for (let a = 0; a < args.length; a++) this.#field16(operandField(a), this.#operand(args[a], i));
-    this.#encodeImmediate(inst, spec);
-    if (inst.type !== undefined) this.#field16(FIELD.dst, this.#result(i));
-    this.#at += INSTRUCTION_BYTES[spec.code];
-  }
-
-  #encodeImmediate(inst: Inst, spec: OpSpec): void {
-    switch (spec.imm) {
-      case 'disp':
-      case 'trapCode':
-        this.#field16(FIELD.at, inst.at);
-        this.#field32(FIELD.disp, inst.imm);
-        break;
-      case 'bytes16':
-      case 'f64':
-        this.#u8.set(inst.bytes as Uint8Array, this.#at + FIELD.bytes);
-        break;
-      default:
-        break;
-    }
+    if ((traits & TRAIT.HAS_DISPLACEMENT) !== 0) {
+      this.#field16(FIELD.at, inst.at);
+      this.#field32(FIELD.disp, inst.imm);
+    } else if ((traits & TRAIT.HAS_BYTES) !== 0) this.#u8.set(inst.bytes as Uint8Array, this.#at + FIELD.bytes);
+    if ((traits & TRAIT.HAS_RESULT) !== 0) this.#field16(FIELD.dst, this.#result(i));
+    this.#at += INSTRUCTION_BYTES[code];
   }
 
   #callOpcode(callee: Callee): number {
@@ -302,7 +296,7 @@ export class BlockEncoder {
   #encodeCall(inst: Inst, i: number): void {
     const callee = inst.callee;
     if (!callee) throw new TypeError('a call without callee');
-    this.#field16(FIELD.opcode, this.#callOpcode(callee));
+    this.#start(this.#callOpcode(callee));
     for (let a = 0; a < inst.args.length; a++) this.#field16(operandField(a), this.#operand(inst.args[a], i));
     this.#field16(FIELD.at, inst.at);
     if (inst.type !== undefined) this.#field16(FIELD.dst, this.#result(i));
@@ -311,7 +305,7 @@ export class BlockEncoder {
 
   /** `open` holds the addresses of what waits for its distance, and of loop starts. */
   #encodeControl(inst: Inst, i: number, open: number[]): void {
-    const op: OpName = inst.op;
+    const { op } = inst;
     if (op === 'loop') {
       open.push(this.#at);
       return;
@@ -321,7 +315,7 @@ export class BlockEncoder {
       return;
     }
     const here = this.#at;
-    this.#start(op);
+    this.#start(this.#opcodeOf[inst.spec.code]);
     if (op !== 'else') this.#field16(FIELD.a, this.#operand(inst.args[0], i));
     if (op === 'loop_while') this.#field32(FIELD.distance, (open.pop() as number) - here);
     this.#at += 16;
@@ -332,32 +326,40 @@ export class BlockEncoder {
     this.#i32[(from + FIELD.distance) >>> 2] = this.#at - from;
   }
 
-  /** Links stay within a page, for its blocks die together. */
   #writeLinks(terminalAt: number, pcBits: number, hostAddress: number): void {
-    const fields = this.#links.get(this.#u16[terminalAt >>> 1]);
-    if (fields === undefined) return;
-    const pageOffset = hostAddress & (PAGE_BYTES - 1);
-    const words = this.#i32;
-    for (const [deltaField, linkField] of fields) {
-      const delta = words[(terminalAt + deltaField) >>> 2];
-      const isNear = words[(terminalAt + deltaField + 4) >>> 2] === delta >> 31;
-      const isInPage = isNear && pageOffset + delta >= 0 && pageOffset + delta < PAGE_BYTES;
-      words[(terminalAt + linkField) >>> 2] = isInPage && pcBits !== 16 ? 0 : LINK_NEVER;
+    switch (this.#links[this.#u16[terminalAt >>> 1]]) {
+      case LINKS.JUMP:
+        this.#writeLink(terminalAt + JUMP.delta, terminalAt + JUMP.link, pcBits, hostAddress);
+        break;
+      case LINKS.BRANCH:
+        this.#writeLink(terminalAt + BRANCH.deltaTaken, terminalAt + BRANCH.linkTaken, pcBits, hostAddress);
+        this.#writeLink(terminalAt + BRANCH.deltaFall, terminalAt + BRANCH.linkFall, pcBits, hostAddress);
+        break;
     }
+  }
+  /** Links stay within a page, for its blocks die together. */
+  #writeLink(deltaAt: number, linkAt: number, pcBits: number, hostAddress: number): void {
+    const words = this.#i32;
+    const pageOffset = hostAddress & (PAGE_BYTES - 1);
+    const delta = words[deltaAt >>> 2];
+    const isNear = words[(deltaAt + 4) >>> 2] === delta >> 31;
+    const isInPage = isNear && pageOffset + delta >= 0 && pageOffset + delta < PAGE_BYTES;
+    words[linkAt >>> 2] = isInPage && pcBits !== 16 ? 0 : LINK_NEVER;
   }
 
   #encodeTerminal(block: Block): void {
-    const { terminal, pcBits } = block;
+    const { terminal } = block;
     const now = this.#insts.length;
+    const opcodes = this.#terminals[block.pcBits];
     switch (terminal.kind) {
       case 'jump':
       case 'call':
-        this.#start(opcodeName.terminal(terminal.kind === 'jump' && terminal.poll ? 'poll' : 'jump', pcBits));
+        this.#start(terminal.kind === 'jump' && terminal.poll ? opcodes.poll : opcodes.jump);
         this.#field64(JUMP.delta, terminal.delta);
         this.#at += JUMP.bytes;
         break;
       case 'branch':
-        this.#start(opcodeName.terminal('branch', pcBits));
+        this.#start(opcodes.branch);
         this.#field16(BRANCH.cond, this.#operand(terminal.cond, now));
         this.#field64(BRANCH.deltaTaken, terminal.taken);
         this.#field64(BRANCH.deltaFall, terminal.fall);
@@ -365,22 +367,22 @@ export class BlockEncoder {
         break;
       case 'indirect':
       case 'callIndirect':
-        this.#start(opcodeName.terminal(terminal.kind === 'indirect' && terminal.hint === 'jump' ? 'switch' : 'indirect', pcBits));
+        this.#start(terminal.kind === 'indirect' && terminal.hint === 'jump' ? opcodes.switch : opcodes.indirect);
         this.#field16(FIELD.a, this.#operand(terminal.target, now));
         this.#at += 8;
         break;
       case 'dispatch':
-        this.#start('dispatch');
+        this.#start(this.#dispatch);
         this.#at += 8;
         break;
       case 'exit':
-        this.#start(opcodeName.terminal('exit', pcBits));
+        this.#start(opcodes.exit);
         this.#field32(EXIT_TO.reason, terminal.reason);
         this.#field64(EXIT_TO.delta, terminal.delta);
         this.#at += EXIT_TO.bytes;
         break;
       case 'trap':
-        this.#start('trap');
+        this.#start(this.#trap);
         this.#field16(FIELD.at, block.terminalAt);
         this.#field32(FIELD.disp, terminal.code);
         this.#at += 16;
