@@ -24,6 +24,13 @@ interface VectorValues {
 }
 
 const NO_ARGS: readonly Inst[] = [];
+const SELECT = {
+  i32: OPS['i32.select'],
+  i64: OPS['i64.select'],
+  f32: OPS['f32.select'],
+  f64: OPS['f64.select'],
+  v128: OPS['v128.select'],
+} as const;
 
 export class Builder {
   readonly insts: Inst[] = [];
@@ -248,7 +255,7 @@ export class Builder {
     return this.#push(a.type === 'i32' ? OPS['i32.eqz'] : OPS['i64.eqz'], 'i32', [a as Inst]);
   }
   select<T extends IntType | 'f64' | 'f32' | 'v128'>(cond: Value<'i32'>, yes: Value<T>, no: Value<T>): Value<T> {
-    return this.#push(OPS[`${yes.type}.select`], yes.type, [yes as Inst, no as Inst, cond as Inst]) as Value<T>;
+    return this.#push(SELECT[yes.type], yes.type, [yes as Inst, no as Inst, cond as Inst]) as Value<T>;
   }
   wrap(a: Value<'i64'>): Value<'i32'> {
     return this.#push(OPS['i32.wrap_i64'], 'i32', [a as Inst]);

@@ -3,7 +3,7 @@
 // mandatory prefixes; the last of F2/F3 counts; REX counts only directly before the opcode; more than 15 bytes is #GP.
 
 import type { CpuModel } from './cpu-model.ts';
-import type { Row } from './row.ts';
+import { ACCEPT, type Operand, type Row } from './row.ts';
 import { DS, ES, CS, SS, FS, GS } from './state.ts';
 
 /** One decoded instruction; reused by the lifter, so nothing keeps it. */
@@ -238,20 +238,16 @@ export class Decoder {
   }
 
   #choose(list: readonly Row[], prefix: number, modrm: number, w: number, l: number, codeSize: 16 | 32 | 64): Row | undefined {
-    const prefixBit = 1 << prefix;
-    const regBit = 1 << ((modrm >> 3) & 7);
-    const formBit = modrm >= 0xc0 ? 2 : 1;
-    const codeBit = codeSize === 64 ? 4 : codeSize === 32 ? 2 : 1;
-    for (const row of list) {
-      if (
-        (row.prefixMask & prefixBit) !== 0 &&
-        (row.codeMask & codeBit) !== 0 &&
-        (row.wMask & (1 << w)) !== 0 &&
-        (row.lMask & (1 << l)) !== 0 &&
-        (!row.hasModrm || ((row.regMask & regBit) !== 0 && (row.formMask & formBit) !== 0 && (row.modrm < 0 || row.modrm === modrm)))
-      ) {
-        return row;
-      }
+    const has =
+      (1 << (prefix + ACCEPT.prefix)) |
+      ((codeSize >> 4) << ACCEPT.code) |
+      (1 << (w + ACCEPT.w)) |
+      (1 << (l + ACCEPT.l)) |
+      (1 << (((modrm >> 3) & 7) + ACCEPT.reg)) |
+      ((modrm >= 0xc0 ? 2 : 1) << ACCEPT.form);
+    for (let i = 0; i < list.length; i++) {
+      const row = list[i] as Row;
+      if ((row.accepts & has) === has && (row.modrm < 0 || row.modrm === modrm)) return row;
     }
     return undefined;
   }
@@ -296,7 +292,9 @@ export class Decoder {
 
   #immediates(row: Row, d: Decoded): void {
     let n = 0;
-    for (const o of row.immediates) {
+    const { immediates } = row;
+    for (let i = 0; i < immediates.length; i++) {
+      const o = immediates[i] as Operand;
       let low = 0;
       let high = 0;
       let signed = true;

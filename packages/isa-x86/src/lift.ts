@@ -7,7 +7,6 @@ import { Builder } from '@anillo/ir/builder';
 import type { Terminal, Value } from '@anillo/ir/block';
 import type { Slot } from '@anillo/ir/slot';
 import { EXIT } from '@anillo/ir/frontend';
-import type { OpName } from '@anillo/ir/ops';
 import { CHECK_SEGMENT } from './check-segment.ts';
 import type { Decoded } from './decode.ts';
 import { effectiveAddress, type Address } from './effective-address.ts';
@@ -23,6 +22,8 @@ export type Int = Value<'i32' | 'i64'>;
 
 const LOAD = { 8: 'i32.load8_u', 16: 'i32.load16_u', 32: 'i32.load', 64: 'i64.load' } as const;
 const STORE = { 8: 'i32.store8', 16: 'i32.store16', 32: 'i32.store' } as const;
+const rmw = <K extends string>(kind: K) => ({ 8: `i32.rmw8.${kind}`, 16: `i32.rmw16.${kind}`, 32: `i32.rmw.${kind}`, 64: `i64.rmw.${kind}` }) as const;
+const RMW = { add: rmw('add'), and: rmw('and'), or: rmw('or'), xor: rmw('xor'), xchg: rmw('xchg'), cmpxchg: rmw('cmpxchg') };
 const PROBE_WRITE = { 8: 'probe_write8', 16: 'probe_write16', 32: 'probe_write32', 64: 'probe_write64' } as const;
 
 export class Lift {
@@ -280,7 +281,7 @@ export class Lift {
       case 'one':
         return this.b.i32(1);
       case 'I':
-        return this.immValue(this.#immIndex(i), this.#immBits(o));
+        return this.immValue(this.d.row.immediateOf[i] as number, this.#immBits(o));
       case 'O':
         return this.load(this.#moffs(bits, false), bits);
       default:
@@ -291,11 +292,6 @@ export class Lift {
   #immBits(o: Operand): IntBits {
     const first = this.operand(0);
     return o === first || first.kind === 'I' ? this.sizeOf(o) : this.sizeOf(first);
-  }
-  #immIndex(i: number): number {
-    let n = 0;
-    for (let k = 0; k < i; k++) if ('IJOAL'.includes(this.operand(k).kind)) n++;
-    return n;
   }
   #moffs(bits: IntBits, write: boolean): Address {
     const offset = this.b.i64Words(this.imm(0), this.d.immHigh[0] as number);
@@ -362,19 +358,15 @@ export class Lift {
   get modifiedValue(): Int {
     return this.modified as Int;
   }
-  #rmwName(bits: IntBits, op: string): OpName {
-    return ({ 8: `i32.rmw8.${op}`, 16: `i32.rmw16.${op}`, 32: `i32.rmw.${op}`, 64: `i64.rmw.${op}` } as Record<IntBits, string>)[bits] as OpName;
-  }
   /** Atomic read-modify-write; returns the old value. */
   atomic(a: Address, bits: IntBits, op: 'add' | 'and' | 'or' | 'xor' | 'xchg', operand: Int): Int {
     this.checkAlignment(a, bits / 8);
-    const name = this.#rmwName(bits, op) as 'i64.rmw.add';
-    return this.b.op(name, [a.base, (bits === 64 ? this.to64(operand) : this.to32(operand)) as Value<'i64'>], a.disp) as Int;
+    return this.b.op(RMW[op][bits] as 'i64.rmw.add', [a.base, (bits === 64 ? this.to64(operand) : this.to32(operand)) as Value<'i64'>], a.disp) as Int;
   }
   /** Atomic compare-and-exchange; returns the old value. */
   compareExchange(a: Address, bits: IntBits, expected: Int, replacement: Int): Int {
     this.checkAlignment(a, bits / 8);
-    return this.b.op(this.#rmwName(bits, 'cmpxchg') as 'i64.rmw.cmpxchg', [a.base, expected as Value<'i64'>, replacement as Value<'i64'>], a.disp) as Int;
+    return this.b.op(RMW.cmpxchg[bits] as 'i64.rmw.cmpxchg', [a.base, expected as Value<'i64'>, replacement as Value<'i64'>], a.disp) as Int;
   }
   /** Atomic old -> f(old) by compare-and-exchange; returns old. */
   atomicReplace(a: Address, bits: IntBits, f: (old: Int) => Int): Int {

@@ -54,12 +54,29 @@ export interface Row {
   readonly lockable: boolean;
   /** The 66 prefix is part of the opcode and not an operand size. */
   readonly mandatory66: boolean;
+  /** Which instructions the row means, one bit each for what the masks above have (ACCEPT); `modrm` comes on top. */
+  readonly accepts: number;
   readonly specificity: number;
   /** Operands that are bytes of the instruction after ModRM and displacement. */
   readonly immediates: readonly Operand[];
+  /** For each operand: how many of those stand before it. */
+  readonly immediateOf: readonly number[];
   /** What the operands need of the CPU's state (NEEDS). */
   readonly needs: number;
 }
+
+/**
+ * The masks of a row in one word; an instruction is a word with one bit in each of them, and is the row's if the row has all of its bits.
+ * Of a row without ModRM byte all bits of that are set.
+ */
+export const ACCEPT = { prefix: 0, code: 4, w: 7, l: 9, reg: 11, form: 19 } as const;
+const acceptsOf = (row: Pick<Row, 'prefixMask' | 'codeMask' | 'wMask' | 'lMask' | 'regMask' | 'formMask' | 'hasModrm'>): number =>
+  (row.prefixMask << ACCEPT.prefix) |
+  (row.codeMask << ACCEPT.code) |
+  (row.wMask << ACCEPT.w) |
+  (row.lMask << ACCEPT.l) |
+  ((row.hasModrm ? row.regMask : 0xff) << ACCEPT.reg) |
+  ((row.hasModrm ? row.formMask : 3) << ACCEPT.form);
 
 /** Bits of `Row.needs`: vector registers, MMX registers; V: VEX.vvvv names a register. */
 export const NEEDS = { VECTOR: 1, MMX: 2, V: 4 } as const;
@@ -101,6 +118,8 @@ const HEX = '0123456789ABCDEF';
 /** Two hexadecimal digits, perhaps with `+r`. */
 const isByte = (token: string): boolean => (token.length === 2 || token.endsWith('+r')) && HEX.includes(token[0] as string) && HEX.includes(token[1] as string);
 
+const isImmediate = (o: Operand): boolean => 'IJOAL'.includes(o.kind);
+
 /** Makes a row. Example: `insn('F3 0F B8 /r', 'popcnt Gv,Ev', 'popcnt', (c) => ...)`. */
 export function insn(encoding: string, text: string, feature: Feature | undefined, lift: (c: Lift) => void): Row {
   const [mnemonic, operandText = ''] = text.split(' ') as [string, string?];
@@ -108,8 +127,9 @@ export function insn(encoding: string, text: string, feature: Feature | undefine
   const row = {
     encoding, mnemonic, operands, feature, lift,
     map: 0 as 0 | 1 | 2 | 3, vex: false, opcode: -1, plusRegister: false, hasModrm: operands.some((o) => MODRM_KINDS.includes(o.kind)),
-    prefixMask: 15, regMask: 0xff, formMask: 3, wMask: 3, lMask: 3, codeMask: 7, modrm: -1, ignoresMod: false, default64: false, force64: false, lockable: false, mandatory66: false, specificity: 0,
-    immediates: operands.filter((o) => 'IJOAL'.includes(o.kind)),
+    prefixMask: 15, regMask: 0xff, formMask: 3, wMask: 3, lMask: 3, codeMask: 7, modrm: -1, ignoresMod: false, default64: false, force64: false, lockable: false, mandatory66: false, accepts: 0, specificity: 0,
+    immediates: operands.filter(isImmediate),
+    immediateOf: operands.map((_, i) => operands.slice(0, i).filter(isImmediate).length),
     needs: operands.reduce((needs, o) => needs | (NEEDS_OF[o.kind] ?? 0), 0),
   };
   if (operands.some((o) => o.kind === 'M')) row.formMask = 1;
@@ -140,6 +160,7 @@ export function insn(encoding: string, text: string, feature: Feature | undefine
   }
   if (row.opcode < 0) throw new TypeError(`no opcode byte in encoding ${encoding}`);
   row.mandatory66 = row.prefixMask === 2;
+  row.accepts = acceptsOf(row);
   const bits = (mask: number, width: number): number => (mask === (1 << width) - 1 ? 0 : 1);
   row.specificity = (row.modrm >= 0 ? 8 : 0) + bits(row.prefixMask, 4) * 4 + bits(row.regMask, 8) * 2 + bits(row.formMask, 2) + bits(row.wMask, 2) + bits(row.lMask, 2) + bits(row.codeMask, 3);
   return row;
