@@ -179,6 +179,24 @@ test('what a switch leads to is compiled again only after ever more other compil
   deepEqual(at(132), ['100', '140', '180', '1c0']);
 });
 
+test('a block that has been compiled three times joins a further region only after as many other compilations', () => {
+  const compiled = (compiledTimes: number): Code => ({
+    terminal: jump(0x100),
+    fields: { flags: BLOCK_FLAGS.COMPILED, compiledTimes, compiledAt: 100 },
+  });
+  const program = {
+    0x100: { terminal: branch(0x40, 0x80) },
+    0x140: compiled(2),
+    0x180: compiled(3),
+    0x240: { terminal: halt },
+    0x280: { terminal: halt },
+  };
+  const at = (compilation: number): string[] => shape(gather(program, { hot: 0x100, compilation }));
+  deepEqual(at(163), ['100', '140', '240']);
+  deepEqual(at(164), ['100', '140', '180', '240', '280']);
+  deepEqual(shape(gather({ ...program, 0x100: compiled(9), 0x200: { terminal: halt } }, { hot: 0x100 })), ['100', '200']);
+});
+
 test('a region stays below its largest size', () => {
   const chain = Object.fromEntries(Array.from({ length: 400 }, (_, i) => [0x100 + 8 * i, { terminal: jump(8) }]));
   equal(gather(chain, { hot: 0x100 }).blocks.length, 160);

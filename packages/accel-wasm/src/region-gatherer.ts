@@ -16,10 +16,12 @@ const REACH_PAGES = 100;
 /** A block is compiled with a hot neighbour once it has been executed this often. */
 const WARM = 16;
 /**
- * Handlers of a threaded interpreter become hot one after the other, and each leads to all others. So what a switch leads to, and is compiled already, is
- * compiled again only once this many other compilations have been made, and twice as many each further time.
+ * Handlers of a threaded interpreter become hot one after the other, and each leads to all others; large functions have blocks to which all else leads. So what
+ * a switch leads to, if it is compiled already, and anything that has been compiled FREE_COPIES times, is compiled again only once this many other compilations have been
+ * made, and twice as many each further time.
  */
 const COMPILATIONS_BETWEEN = 8;
+const FREE_COPIES = 3;
 /** A call is worth a copy of its callee if it has been executed at least this part of the hot block's times. */
 const INLINED_SHARE = 1 / 8;
 /** Largest callee that is copied, itself and what it calls; how deep copies nest; a region that has this many instructions gets no more copies. */
@@ -109,7 +111,7 @@ class RegionGatherer {
     for (let next = 0; next < work.length && blocks.size < MAX_BLOCKS && insns < MAX_INSNS; next++) {
       const offset = work[next] as number;
       const lifted = blocks.has(offset) ? undefined : this.#lift(offset);
-      if (lifted === undefined) continue;
+      if (lifted === undefined || !this.#isDue(lifted, FREE_COPIES)) continue;
       blocks.set(offset, lifted);
       insns += lifted.block.insnCount;
       work.push(...this.#waysOn(offset, lifted));
@@ -177,16 +179,17 @@ class RegionGatherer {
       case 'callIndirect':
         return [offset + terminal.returnDelta];
       default:
-        return (this.#jumpTargets(offset, record, block) ?? []).filter((target) => this.#isDue(target));
+        return (this.#jumpTargets(offset, record, block) ?? []).filter((target) => this.#isDue(this.#lift(target), 1));
     }
   }
 
-  /** Is the target of a switch to be part of the region? */
-  #isDue(offset: number): boolean {
-    const record = this.#lift(offset)?.record;
-    if (record === undefined || (this.#cache.word(record, 'flags') & BLOCK_FLAGS.COMPILED) === 0) return true;
-    const since = this.#compilation - this.#cache.word(record, 'compiledAt');
-    return since >= COMPILATIONS_BETWEEN * 2 ** this.#cache.word(record, 'compiledTimes');
+  /** Is a block to be part of the region, whose first `free` copies are? */
+  #isDue(lifted: Lifted | undefined, free: number): boolean {
+    if (lifted === undefined) return true;
+    const { record } = lifted;
+    const times = this.#cache.word(record, 'compiledTimes');
+    if (record === this.#hot || times < free || (this.#cache.word(record, 'flags') & BLOCK_FLAGS.COMPILED) === 0) return true;
+    return this.#compilation - this.#cache.word(record, 'compiledAt') >= COMPILATIONS_BETWEEN * 2 ** times;
   }
 
   /** Copies the callee of a block's call if it is small and the call is made often; then what it calls. */
