@@ -22,8 +22,15 @@ export interface FlowShape {
   readonly rootIsLoop: boolean;
 }
 
-/** Graphs are small: typed arrays would take longer to make than to use. */
-export const filled = (count: number, value: number): number[] => new Array<number>(count).fill(value);
+/**
+ * Graphs are small: typed arrays would take longer to make than to use. All lists of nodes are made by `push`, for V8 takes others for another kind, and
+ * code that meets several kinds is compiled over and over.
+ */
+export function filled(count: number, value: number): number[] {
+  const list: number[] = [];
+  for (let i = 0; i < count; i++) list.push(value);
+  return list;
+}
 export function emptyLists(count: number): number[][] {
   const lists: number[][] = [];
   for (let i = 0; i < count; i++) lists.push([]);

@@ -204,7 +204,11 @@ export class RegionGraph {
   }
 }
 
-const known = (...nodes: (number | undefined)[]): number[] => nodes.filter((n) => n !== undefined);
+function known(...nodes: (number | undefined)[]): number[] {
+  const found: number[] = [];
+  for (const node of nodes) if (node !== undefined) found.push(node);
+  return found;
+}
 
 function put<K, V>(maps: Map<K, Map<number, V>>, key: K, offset: number, value: V): void {
   const map = maps.get(key);

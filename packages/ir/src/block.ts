@@ -39,6 +39,13 @@ export class Inst<T extends Type | undefined = Type | undefined> {
   }
 }
 
+/** The arguments with another value at a place. Not `Array.with`, whose result is of another kind to V8: code that meets both kinds is compiled over and over. */
+export function withArg(args: readonly Inst[], place: number, value: Inst): readonly Inst[] {
+  const changed = args.slice();
+  changed[place] = value;
+  return changed;
+}
+
 export type Value<T extends Type = Type> = Inst<T>;
 
 /**

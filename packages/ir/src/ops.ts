@@ -253,10 +253,15 @@ function numberOps(): Specs {
 }
 
 export const OPS: Specs = numberOps();
+const OP_COUNT = Object.keys(OPS).length;
 
 /** A table by the `code` of ops. */
-export const opTable = <T, D>(entries: Readonly<Partial<Record<OpName, T>>>, otherwise: D): readonly (T | D)[] =>
-  (Object.keys(OPS) as OpName[]).map((name) => entries[name] ?? otherwise);
+export function opTable<T, D>(entries: Readonly<Partial<Record<OpName, T>>>, otherwise: D): readonly (T | D)[] {
+  const table: (T | D)[] = [];
+  for (let code = 0; code < OP_COUNT; code++) table.push(otherwise);
+  for (const [name, entry] of Object.entries(entries)) table[OPS[name as OpName].code] = entry;
+  return table;
+}
 
 /** Types of an op's arguments, as a tuple. */
 export type ArgTypes<N extends OpName> = (typeof OPS)[N]['args'];

@@ -1,6 +1,6 @@
 // Constant folding and identities of single ops. 64-bit constants are two words; no BigInt, for this runs on every translated instruction.
 
-import { Inst } from '../block.ts';
+import { Inst, withArg } from '../block.ts';
 import { OPS, opTable, type OpName } from '../ops.ts';
 
 type Fold32 = (a: number, b: number) => number;
@@ -227,7 +227,7 @@ export function foldAddress(inst: Inst): void {
   const disp = inst.imm + by.imm;
   if (by.immHigh !== by.imm >> 31 || disp !== (disp | 0)) return;
   inst.imm = disp;
-  inst.args = inst.args.with(0, address.args[0]);
+  inst.args = withArg(inst.args, 0, address.args[0]);
 }
 
 /** What a condition tests: (x != 0) is x. */

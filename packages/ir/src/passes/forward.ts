@@ -1,6 +1,6 @@
 // Forward pass: values of slots are known after a get or set, so later gets of them vanish; constants fold.
 
-import type { Inst } from '../block.ts';
+import { withArg, type Inst } from '../block.ts';
 import type { Slot } from '../slot.ts';
 import { fold, foldCondition } from './fold.ts';
 import { SlotNumbers } from './slot-numbers.ts';
@@ -54,7 +54,7 @@ export class ForwardPass {
     const { args } = inst;
     for (let a = 0; a < args.length; a++) {
       const value = this.resolve(args[a]);
-      if (value !== args[a]) inst.args = inst.args.with(a, value);
+      if (value !== args[a]) inst.args = withArg(inst.args, a, value);
     }
   }
 
@@ -63,7 +63,7 @@ export class ForwardPass {
     switch (inst.spec.effect) {
       case 'pure': {
         const { args } = inst;
-        if (args.length === 3 && args[2].op === 'i32.ne') inst.args = args.with(2, foldCondition(args[2]));
+        if (args.length === 3 && args[2].op === 'i32.ne') inst.args = withArg(args, 2, foldCondition(args[2]));
         return fold(inst);
       }
       case 'get':
