@@ -237,8 +237,11 @@ export class RegionExits {
   /** Leaves when the budget is used up, with pc at the node that is about to be entered again. */
   writeBudgetCheck(node: number): void {
     const { f, graph } = this.#p;
+    // Not the load itself compared: V8 would load twice.
     loadHeader32(f, CPU, HEADER.budget);
     f.get(this.#retired);
+    f.op(O.sub);
+    f.i32(0);
     f.op(O.leS);
     this.leaveIf(EXIT.BUDGET, () => {
       if (graph.isBlock(node)) this.setPc(graph.region[node].offset);
