@@ -13,6 +13,7 @@ import { MEMORY_OPS } from './memory-op.ts';
 import { ScratchLocals } from './scratch-locals.ts';
 import { emitSlotLoad, emitSlotStore } from './slot-access.ts';
 import type { SlotCache } from './slot-cache.ts';
+import type { SlotSet } from './slot-set.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 import type { RelaxedSimd } from './relaxed-simd.ts';
 
@@ -44,8 +45,8 @@ export interface BodyFrame {
   readonly relaxed: RelaxedSimd;
   /** Local with the TLB's address; undefined when nothing in the function reaches guest memory. */
   readonly tlb: Local | undefined;
-  /** Where to branch on a fault. */
-  readonly fault: Label;
+  /** Where to branch on a fault with these slots still to be written back. */
+  readonly fault: (dirty: SlotSet) => Label;
   /** Reported to slow paths and traps for an inst: see `trapAt` in runtime-module.ts. Undefined in a routine, whose caller reports. */
   atOf: ((inst: Inst) => number) | undefined;
   /** Writes what is to be done before such a branch, whether it is taken or not. */
@@ -255,9 +256,10 @@ export class BodyCompiler implements Emitter {
 
   #writeCall(inst: Inst, i: number): void {
     const { f } = this;
-    const { linkage, pushPc } = this.#frame;
+    const { cache, linkage, pushPc } = this.#frame;
     const callee = inst.callee;
     if (!callee) throw new TypeError('a call without callee');
+    cache.beforeCall(callee);
     if (pushPc && (callee.reads === 'all' || (callee.reads !== 'none' && callee.reads.some(isPc)))) {
       f.get(this.cpu);
       pushPc();
@@ -285,11 +287,11 @@ export class BodyCompiler implements Emitter {
   /** Trap flag on the stack. */
   #leaveAfterCall(inst: Inst, callee: Callee): void {
     const { f } = this;
-    const { atOf } = this.#frame;
+    const { atOf, cache } = this.#frame;
     f.ifRarely();
     if (atOf) storeHeader32(f, this.cpu, HEADER.trapAt, () => f.i32(atOf(inst)));
     if (callee.kind === 'helper') storeHeader32(f, this.cpu, HEADER.trapped, () => f.i32(1));
-    this.#leave();
+    this.#leave(cache.dirtyBut(callee.writes));
     f.end();
     this.#reload(callee);
   }
@@ -349,12 +351,15 @@ export class BodyCompiler implements Emitter {
     this.f.call(this.#frame.linkage.stackSlow?.(op) as number);
   }
   leaveIfFault(): void {
-    this.#frame.leaving?.();
-    this.f.brIfRarely(this.#frame.fault);
+    const { cache, fault, leaving } = this.#frame;
+    leaving?.();
+    this.f.brIfRarely(fault(cache.dirty));
   }
-  #leave(): void {
-    this.#frame.leaving?.();
-    this.f.br(this.#frame.fault);
+  /** Leaves by way of a fault, with these slots to be written back. */
+  #leave(dirty: SlotSet): void {
+    const { fault, leaving } = this.#frame;
+    leaving?.();
+    this.f.br(fault(dirty));
   }
   trapIf(): void {
     const { f } = this;
@@ -364,7 +369,7 @@ export class BodyCompiler implements Emitter {
     this.pushAt();
     f.i32(inst.imm);
     f.call(this.#frame.linkage.trap);
-    this.#leave();
+    this.#leave(this.#frame.cache.dirty);
     f.end();
   }
   scratch(type: Type, n: number): Local {

@@ -28,6 +28,8 @@ const O = {
 
 const NO_RESULT = 0x40;
 export type Label = number;
+/** `block` without results, as it stands before the code for each of `outerBlocks`. */
+export const OUTER_BLOCK = Uint8Array.of(opcodeOf('block'), 0x40);
 export type Local = number;
 
 export class FunctionCode {
@@ -36,6 +38,8 @@ export class FunctionCode {
   readonly locals: WasmType[] = [];
   /** Pairs: byte offset of an `if` or `br_if` in `code`, and 1 for likely or 0 for unlikely taken. */
   readonly hints: number[] = [];
+  /** Blocks around all of the code, for ways out that become known while it is written: those have the labels 0, -1 ..., and `end` closes them in this order. */
+  outerBlocks = 0;
   readonly #paramCount: number;
   #level = 0;
 

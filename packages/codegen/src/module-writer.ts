@@ -2,7 +2,7 @@
 // All imports must be asked for before the first function is declared.
 
 import { ByteBuffer } from './byte-buffer.ts';
-import type { FunctionCode } from './function-code.ts';
+import { OUTER_BLOCK, type FunctionCode } from './function-code.ts';
 import { opcodeOf, WASM_TYPE } from './wasm-opcodes.ts';
 import type { Type } from '@anillo/ir/ops';
 
@@ -145,7 +145,7 @@ export class ModuleWriter {
       hints.uleb(this.#functionImports + i);
       hints.uleb(body.hints.length / 2);
       for (let h = 0; h < body.hints.length; h += 2) {
-        hints.uleb(declared.length + body.hints[h]);
+        hints.uleb(declared.length + body.outerBlocks * OUTER_BLOCK.length + body.hints[h]);
         hints.u8(1);
         hints.u8(body.hints[h + 1]);
       }
@@ -155,13 +155,16 @@ export class ModuleWriter {
   }
 
   #writeBodies(out: ByteBuffer, locals: readonly ByteBuffer[]): void {
-    const sizes = this.#bodies.map((body, i) => locals[i].length + (body?.code.length ?? 0) + 1);
+    const sizes = this.#bodies.map(
+      (body, i) => locals[i].length + (body ? body.outerBlocks * OUTER_BLOCK.length + body.code.length : 0) + 1,
+    );
     out.u8(SECTION.code);
     out.uleb(sizes.reduce((sum, size) => sum + ulebBytes(size) + size, ulebBytes(sizes.length)));
     out.uleb(sizes.length);
     this.#bodies.forEach((body, i) => {
       out.uleb(sizes[i]);
       out.append(locals[i].view());
+      for (let n = 0; n < (body?.outerBlocks ?? 0); n++) out.append(OUTER_BLOCK);
       if (body) out.append(body.code.view());
       out.u8(opcodeOf('end'));
     });

@@ -78,7 +78,7 @@ export class RegionDispatch {
   }
   #holdFor(node: number): void {
     const { cache, held } = this.#p;
-    cache.held = SlotSet.NONE;
+    cache.clean(SlotSet.NONE);
     cache.hold(held[node]);
   }
   #outermost(node: number): number {
@@ -114,6 +114,7 @@ export class RegionDispatch {
       f.op(O.select);
       f.set(entry);
       cache.hold(held[node]);
+      cache.writeBack();
       f.br(blockLabel[node]);
       if (next !== undefined) f.end();
       cache.held = heldHere;

@@ -1,4 +1,5 @@
-// How a region's function is left, and what it must know for that wherever it is: the pc, and how many guest instructions it has executed.
+// How a region's function is left, and what it must know for that wherever it is: the pc, and how many guest instructions it has executed. Slots are
+// written back before any way out.
 
 import { EXIT } from '@anillo/ir/frontend';
 import type { FunctionCode, Label, Local } from './function-code.ts';
@@ -7,6 +8,8 @@ import { emitCutPc } from './interpreter-terminals.ts';
 import { ENTRY_OFFSET_SHIFT } from './region-entries.ts';
 import type { RegionGraph } from './region-graph.ts';
 import type { RegionTransfers } from './region-transfers.ts';
+import type { SlotCache } from './slot-cache.ts';
+import type { SlotSet } from './slot-set.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
 const O = {
@@ -25,6 +28,7 @@ const ENTRY = 1;
 export interface ExitParts {
   readonly f: FunctionCode;
   readonly graph: RegionGraph;
+  readonly cache: SlotCache;
   readonly transfers: RegionTransfers;
 }
 
@@ -42,7 +46,8 @@ export class RegionExits {
   readonly #retired: Local;
   /** Instructions that the ways out of faults, and of jumps to known places, are still to count. */
   readonly #pending: Local;
-  #fault: Label = 0;
+  /** Slots that are to be written back after a fault: for the n-th set the label is -n. */
+  readonly #faults: SlotSet[] = [];
   #exit: Label = 0;
   #hop: Label = 0;
   #hopBy: Label = 0;
@@ -80,7 +85,6 @@ export class RegionExits {
   /** Opens what `close` ends: the code between may branch to the ways out. */
   open(): void {
     const { f } = this.#p;
-    this.#fault = f.block();
     this.#exit = f.block();
     this.#hop = f.block();
     this.#hopBy = f.block();
@@ -100,17 +104,34 @@ export class RegionExits {
     f.end();
     this.moveOn();
     f.get(this.#reason);
+    if (this.#faults.length > 0) this.#writeFaults();
+  }
+
+  /** Where to go with a trap when these slots are to be written back, `noteUncounted` before. */
+  faultWith(dirty: SlotSet): Label {
+    // The latest ones are the likeliest.
+    let n = this.#faults.length - 1;
+    while (n >= 0 && !(this.#faults[n] as SlotSet).equals(dirty)) n--;
+    return n >= 0 ? -n : 1 - this.#faults.push(dirty);
+  }
+  /** A way out for each set of slots, outside of all other code; `trapAt` is relative to the base. */
+  #writeFaults(): void {
+    const { f, cache } = this.#p;
+    const tail = -this.#faults.length;
     f.return();
+    f.outerBlocks = this.#faults.length + 1;
+    for (const dirty of this.#faults) {
+      f.end();
+      cache.clean(dirty);
+      cache.dirty = dirty;
+      cache.writeBack();
+      f.br(tail);
+    }
     f.end();
     this.#addPending();
     this.setPc(0);
     this.moveOn();
     f.i32(EXIT.TRAP);
-  }
-
-  /** Where to go with a trap, `noteUncounted` before; `trapAt` is relative to the base. */
-  get fault(): Label {
-    return this.#fault;
   }
   noteUncounted(): void {
     const { f } = this.#p;
@@ -191,10 +212,11 @@ export class RegionExits {
 
   /** newPc is set: back to whoever called, with a reason or (0) to go on there. */
   leave(reason: number): void {
+    this.#p.cache.writeBack();
     this.addUncounted();
     this.leaveAtOnce(reason);
   }
-  /** As `leave`, where instructions are counted. */
+  /** As `leave`, where slots are in memory and instructions counted. */
   leaveAtOnce(reason: number): void {
     const { f } = this.#p;
     if (reason !== 0) {
@@ -205,12 +227,15 @@ export class RegionExits {
   }
   /** newPc is set: a jump out of the region. */
   hop(): void {
+    const { f, cache } = this.#p;
+    cache.writeBack();
     this.addUncounted();
-    this.#p.f.br(this.#hop);
+    f.br(this.#hop);
   }
   /** A jump out of the region to an offset from the base. */
   hopTo(offset: number): void {
-    const { f } = this.#p;
+    const { f, cache } = this.#p;
+    cache.writeBack();
     f.i64Number(offset);
     f.set(this.newPc);
     this.noteUncounted();

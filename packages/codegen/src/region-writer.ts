@@ -1,7 +1,7 @@
 // Writes one region as a function `(cpu i32, entry i32, depth i32) -> i32`.
 //
 //   locals: state slots; pcBase (pc of the region's base); newPc and reason (how to leave); retired (instructions since entry or the last call)
-//   block $fault
+//   block $faulted, and one for each set of slots that a fault may leave dirty
 //     block $exit
 //       block $hop
 //         block $hopBy
@@ -9,9 +9,10 @@
 //         end                 newPc += pcBase
 //       end                   pc = newPc, budget charged; a tail call to where the jump cache says, or return 0
 //     end                     pc = newPc, budget charged; return reason
-//   end                       pc = pcBase, budget charged; return EXIT.TRAP (`trapAt` is relative to the base)
+//   end ...                   slots written back; pc = pcBase, budget charged; return EXIT.TRAP (`trapAt` is relative to the base)
 //
-// Nodes and edges: region-graph.ts; ways out: region-exits.ts; hops and calls: region-transfers.ts.
+// Whoever leaves otherwise writes back the slots that are dirty there before it branches. Nodes and edges: region-graph.ts; ways out: region-exits.ts; hops and calls:
+// region-transfers.ts.
 
 import { hostRelaxedSimd } from './relaxed-simd.ts';
 import { EXIT } from '@anillo/ir/frontend';
@@ -29,7 +30,7 @@ import { RegionExits } from './region-exits.ts';
 import { RegionGraph } from './region-graph.ts';
 import { RegionTransfers } from './region-transfers.ts';
 import { SlotCache, type Segment } from './slot-cache.ts';
-import { solveSlotFlow } from './slot-flow.ts';
+import { solveSlotFlow, type SlotFlow } from './slot-flow.ts';
 import { SlotSet } from './slot-set.ts';
 import { chooseBuckets } from './switch-buckets.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
@@ -53,11 +54,29 @@ const O = {
 } as const;
 
 /** Glue reads and writes no slots. */
-const GLUE: readonly Segment[] = [{ needs: SlotSet.NONE, sets: SlotSet.NONE, clobbers: SlotSet.NONE }];
+const GLUE: readonly Segment[] = [
+  { needs: SlotSet.NONE, sets: SlotSet.NONE, deferred: SlotSet.NONE, clobbers: SlotSet.NONE, writtenBack: SlotSet.NONE },
+];
 const ENTRY_MASK = (1 << ENTRY_OFFSET_SHIFT) - 1;
 const CPU = 0;
 const ENTRY = 1;
 const DEPTH = 2;
+
+/**
+ * Where instructions are in blocks of so many in the mean, what is set stays in locals until someone can look. Else ways out are many, and it goes to memory at
+ * once: V8's register allocation takes long over values that are alive up to all of them.
+ */
+const LONG_BLOCKS = 20;
+
+function deservesDeferring(region: Region): boolean {
+  let insns = 0;
+  let squares = 0;
+  for (const { block } of region) {
+    insns += block.insnCount;
+    squares += block.insnCount ** 2;
+  }
+  return squares >= LONG_BLOCKS * insns;
+}
 
 /** Function indices of what regions call. */
 export interface RegionLinkage extends Linkage {
@@ -72,8 +91,7 @@ export class RegionWriter {
   readonly #f = new FunctionCode(3, 8192);
   readonly #cache: SlotCache;
   readonly #segments: readonly (readonly Segment[])[];
-  /** What each node finds in locals. */
-  readonly #held: readonly SlotSet[];
+  readonly #flow: SlotFlow;
   readonly #dispatch: RegionDispatch;
   readonly #body: BodyCompiler;
   readonly #frame: BodyFrame;
@@ -97,19 +115,26 @@ export class RegionWriter {
     this.#loopLabel = filled(successors.length + 1, 0);
     this.#blockLabel = filled(successors.length + 1, 0);
     const f = this.#f;
-    this.#cache = new SlotCache(f, CPU);
+    this.#cache = new SlotCache(f, CPU, deservesDeferring(region));
     const reachesMemory = this.#announceSlots();
     this.#segments = successors.map((_, node) => (this.#graph.isBlock(node) ? this.#cache.analyse(region[node].block.insts) : GLUE));
-    this.#held = solveSlotFlow({
+    this.#flow = solveSlotFlow({
       shape: this.#shape,
       successors,
       segments: this.#segments,
       forgets: (node) => this.#graph.makesCall(node),
       isBare: (node) => this.#graph.isBare(node),
     });
-    this.#dispatch = new RegionDispatch({ f, cache: this.#cache, held: this.#held, chosen, entry: ENTRY, blockLabel: this.#blockLabel });
+    this.#dispatch = new RegionDispatch({
+      f,
+      cache: this.#cache,
+      held: this.#flow.held,
+      chosen,
+      entry: ENTRY,
+      blockLabel: this.#blockLabel,
+    });
     this.#transfers = new RegionTransfers({ f, pcBits: region[0].block.pcBits, compiledType, resume: linkage.resume });
-    this.#exits = new RegionExits({ f, graph: this.#graph, transfers: this.#transfers });
+    this.#exits = new RegionExits({ f, graph: this.#graph, cache: this.#cache, transfers: this.#transfers });
     this.#tlb = reachesMemory ? f.local('i32') : undefined;
     this.#writePrologue();
     this.#exits.open();
@@ -121,7 +146,7 @@ export class RegionWriter {
       atomics,
       relaxed: hostRelaxedSimd(),
       tlb: this.#tlb,
-      fault: this.#exits.fault,
+      fault: (dirty) => this.#exits.faultWith(dirty),
       atOf: (inst: Inst) => this.#region[this.#now].offset + inst.at,
       pushPc: () => this.#exits.pushPc(this.#region[this.#now].offset),
       leaving: () => this.#exits.noteUncounted(),
@@ -220,7 +245,7 @@ export class RegionWriter {
 
   #writeNode(node: number): void {
     this.#now = node;
-    this.#cache.enter(this.#segments[node], this.#held[node]);
+    this.#cache.enter(this.#segments[node], this.#flow.held[node], this.#flow.dirty[node]);
     this.#dispatch.writeWaysWithin(node);
     if (this.#graph.isSwitch(node)) this.#writeSwitch(node);
     else if (this.#graph.isBlock(node)) this.#writeBlock(node);
@@ -294,17 +319,18 @@ export class RegionWriter {
         f.i32(terminal.code);
         f.call(this.#frame.linkage.trap);
         exits.noteUncounted();
-        f.br(exits.fault);
+        f.br(exits.faultWith(this.#cache.dirty));
         break;
     }
   }
 
   /** Ways on from one place, each written with what is known there. */
   #writeArms(arms: readonly (() => void)[]): void {
-    const { held } = this.#cache;
+    const { held, dirty } = this.#cache;
     const { uncounted } = this.#exits;
     for (const arm of arms) {
       this.#cache.held = held;
+      this.#cache.dirty = dirty;
       this.#exits.uncounted = uncounted;
       arm();
     }
@@ -410,6 +436,7 @@ export class RegionWriter {
       this.#exits.hop();
       return;
     }
+    this.#cache.writeBack();
     this.#exits.count();
     f.get(DEPTH);
     f.op(O.eqz);
@@ -419,7 +446,7 @@ export class RegionWriter {
     this.#exits.moveOn();
     this.#exits.startCounting();
     this.#transfers.writeCall(() => this.#exits.pushPc(this.#region[back].offset));
-    this.#cache.held = SlotSet.NONE;
+    this.#cache.clean(SlotSet.NONE);
     this.#loadTlb();
     this.#writeEdge(node, back);
   }
@@ -446,9 +473,12 @@ export class RegionWriter {
     const f = this.#f;
     this.#now = node;
     const { order, isMerge, viaRoot, dispatched } = this.#shape;
-    if (this.#graph.isBare(target)) this.#cache.held = SlotSet.NONE;
+    if (this.#graph.isBare(target)) {
+      this.#cache.writeBack();
+      this.#cache.clean(SlotSet.NONE);
+    }
     if (order[target] > order[node]) {
-      this.#cache.hold(this.#held[target]);
+      this.#cache.hold(this.#flow.held[target]);
       if (isMerge[target]) {
         this.#exits.count();
         f.br(this.#blockLabel[target]);
@@ -458,11 +488,12 @@ export class RegionWriter {
     this.#exits.count();
     this.#exits.writeBudgetCheck(target);
     if (viaRoot(node, target)) {
+      this.#cache.writeBack();
       f.i32(dispatched.indexOf(target));
       f.set(ENTRY);
       f.br(this.#dispatchLoop);
     } else {
-      this.#cache.hold(this.#held[target]);
+      this.#cache.hold(this.#flow.held[target]);
       f.br(this.#loopLabel[target]);
     }
   }

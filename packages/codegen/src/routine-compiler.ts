@@ -43,7 +43,7 @@ function build(r: Routine): RoutineBody {
 export function compileRoutine(r: Routine, linkage: Linkage, atomics: boolean): FunctionCode {
   const { insts, result, params } = build(r);
   const f = new FunctionCode(1 + params.length);
-  const cache = new SlotCache(f, CPU);
+  const cache = new SlotCache(f, CPU, false);
   let reachesMemory = false;
   for (const inst of insts) {
     if (inst.slot) cache.add(inst.slot);
@@ -64,14 +64,14 @@ export function compileRoutine(r: Routine, linkage: Linkage, atomics: boolean): 
       atomics,
       relaxed: NO_RELAXED_SIMD,
       tlb,
-      fault,
+      fault: () => fault,
       atOf: undefined,
       leaving: undefined,
       pushPc: undefined,
     },
     params.map((slot, i) => [slot, 1 + i]),
   );
-  cache.enter(cache.analyse(insts), SlotSet.NONE);
+  cache.enter(cache.analyse(insts), SlotSet.NONE, SlotSet.NONE);
   body.write(insts, result ? [result] : []);
   if (result) body.pushValue(result);
   if (r.traps) f.i32(0);

@@ -1,9 +1,14 @@
-// Which slots a region's blocks find in locals ("held") when control reaches them.
+// Which slots a region's blocks find in locals ("held"), and which of them memory does not have ("dirty"), when control reaches them.
 // A way into a block that lacks what the block finds held loads it first; ways in through the dispatch bring nothing.
 
 import { emptyLists, type FlowShape } from './control-flow.ts';
 import type { Segment } from './slot-cache.ts';
 import { SlotSet } from './slot-set.ts';
+
+export interface SlotFlow {
+  readonly held: readonly SlotSet[];
+  readonly dirty: readonly SlotSet[];
+}
 
 export interface FlowQuestion {
   readonly shape: FlowShape;
@@ -11,7 +16,7 @@ export interface FlowQuestion {
   readonly segments: readonly (readonly Segment[])[];
   /** Does everything leave the locals at the block's end (a call)? */
   readonly forgets: (node: number) => boolean;
-  /** Does the node look for nothing in locals? */
+  /** Has whoever comes to the node put everything into memory, and does it look for nothing in locals? */
   readonly isBare: (node: number) => boolean;
 }
 
@@ -22,16 +27,20 @@ interface Transfer {
 }
 const FORGETS: Transfer = { takes: SlotSet.ALL, gives: SlotSet.NONE };
 
-function transferOf(segments: readonly Segment[]): Transfer {
-  let takes = SlotSet.NONE;
-  let gives = SlotSet.NONE;
-  for (const { needs, sets, clobbers } of segments) {
-    takes = takes.or(clobbers);
-    gives = gives.or(needs).or(sets).without(clobbers);
+function transferOf(segments: readonly Segment[], step: (segment: Segment) => Transfer): Transfer {
+  const first = step(segments[0] as Segment);
+  let { takes } = first;
+  let gives = first.gives.without(takes);
+  for (let s = 1; s < segments.length; s++) {
+    const next = step(segments[s] as Segment);
+    takes = takes.or(next.takes);
+    gives = gives.or(next.gives).without(next.takes);
   }
   return { takes, gives };
 }
 const after = ({ takes, gives }: Transfer, before: SlotSet): SlotSet => before.without(takes).or(gives);
+const dirtied = (s: Segment): Transfer => ({ takes: s.writtenBack.or(s.clobbers), gives: s.deferred });
+const heldBy = (s: Segment): Transfer => ({ takes: s.clobbers, gives: s.needs.or(s.sets) });
 
 /** Blocks of the natural loop of a header: those from which it is reached again without leaving through it. */
 function loopBody(
@@ -72,14 +81,25 @@ function solve(
   return before;
 }
 
-/** What each node finds held. */
-export function solveSlotFlow({ shape, successors, segments, forgets, isBare }: FlowQuestion): SlotSet[] {
+export function solveSlotFlow({ shape, successors, segments, forgets, isBare }: FlowQuestion): SlotFlow {
   const nodes = shape.sequence;
   const predecessors = emptyLists(successors.length);
   for (const from of nodes)
     for (const to of successors[from] as number[]) if (!shape.viaRoot(from, to)) (predecessors[to] as number[]).push(from);
   const startsBare = successors.map((_, n) => isBare(n));
-  const forced = successors.map(() => SlotSet.NONE);
+  const transfers = (step: (segment: Segment) => Transfer): Transfer[] =>
+    segments.map((own, n) => (forgets(n) ? FORGETS : transferOf(own, step)));
+
+  const dirty = solve(nodes, transfers(dirtied), {
+    start: SlotSet.NONE,
+    join: (n, outs) => {
+      let set = SlotSet.NONE;
+      if (!startsBare[n]) for (const from of predecessors[n] as number[]) set = set.or(outs[from] as SlotSet);
+      return set;
+    },
+  });
+
+  const forced = [...dirty];
   for (const n of nodes) {
     if (!shape.isLoopHeader[n] || startsBare[n]) continue;
     const body = loopBody(n, { shape, predecessors });
@@ -87,8 +107,7 @@ export function solveSlotFlow({ shape, successors, segments, forgets, isBare }: 
     for (const b of body) forced[n] = (forced[n] as SlotSet).or((segments[b] as Segment[])[0].needs);
   }
   for (const n of shape.dispatched) startsBare[n] = true;
-  const transfers = segments.map((own, n) => (forgets(n) ? FORGETS : transferOf(own)));
-  return solve(nodes, transfers, {
+  const held = solve(nodes, transfers(heldBy), {
     start: SlotSet.ALL,
     join: (n, outs) => {
       if (startsBare[n]) return forced[n] as SlotSet;
@@ -97,4 +116,5 @@ export function solveSlotFlow({ shape, successors, segments, forgets, isBare }: 
       return set.or(forced[n] as SlotSet);
     },
   });
+  return { held, dirty };
 }

@@ -305,7 +305,7 @@ export class RandomBlock {
     const cond = this.#int32();
     return b.finish(
       terminal(cond, (pc) => b.i64(pc)),
-      { byteCount: b.at + 1, insnCount: 1 + this.#r.below(5), pcBits: this.#r.pick([32, 64]) },
+      { byteCount: b.at + 1, insnCount: this.#r.pick([1, 2, 5, 40]), pcBits: this.#r.pick([32, 64]) },
     );
   }
 }
