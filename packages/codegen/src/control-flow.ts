@@ -165,3 +165,22 @@ export function shapeFlow(successors: readonly (readonly number[])[], entries: r
   const sequence = shaper.sequence.slice(1);
   return { root, sequence, order, children, isLoopHeader, isMerge, dispatched, viaRoot, rootIsLoop };
 }
+
+/** For each node, those from which an edge leads to it without going through the root. */
+export function predecessorsOf(successors: readonly (readonly number[])[], { sequence, viaRoot }: FlowShape): number[][] {
+  const predecessors = emptyLists(successors.length);
+  for (const from of sequence) for (const to of successors[from]) if (!viaRoot(from, to)) predecessors[to].push(from);
+  return predecessors;
+}
+
+/** Nodes of the natural loop of a header: those from which it is reached again without leaving through it. `predecessors`: of `predecessorsOf`. */
+export function naturalLoop(header: number, predecessors: readonly (readonly number[])[], { order }: FlowShape): Set<number> {
+  const loop = new Set([header]);
+  const work = predecessors[header].filter((from) => order[from] >= order[header]);
+  for (let node = work.pop(); node !== undefined; node = work.pop()) {
+    if (loop.has(node)) continue;
+    loop.add(node);
+    for (const from of predecessors[node]) work.push(from);
+  }
+  return loop;
+}

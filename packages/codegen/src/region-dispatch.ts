@@ -113,8 +113,8 @@ export class RegionDispatch {
       f.op(O.eq);
       f.op(O.select);
       f.set(entry);
+      // Nothing has been set since the root: memory has everything, also what counts as dirty here.
       cache.hold(held[node]);
-      cache.writeBack();
       f.br(blockLabel[node]);
       if (next !== undefined) f.end();
       cache.held = heldHere;

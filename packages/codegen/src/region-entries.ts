@@ -1,7 +1,7 @@
 // Chooses where a region is entered. An entry in the middle of a loop would make the loop irreducible, which costs a dispatch in each round; so of the
 // blocks that may be entries, those inside a loop are left out (its header is one). The header of a loop within another is entered by way of the other's.
 
-import { emptyLists, filled, shapeFlow, type FlowShape } from './control-flow.ts';
+import { filled, naturalLoop, predecessorsOf, shapeFlow, type FlowShape } from './control-flow.ts';
 
 /** A `functionEntry` is the byte offset of the entered block from the region's base, shifted by this, with the block's place among the entries. */
 export const ENTRY_OFFSET_SHIFT = 10;
@@ -49,23 +49,13 @@ function primaryEntries({ successors, mayEnter, firstSwitch }: EntryQuestion): n
   return entries;
 }
 
-/** Nodes of each header's natural loop, the largest loop first. */
-function naturalLoops(successors: readonly (readonly number[])[], { order, isLoopHeader, viaRoot }: FlowShape): [number, Set<number>][] {
+/** Each header with the nodes of its natural loop, the largest loop first. */
+function naturalLoops(successors: readonly (readonly number[])[], shape: FlowShape): [number, Set<number>][] {
   const loops: [number, Set<number>][] = [];
-  if (!isLoopHeader.includes(1)) return loops;
-  const predecessors = emptyLists(successors.length);
-  for (let from = 0; from < successors.length; from++) for (const node of successors[from]) predecessors[node].push(from);
-  for (let header = 0; header < successors.length; header++) {
-    if (!isLoopHeader[header]) continue;
-    const loop = new Set([header]);
-    const work = predecessors[header].filter((from) => order[from] >= order[header] && !viaRoot(from, header));
-    for (let node = work.pop(); node !== undefined; node = work.pop()) {
-      if (loop.has(node) || order[node] < 0) continue;
-      loop.add(node);
-      for (const from of predecessors[node]) work.push(from);
-    }
-    loops.push([header, loop]);
-  }
+  if (!shape.isLoopHeader.includes(1)) return loops;
+  const predecessors = predecessorsOf(successors, shape);
+  for (let header = 0; header < successors.length; header++)
+    if (shape.isLoopHeader[header]) loops.push([header, naturalLoop(header, predecessors, shape)]);
   return loops.sort((a, b) => b[1].size - a[1].size);
 }
 

@@ -36,20 +36,13 @@ import { chooseBuckets } from './switch-buckets.ts';
 import { opcodeOf } from './wasm-opcodes.ts';
 
 const O = {
-  add: opcodeOf('i32.add'),
-  sub: opcodeOf('i32.sub'),
   and: opcodeOf('i32.and'),
   xor: opcodeOf('i32.xor'),
-  shrS: opcodeOf('i32.shr_s'),
   shrU: opcodeOf('i32.shr_u'),
   wrap: opcodeOf('i32.wrap_i64'),
   xor64: opcodeOf('i64.xor'),
   eqz64: opcodeOf('i64.eqz'),
   eqz: opcodeOf('i32.eqz'),
-  leS: opcodeOf('i32.le_s'),
-  add64: opcodeOf('i64.add'),
-  sub64: opcodeOf('i64.sub'),
-  extendS: opcodeOf('i64.extend_i32_s'),
   unreachable: opcodeOf('unreachable'),
 } as const;
 

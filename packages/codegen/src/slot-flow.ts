@@ -1,7 +1,7 @@
 // Which slots a region's blocks find in locals ("held"), and which of them memory does not have ("dirty"), when control reaches them.
 // A way into a block that lacks what the block finds held loads it first; ways in through the dispatch bring nothing.
 
-import { emptyLists, type FlowShape } from './control-flow.ts';
+import { naturalLoop, predecessorsOf, type FlowShape } from './control-flow.ts';
 import type { Segment } from './slot-cache.ts';
 import { SlotSet } from './slot-set.ts';
 
@@ -42,23 +42,6 @@ const after = ({ takes, gives }: Transfer, before: SlotSet): SlotSet => before.w
 const dirtied = (s: Segment): Transfer => ({ takes: s.writtenBack.or(s.clobbers), gives: s.deferred });
 const heldBy = (s: Segment): Transfer => ({ takes: s.clobbers, gives: s.needs.or(s.sets) });
 
-/** Blocks of the natural loop of a header: those from which it is reached again without leaving through it. */
-function loopBody(
-  header: number,
-  { shape, predecessors }: { shape: FlowShape; predecessors: readonly (readonly number[])[] },
-): Set<number> {
-  const body = new Set([header]);
-  const work = (predecessors[header] as number[]).filter(
-    (from) => shape.order[from] >= shape.order[header] && !shape.viaRoot(from, header),
-  );
-  for (let node = work.pop(); node !== undefined; node = work.pop()) {
-    if (body.has(node)) continue;
-    body.add(node);
-    work.push(...(predecessors[node] as number[]));
-  }
-  return body;
-}
-
 /** Goes through the nodes until nothing changes any more; `join` makes what reaches a node of what is there after its predecessors. */
 function solve(
   nodes: readonly number[],
@@ -83,9 +66,7 @@ function solve(
 
 export function solveSlotFlow({ shape, successors, segments, forgets, isBare }: FlowQuestion): SlotFlow {
   const nodes = shape.sequence;
-  const predecessors = emptyLists(successors.length);
-  for (const from of nodes)
-    for (const to of successors[from] as number[]) if (!shape.viaRoot(from, to)) (predecessors[to] as number[]).push(from);
+  const predecessors = predecessorsOf(successors, shape);
   const startsBare = successors.map((_, n) => isBare(n));
   const transfers = (step: (segment: Segment) => Transfer): Transfer[] =>
     segments.map((own, n) => (forgets(n) ? FORGETS : transferOf(own, step)));
@@ -102,7 +83,7 @@ export function solveSlotFlow({ shape, successors, segments, forgets, isBare }: 
   const forced = [...dirty];
   for (const n of nodes) {
     if (!shape.isLoopHeader[n] || startsBare[n]) continue;
-    const body = loopBody(n, { shape, predecessors });
+    const body = naturalLoop(n, predecessors, shape);
     if ([...body].some((b) => forgets(b) || (segments[b] as Segment[]).length > 1)) continue;
     for (const b of body) forced[n] = (forced[n] as SlotSet).or((segments[b] as Segment[])[0].needs);
   }

@@ -138,7 +138,7 @@ export interface GuestCpu {
    * `linear` is read from the header's `accessAddress`; `byteCount` (default 1) says how long the access is, for data breakpoints.
    */
   translate(access: Access, into: Translation, byteCount?: number): boolean;
-  /** As translate, for a debugger or the region compiler: records no fault, sets no accessed or dirty bit, and ignores privilege. */
+  /** As translate, for who only looks (a debugger, a compiler): records no fault, sets no accessed or dirty bit, and ignores privilege. */
   probe(access: Access, into: Translation): boolean;
   /** Lifts the block at the present `pc`; undefined: nothing there can be fetched, and the fault has been recorded. */
   lift(source: CodeSource): Block | undefined;

@@ -30,8 +30,8 @@ const CHANGED = -2;
 
 const GRANT_ALL = (1 << ACCESS.READ) | (1 << ACCESS.WRITE) | (1 << ACCESS.EXECUTE);
 
-/** TLB class of a debugger's look: every present page can be read, and no entry is marked. */
-const DEBUGGER = -1;
+/** TLB class of who only looks: every present page can be read, and no entry is marked. */
+const LOOK = -1;
 
 /** A word of guest-physical memory for the page walk. */
 function readPhysicalWord(cpu: X86Context, address: number): number {
@@ -92,7 +92,7 @@ function rightsOf(cpu: X86Context, rights: number, noExecute: boolean, privilege
   const user = (rights & USER) !== 0;
   const cr4 = word(cpu, WORD.cr4);
   let grants: number = GRANT_ALL;
-  if (privilege === DEBUGGER) return grants;
+  if (privilege === LOOK) return grants;
   if (noExecute) grants &= ~(1 << ACCESS.EXECUTE);
   if (privilege === TLB_CLASS.USER) {
     if (!user) return 0;
@@ -110,7 +110,7 @@ function rightsOf(cpu: X86Context, rights: number, noExecute: boolean, privilege
 /** What a page's protection key denies to `privilege`: bits 1 << ACCESS. */
 function deniedByKey(cpu: X86Context, rights: number, leafHigh: number, privilege: number): number {
   const user = (rights & USER) !== 0;
-  if ((word(cpu, WORD.cr4) & (user ? CR4.PKE : CR4.PKS)) === 0 || (word(cpu, WORD.efer) & EFER.LMA) === 0 || privilege === DEBUGGER) return 0;
+  if ((word(cpu, WORD.cr4) & (user ? CR4.PKE : CR4.PKS)) === 0 || (word(cpu, WORD.efer) & EFER.LMA) === 0 || privilege === LOOK) return 0;
   const bits = word(cpu, user ? WORD.pkru : WORD.pkrs) >>> (2 * ((leafHigh >>> 27) & 15));
   if ((bits & 1) !== 0) return (1 << ACCESS.READ) | (1 << ACCESS.WRITE);
   const writeDenied = (bits & 2) !== 0 && (privilege === TLB_CLASS.USER || (word(cpu, WORD.cr0) & CR0.WP) !== 0);
@@ -123,7 +123,7 @@ function finish(cpu: X86Context, access: Access, privilege: number, rights: numb
   const grants = rightsOf(cpu, rights, noExecute, privilege) & ~denied;
   if ((grants & (1 << access)) === 0) return faultCode(cpu, access, privilege, PAGE_FAULT.PRESENT | (((denied >> access) & 1) !== 0 ? PAGE_FAULT.KEY : 0));
   const bits = access === ACCESS.WRITE ? ACCESSED | DIRTY : ACCESSED;
-  if (privilege !== DEBUGGER && !setEntryBits(cpu, leafAt, leaf, bits)) return CHANGED;
+  if (privilege !== LOOK && !setEntryBits(cpu, leafAt, leaf, bits)) return CHANGED;
   into.gpa = gpa;
   into.pageBytes = pageBytes;
   into.isGlobal = (leaf & GLOBAL) !== 0 && (word(cpu, WORD.cr4) & CR4.PGE) !== 0;
@@ -152,13 +152,13 @@ function walk4Level(cpu: X86Context, linear: number, access: Access, privilege: 
     if (!cpu.model.features.has('pdpe1gb') || (low3 & 0x3fff_e000) !== 0) return faultCode(cpu, access, privilege, reserved);
     const gpa = (high3 & PHYSICAL_HIGH) * 0x1_0000_0000 + ((low3 & 0xc000_0000) >>> 0) + (low & 0x3fff_ffff);
     const outcome = finish(cpu, access, privilege, low4 & low3, ((high4 | high3) & NO_EXECUTE) !== 0, at3, low3, high3, gpa, 0x4000_0000, into);
-    if (outcome < 0 && privilege !== DEBUGGER) setEntryBits(cpu, at4, low4, ACCESSED);
+    if (outcome < 0 && privilege !== LOOK) setEntryBits(cpu, at4, low4, ACCESSED);
     return outcome;
   }
 
   const at2 = frameOf(low3, high3) + ((low >>> 21) & 0x1ff) * 8;
   const outcome = walkDirectory(cpu, low, access, privilege, at2, reservedHigh, low4 & low3, high4 | high3, into);
-  if (outcome < 0 && privilege !== DEBUGGER) {
+  if (outcome < 0 && privilege !== LOOK) {
     setEntryBits(cpu, at4, low4, ACCESSED);
     setEntryBits(cpu, at3, low3, ACCESSED);
   }
@@ -184,7 +184,7 @@ function walkDirectory(cpu: X86Context, low: number, access: Access, privilege: 
   if ((high1 & reservedHigh) !== 0) return faultCode(cpu, access, privilege, reserved);
   const gpa = frameOf(low1, high1) + (low & 0xfff);
   const outcome = finish(cpu, access, privilege, rights & low2 & low1, ((upperHigh | high2 | high1) & NO_EXECUTE) !== 0, at1, low1, high1, gpa, 4096, into);
-  if (outcome < 0 && privilege !== DEBUGGER) setEntryBits(cpu, at2, low2, ACCESSED);
+  if (outcome < 0 && privilege !== LOOK) setEntryBits(cpu, at2, low2, ACCESSED);
   return outcome;
 }
 
@@ -213,7 +213,7 @@ function walk32Bit(cpu: X86Context, low: number, access: Access, privilege: numb
   const entry1 = readPhysicalWord(cpu, at1);
   if ((entry1 & PRESENT) === 0) return notPresent(cpu, access, privilege);
   const outcome = finish(cpu, access, privilege, entry2 & entry1, false, at1, entry1, 0, ((entry1 & 0xffff_f000) >>> 0) + (low & 0xfff), 4096, into);
-  if (outcome < 0 && privilege !== DEBUGGER) setEntryBits(cpu, at2, entry2, ACCESSED);
+  if (outcome < 0 && privilege !== LOOK) setEntryBits(cpu, at2, entry2, ACCESSED);
   return outcome;
 }
 
@@ -243,11 +243,11 @@ export function translate(cpu: X86Context, access: Access, into: Translation, by
   return false;
 }
 
-/** As translate, for a debugger or the region compiler: any privilege, nothing recorded, no entry marked. */
+/** As translate, for who only looks: any privilege, nothing recorded, no entry marked. */
 export function probeTranslation(cpu: X86Context, access: Access, into: Translation): boolean {
   const long = (word(cpu, WORD.efer) & EFER.LMA) !== 0;
   const linear = long ? signedField(cpu, WORD.accessAddress) : word(cpu, WORD.accessAddress);
-  return (!long || isCanonical(linear)) && walk(cpu, linear, access, DEBUGGER, into) < 0;
+  return (!long || isCanonical(linear)) && walk(cpu, linear, access, LOOK, into) < 0;
 }
 
 /** Forgets all translations. */
