@@ -1,5 +1,5 @@
 // Chooses where a region is entered. An entry in the middle of a loop would make the loop irreducible, which costs a dispatch in each round; so of the
-// blocks that may be entries, those inside a loop are left out (its header is one). The header of a loop within another is entered by way of the other's.
+// blocks that may be entries, those inside a loop are left out (its header is one).
 
 import { filled, naturalLoop, predecessorsOf, shapeFlow, type FlowShape } from './control-flow.ts';
 
@@ -13,18 +13,9 @@ export interface EntryQuestion {
   readonly firstSwitch: number;
 }
 
-/** A loop's header that is entered through the one of the loop around it. */
-export interface InnerEntry {
-  readonly node: number;
-  readonly via: number;
-}
-
 export interface RegionEntries {
   readonly entries: readonly number[];
-  /** With the ways to inner entries. */
   readonly shape: FlowShape;
-  /** Behind each one those that are entered through it. */
-  readonly inner: readonly InnerEntry[];
 }
 
 /** Entries that make every node reachable: those that nothing else in the region leads to, and one for each cycle left over. */
@@ -49,51 +40,29 @@ function primaryEntries({ successors, mayEnter, firstSwitch }: EntryQuestion): n
   return entries;
 }
 
-/** Each header with the nodes of its natural loop, the largest loop first. */
-function naturalLoops(successors: readonly (readonly number[])[], shape: FlowShape): [number, Set<number>][] {
-  const loops: [number, Set<number>][] = [];
-  if (!shape.isLoopHeader.includes(1)) return loops;
+/** Nodes that lie in a natural loop without being its header. */
+function loopInteriors(successors: readonly (readonly number[])[], shape: FlowShape): readonly number[] {
+  const interior = filled(successors.length, 0);
+  if (!shape.isLoopHeader.includes(1)) return interior;
   const predecessors = predecessorsOf(successors, shape);
-  for (let header = 0; header < successors.length; header++)
-    if (shape.isLoopHeader[header]) loops.push([header, naturalLoop(header, predecessors, shape)]);
-  return loops.sort((a, b) => b[1].size - a[1].size);
+  for (let header = 0; header < successors.length; header++) {
+    if (!shape.isLoopHeader[header]) continue;
+    for (const node of naturalLoop(header, predecessors, shape)) if (!shape.isLoopHeader[node]) interior[node] = 1;
+  }
+  return interior;
 }
 
 export function chooseEntries(question: EntryQuestion): RegionEntries {
   const { successors, mayEnter, firstSwitch } = question;
   const primary = primaryEntries(question);
   const shape = shapeFlow(successors, primary);
-  const isInterior = filled(successors.length, 0);
-  /** The header of the smallest loop around each header: loops are nested or apart where control flow is reducible. */
-  const around = filled(successors.length, -1);
-  for (const [header, loop] of naturalLoops(successors, shape)) {
-    for (const node of loop) {
-      if (!shape.isLoopHeader[node]) isInterior[node] = 1;
-      else if (node !== header) around[node] = header;
-    }
-  }
-  const all = new Set(primary);
+  const interior = loopInteriors(successors, shape);
+  const entries = new Set(primary);
   for (let node = 0; node < successors.length; node++) {
-    if (!mayEnter(node) || isInterior[node]) continue;
+    if (!mayEnter(node) || interior[node]) continue;
     // A switch is entered for the sake of what cannot be entered itself.
-    if (node < firstSwitch || successors[node].some((target) => isInterior[target])) all.add(node);
+    if (node < firstSwitch || successors[node].some((target) => interior[target])) entries.add(node);
   }
-  const entries = [...all].sort((a, b) => a - b);
-  const nested = entries.filter((node) => around[node] >= 0 && !primary.includes(node));
-  if (nested.length > 0 && !shape.rootIsLoop) {
-    const inner: InnerEntry[] = [];
-    const enterWithin = (via: number): void => {
-      for (const node of nested) {
-        if (around[node] !== via) continue;
-        inner.push({ node, via });
-        enterWithin(node);
-      }
-    };
-    const roots = entries.filter((node) => !nested.includes(node));
-    for (const node of roots) enterWithin(node);
-    const ways = successors.map((to, from) => [...to, ...inner.filter(({ via }) => via === from).map(({ node }) => node)]);
-    const withWays = shapeFlow(ways, roots);
-    if (inner.length === nested.length && !withWays.rootIsLoop) return { entries, shape: withWays, inner };
-  }
-  return { entries, shape: shapeFlow(successors, entries), inner: [] };
+  const all = [...entries].sort((a, b) => a - b);
+  return { entries: all, shape: all.length === primary.length ? shape : shapeFlow(successors, all) };
 }

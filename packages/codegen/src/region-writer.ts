@@ -122,7 +122,7 @@ export class RegionWriter {
       f,
       cache: this.#cache,
       held: this.#flow.held,
-      chosen,
+      shape: this.#shape,
       entry: ENTRY,
       blockLabel: this.#blockLabel,
     });
@@ -152,9 +152,10 @@ export class RegionWriter {
     const ways = new Map<number, number>();
     for (const node of this.#entries) {
       // A switch enters what it leads to.
-      if (this.#graph.isSwitch(node)) for (const target of this.#graph.targets(node)) ways.set(target.node, this.#dispatch.numberOf(node));
+      if (this.#graph.isSwitch(node))
+        for (const target of this.#graph.targets(node)) ways.set(target.node, this.#shape.dispatched.indexOf(node));
     }
-    for (const node of this.#entries) if (this.#graph.isBlock(node)) ways.set(node, this.#dispatch.numberOf(node));
+    for (const node of this.#entries) if (this.#graph.isBlock(node)) ways.set(node, this.#shape.dispatched.indexOf(node));
     return Int32Array.from(this.#region, ({ offset }, node) => {
       const way = ways.get(node);
       return way === undefined ? -1 : (offset << ENTRY_OFFSET_SHIFT) | way;
@@ -239,7 +240,6 @@ export class RegionWriter {
   #writeNode(node: number): void {
     this.#now = node;
     this.#cache.enter(this.#segments[node], this.#flow.held[node], this.#flow.dirty[node]);
-    this.#dispatch.writeWaysWithin(node);
     if (this.#graph.isSwitch(node)) this.#writeSwitch(node);
     else if (this.#graph.isBlock(node)) this.#writeBlock(node);
     // The rest of a function that has been inlined is called.
