@@ -1,7 +1,7 @@
 // The compiled functions of a vCPU: their slots in the function table, the records that enter them, and the pages whose change ends them.
 //
 // When there are too many, the oldest are put to sleep: their records are interpreted again. Whoever is still in use is awake again after a few executions,
-// without being compiled, and counts as new; who sleeps on until others go to sleep is dropped.
+// without being compiled, and counts as new; those who have slept longest are dropped.
 
 import { BLOCK_FLAGS } from '@anillo/codegen/block-record';
 import type { TranslationCache } from './translation-cache.ts';
@@ -35,11 +35,11 @@ export interface NewFunction {
 const QUARANTINE = 256;
 const GROWTH = 1024;
 /** Beyond so many functions, or bytes of WebAssembly that they were compiled from, */
-const MOST_FUNCTIONS = 1024;
+const MOST_FUNCTIONS = 1280;
 const MOST_WASM_BYTES = 16 << 20;
 /** functions go to sleep, as often as so many have been added, */
 const ADDED_BETWEEN_SLEEPS = 64;
-/** and at least so many at a time. */
+/** so that at least so many are asleep. */
 const SLEEPERS = 256;
 /** Executions of an entry that wake its function. */
 const WAKES_AFTER = 32;
@@ -104,16 +104,22 @@ export class FunctionTable {
     if (++this.#addedSinceSleep >= ADDED_BETWEEN_SLEEPS) this.#sleepIfMany();
   }
 
+  /** Drops as many sleepers as are too many, who have slept longest first; then others, the oldest, go to sleep in their place. */
   #sleepIfMany(): void {
-    const tooMany = this.#bySlot.size - MOST_FUNCTIONS;
-    if (tooMany <= 0 && this.#wasmBytes <= MOST_WASM_BYTES) return;
+    if (this.#tooMany() === 0 && this.#wasmBytes <= MOST_WASM_BYTES) return;
     this.#addedSinceSleep = 0;
-    for (const cold of this.#asleep) this.#end(cold);
-    let left = SLEEPERS + Math.max(0, tooMany);
+    for (const cold of this.#asleep) {
+      if (this.#tooMany() === 0 && this.#wasmBytes <= MOST_WASM_BYTES) break;
+      this.#end(cold);
+    }
+    const sleepers = SLEEPERS + this.#tooMany();
     for (const oldest of this.#awake) {
-      if (left-- === 0) break;
+      if (this.#asleep.size >= sleepers) break;
       this.#sleep(oldest);
     }
+  }
+  #tooMany(): number {
+    return Math.max(0, this.#bySlot.size - MOST_FUNCTIONS);
   }
 
   #sleep(sleeper: CompiledFunction): void {

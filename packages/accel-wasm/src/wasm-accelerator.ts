@@ -27,7 +27,7 @@ import { Watchpoints } from './watchpoints.ts';
 import { WasmVcpu } from './wasm-vcpu.ts';
 
 /** Executions after which a block is compiled. */
-const HOT_AT = 2000;
+const HOT_AT = 3000;
 const NEVER = 0;
 /** V8's default is a stack of 984 KiB. */
 const STACK_KIB = 400;
