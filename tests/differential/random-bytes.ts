@@ -51,13 +51,15 @@ function read(bytes: readonly number[], mode: Mode): Reading {
   return { prefixes, map, vexMap: 0, vexWide: false, opcode: bytes[at], modrm: bytes[at + 1] };
 }
 
-/** Interrupts, INT1 (compare.ts) and far transfers; segment registers; near branches with 66, which AMD cuts to 16 bits in 64-bit code and Intel does not. */
+/** Interrupts, INT1 (compare.ts) and far transfers; segment registers; AMD's XOP; near branches with 66, which AMD cuts to 16 bits in 64-bit code and Intel does not. */
 function isLeftOutOneByte({ opcode, modrm, prefixes }: Reading, mode: Mode): boolean {
   const reg = (modrm >> 3) & 7;
   const isMemory = modrm < 0xc0;
   if ([0xf1, 0x8c, 0x8e, 0x9a, 0xca, 0xcb, 0xcd, 0xcf, 0xea, 0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f].includes(opcode)) return true;
   if (mode === 32 && (opcode === 0xc4 || opcode === 0xc5)) return true;
   if (opcode === 0xff && (reg === 3 || reg === 5)) return true;
+  // AMD's XOP, undefined without that, may be too long as such, which is another fault.
+  if (opcode === 0x8f && (modrm & 0x1f) >= 8) return true;
   // REP before LOOPE and LOOPNE: AMD takes it for the condition, Intel ignores it.
   if ((opcode & 0xfe) === 0xe0 && (prefixes.includes(0xf2) || prefixes.includes(0xf3))) return true;
   const branches =
