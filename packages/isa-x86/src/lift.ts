@@ -205,9 +205,13 @@ export class Lift {
   sum(a: Address): Value<'i64'> {
     return a.disp === 0 ? a.base : this.b.add(a.base, this.b.i64(a.disp));
   }
-  /** Bits of a linear address that count: outside 64-bit code addresses wrap at 4 GiB (SDM Vol. 1, 3.3.7). */
+  /**
+   * Bits that count of a linear address within the memory operand: outside 64-bit code addresses wrap at 4 GiB (SDM Vol. 1, 3.3.7), in it those of 32 bits do (seen
+   * on AMD's processors), of a segment that starts at 0.
+   */
   addressBits(): Value<'i64'> {
-    return this.b.i64Words(-1, this.is64 ? -1 : 0);
+    const isWide = this.is64 && (this.d.addressSize === 64 || this.segment >= FS);
+    return this.b.i64Words(-1, isWide ? -1 : 0);
   }
   /** Address moved by a constant. */
   offset(a: Address, bytes: number): Address {
