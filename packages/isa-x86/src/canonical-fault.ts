@@ -19,6 +19,8 @@ const isStackOpcode = (opcode: number): boolean => (opcode >= 0x50 && opcode <= 
 const isSegmentPush = (opcode: number): boolean => (opcode & 0xf6) === 0xa0;
 
 const isCanonicalAddress = (address: bigint): boolean => BigInt.asIntN(48, address) === BigInt.asIntN(64, address);
+const areCanonical = (address: bigint, byteCount: number): boolean =>
+  isCanonicalAddress(address) && isCanonicalAddress(address + BigInt(byteCount - 1));
 
 /** Offset of the memory operand. */
 function operandAddress(cpu: X86Context, d: Decoded): bigint {
@@ -36,9 +38,11 @@ function wentThroughStack(cpu: X86Context, d: Decoded): boolean {
   if (!row.hasModrm) return isStackOpcode(opcode);
   if (d.mod === 3) return true;
   const reg = (d.modrm >> 3) & 7;
-  if (opcode === 0x8f && !isCanonicalAddress(cpu.view.gpr[RSP])) return true;
-  const pushes = opcode === 0xff && (reg === 2 || reg === 3 || reg === 6);
-  return isStackOperand(d) || (pushes && isCanonicalAddress(operandAddress(cpu, d)));
+  const popped = d.operandSize === 16 ? 2 : 8;
+  if (opcode === 0x8f && !areCanonical(cpu.view.gpr[RSP], popped)) return true;
+  const isFar = opcode === 0xff && reg === 3;
+  const pushes = isFar || (opcode === 0xff && (reg === 2 || reg === 6));
+  return isStackOperand(d) || (pushes && areCanonical(operandAddress(cpu, d), isFar ? 2 + d.operandSize / 8 : popped));
 }
 
 const isStackOperand = (d: Decoded): boolean => d.mod !== 3 && d.segment < FS && (d.base === RSP || d.base === RBP);
