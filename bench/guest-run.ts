@@ -89,7 +89,7 @@ export async function runGuest(command: readonly string[], expectedStatus: numbe
   // A process that is ending has no memory any more.
   const sample = (): void => {
     const now = peakMibOf(child.pid ?? 0);
-    if (!Number.isNaN(now)) peakMib = now;
+    if (now > peakMib || Number.isNaN(peakMib)) peakMib = now;
   };
   const limit = setTimeout(() => child.kill('SIGKILL'), LONGEST_SILENCE_MS);
   child.stdout.setEncoding('latin1').on('data', (text: string) => {
