@@ -1,0 +1,36 @@
+// A disk as a guest sees it, whatever format it is kept in.
+
+/** A part of a disk, in order. */
+export interface Extent {
+  readonly offset: number;
+  readonly byteCount: number;
+  /** 'data': bytes are kept; 'zero': reads as zeros; 'absent': reads as zeros because neither this image nor one behind it has it. */
+  readonly kind: 'data' | 'zero' | 'absent';
+  /** How many images behind this one it comes from: 0 is this one. */
+  readonly depth: number;
+  readonly isCompressed: boolean;
+  /** Where its bytes are in that image's store, if they lie there as they are. */
+  readonly storeOffset: number | undefined;
+}
+
+/**
+ * Offsets and counts are multiples of 512 within the disk; AnilloError STATE for others. Any number of calls may be on their way; those that overlap have no order. What
+ * the host fails at rejects with AnilloError (FILE, NETWORK; BAD_IMAGE: the image is damaged) and leaves the disk usable. Buffers are lent until the promise settles.
+ */
+export interface Disk {
+  readonly byteCount: number;
+  readonly isReadOnly: boolean;
+  /** Name of the format: 'raw', 'qcow2'... */
+  readonly format: string;
+  read(offset: number, into: readonly Uint8Array[]): Promise<void>;
+  write(offset: number, from: readonly Uint8Array[]): Promise<void>;
+  /** `mayUnmap`: the room may be given back. */
+  writeZeroes(offset: number, byteCount: number, mayUnmap: boolean): Promise<void>;
+  /** The guest does not need the range any more; it reads as zeros or as before. */
+  discard(offset: number, byteCount: number): Promise<void>;
+  /** Resolves when all writes that have resolved are on stable storage. */
+  flush(): Promise<void>;
+  extents(offset: number, byteCount: number): Promise<readonly Extent[]>;
+  /** Flushes, marks the image as closed properly, lets its files go. */
+  close(): Promise<void>;
+}
