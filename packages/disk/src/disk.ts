@@ -22,6 +22,12 @@ export interface Disk {
   readonly isReadOnly: boolean;
   /** Name of the format: 'raw', 'qcow2'... */
   readonly format: string;
+  /** Requests on such borders are the cheapest. */
+  readonly clusterByteCount?: number;
+  /** What `anillo image info` tells of the format: what QEMU calls its "format-specific" data, by QEMU's names. */
+  readonly facts?: Readonly<Record<string, unknown>>;
+  /** The image behind this one, by what the image says of it; `disk` is absent where it was not opened. */
+  readonly backing?: { readonly fileName: string; readonly format: string | undefined; readonly disk: Disk | undefined };
   read(offset: number, into: readonly Uint8Array[]): Promise<void>;
   write(offset: number, from: readonly Uint8Array[]): Promise<void>;
   /** `mayUnmap`: the room may be given back. */
@@ -30,7 +36,12 @@ export interface Disk {
   discard(offset: number, byteCount: number): Promise<void>;
   /** Resolves when all writes that have resolved are on stable storage. */
   flush(): Promise<void>;
+  /** May stop early, behind at least one extent, where the rest of the range takes long to tell. */
   extents(offset: number, byteCount: number): Promise<readonly Extent[]>;
+  /** Writes a whole cluster (or what is left of the last one) compressed; absent: the format cannot. */
+  writeCompressed?(offset: number, bytes: Uint8Array): Promise<void>;
+  /** Cuts, or grows by zeros; nothing else is on its way. Absent: the format cannot. */
+  resize?(byteCount: number): Promise<void>;
   /** Flushes, marks the image as closed properly, lets its files go. */
   close(): Promise<void>;
 }

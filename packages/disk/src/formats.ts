@@ -1,0 +1,15 @@
+// The formats by name, in the order in which they are tried on an image of unknown format. Raw is what is left.
+
+import type { DiskFormat } from './disk-format.ts';
+import { RAW } from './raw.ts';
+
+export const FORMATS: readonly DiskFormat[] = [RAW];
+
+export function formatNamed(name: string): DiskFormat | undefined {
+  return FORMATS.find((format) => format.name === name);
+}
+
+/** The format that an image's first bytes speak for; raw where none does. */
+export function probeFormat(head: Uint8Array): DiskFormat {
+  return FORMATS.find((format) => format.probe(head)) ?? RAW;
+}
