@@ -37,6 +37,7 @@ import { CHECK_BREAKPOINT, SINGLE_STEP_HELPERS } from './single-step.ts';
 import { SYSTEM_CALL_HELPERS } from './system-call.ts';
 import { SYSTEM_CALL_ROUTINES } from './system-call-routines.ts';
 import { X87_ROUTINES } from './x87/arithmetic-routines.ts';
+import { X87_SCALING } from './x87/scale-routines.ts';
 import { X87_CALLEES, X87_HELPERS } from './x87/x87-helper-map.ts';
 import { XSAVE_HELPERS } from './xsave.ts';
 
@@ -47,7 +48,7 @@ export const ROWS: readonly Row[] = [
 
 export const ROUTINES: readonly Routine[] = [
   COMPUTE_FLAGS, CURRENT_FLAGS, DIVIDE_WIDE, DIVIDE_WIDE_SIGNED, CHECK_SEGMENT, CHANGE_AC, PAGE_WALK, RECORD_PAGE_FAULT, ...PAGE_WALK_ROUTINES, ...EVENT_DELIVERY_ROUTINES, ...SYSTEM_CALL_ROUTINES, ...INTERRUPT_RETURN_ROUTINES,
-  ...SEGMENT_LOAD_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES, ...X87_ROUTINES,
+  ...SEGMENT_LOAD_ROUTINES, ...STRING_ROUTINES, ...SIMD_ROUTINES, ...X87_ROUTINES, ...Object.values(X87_SCALING),
 ];
 
 export const HELPERS: readonly Helper[] = [

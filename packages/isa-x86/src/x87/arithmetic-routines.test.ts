@@ -9,10 +9,13 @@ import { compare } from '../softfloat/compare.ts';
 import { roundToIntegral, toInteger } from '../softfloat/convert.ts';
 import { FloatEnv, type Rounding } from '../softfloat/float-env.ts';
 import { EXT } from '../softfloat/format.ts';
+import { INCOMPLETE, type Remainder, remainder } from '../softfloat/remainder.ts';
+import { scale } from '../softfloat/scale.ts';
 import { Unpacked } from '../softfloat/unpacked.ts';
 import { X86State } from '../state.ts';
 import { COMPARE, TO_INTEGER, X87_ARITHMETIC } from './arithmetic-routines.ts';
 import { STATUS } from './fpu.ts';
+import { X87_SCALING } from './scale-routines.ts';
 
 const state = new DataView(new ArrayBuffer(0x2000));
 const view = X86State.view(state.buffer, 0);
@@ -49,7 +52,7 @@ const REGISTER = 5;
 const result = (): bigint => (BigInt(view.fpuExponent[REGISTER] as number) << 64n) | (view.fpuMantissa[REGISTER] as bigint);
 
 let refused = 0;
-function check(r: Routine, operands: readonly Operand[], expected: () => bigint): void {
+function check(r: Routine, operands: readonly Operand[], expected: () => bigint, outcomeOf = outcome): void {
   const got = evaluateRoutine(r, [...operands.flatMap(({ m, e }) => [m, BigInt(e)]), BigInt(REGISTER)], WORLD) as bigint;
   if (BigInt.asIntN(32, got) === -1n) {
     refused++;
@@ -57,7 +60,7 @@ function check(r: Routine, operands: readonly Operand[], expected: () => bigint)
   }
   env.flags = 0;
   const bits = expected();
-  assert.deepEqual([result().toString(16), Number(got)], [bits.toString(16), outcome()], `${r.name} of ${JSON.stringify(operands, (_, v) => (typeof v === 'bigint' ? v.toString(16) : v))}`);
+  assert.deepEqual([result().toString(16), Number(got)], [bits.toString(16), outcomeOf()], `${r.name} of ${JSON.stringify(operands, (_, v) => (typeof v === 'bigint' ? v.toString(16) : v))}`);
 }
 
 const TURNS = 1500;
@@ -102,4 +105,50 @@ test('whole numbers and order', () => {
     const order = { [-1]: STATUS.C0, 0: STATUS.C3, 1: 0 }[compare(env, unpack(x), unpack(y), false) as -1 | 0 | 1];
     assert.equal(Number(evaluateRoutine(COMPARE, [x.m, BigInt(x.e), y.m, BigInt(y.e)], WORLD)), order);
   }
+});
+
+/** Exponents differ by at most `by`, or a little more. */
+function nearTo({ e }: Operand, by: number): Operand {
+  const near = operand();
+  const exponent = (e & 0x7fff) - by + (random() % (2 * by + 1));
+  return exponent > 0 && exponent < 0x7fff ? { m: near.m | (1n << 63n), e: (near.e & 0x8000) | exponent } : near;
+}
+
+test('scaling', () => {
+  refused = 0;
+  for (let turn = 0; turn < TURNS; turn++) {
+    setControls(3, random() % 4);
+    const x = operand();
+    const power = nearTo({ m: 0n, e: 16383 + 5 }, 10);
+    check(X87_SCALING.scale, [x, power], () => scale(env, unpack(x), unpack(power)));
+  }
+  assert.ok(refused < TURNS / 3, `${refused} refused`);
+});
+
+test('remainders', () => {
+  const rest: Remainder = { value: 0n, quotient: 0 };
+  const conditions = (): number => {
+    const q = rest.quotient;
+    assert.notEqual(q, INCOMPLETE);
+    return (q & 4 ? STATUS.C0 : 0) | (q & 2 ? STATUS.C3 : 0) | (q & 1 ? STATUS.C1 : 0);
+  };
+  refused = 0;
+  for (let turn = 0; turn < TURNS; turn++) {
+    const y = operand();
+    const x = nearTo(y, [2, 10, 66][random() % 3] as number);
+    for (const [r, isNearest] of [[X87_SCALING.remainder, false], [X87_SCALING.nearest, true]] as const) {
+      const exact = (): bigint => {
+        remainder(env, unpack(x), unpack(y), isNearest, rest);
+        return rest.value;
+      };
+      check(r, [x, y], exact, conditions);
+      // Ties, and nothing left.
+      const multiple: Operand = { m: y.m, e: x.e };
+      check(r, [multiple, y], () => {
+        remainder(env, unpack(multiple), unpack(y), isNearest, rest);
+        return rest.value;
+      }, conditions);
+    }
+  }
+  assert.ok(refused < TURNS, `${refused} refused`);
 });

@@ -35,7 +35,7 @@ const arithmetic = <Operands extends One | Two>(name: string, count: Operands['l
     },
   });
 const unary = (name: string, compute: Compute<One>): Routine => arithmetic(name, 1, compute);
-const binary = (name: string, compute: Compute<Two>): Routine => arithmetic(name, 2, compute);
+export const binary = (name: string, compute: Compute<Two>): Routine => arithmetic(name, 2, compute);
 
 const isFiniteValue = (b: Builder, x: Extended): I32 => b.or(isNormal(b, x), isZero(b, x));
 /** Are both numbers normal? By integer bits and exponents above 0 and below the largest, all at once in the sign of one word. */
@@ -47,7 +47,7 @@ function areNormal(b: Builder, x: I64, y: I64, aboveZero: readonly I32[], belowL
 const ROUND_DOWN = 1;
 const signOfDifference = (b: Builder): I32 => b.shl(b.eq(roundingControl(b, controlWord(b)), b.i32(ROUND_DOWN)), b.i32(15));
 
-function writeZero(b: Builder, to: I32, sign: I32, out: Slot<'i32'>): void {
+export function writeZero(b: Builder, to: I32, sign: I32, out: Slot<'i32'>): void {
   writeRegister(b, to, { m: b.i64(0), e: sign });
   b.set(out, b.i32(0));
 }

@@ -6,8 +6,9 @@ import type { Slot } from '@anillo/ir/slot';
 import { X64 } from '@anillo/ir/vcpu-header';
 import type { Lift } from '../lift.ts';
 import { COMPARE, X87_ARITHMETIC } from './arithmetic-routines.ts';
-import { changeSign, type Extended, type I32 } from './extended-ir.ts';
-import { CONDITIONS } from './fpu.ts';
+import { PAIR_INDEX } from './elementary.ts';
+import { BIAS, changeSign, exponentOf, type Extended, type I32, isNormal, isZero, signOf } from './extended-ir.ts';
+import { CONDITIONS, STATUS } from './fpu.ts';
 import { type Bits, loadOperand, passOperand, signed } from './lift-transfer.ts';
 import { callHelper, LiftedStack, type Need, rm } from './lift-stack.ts';
 import { type Converted, fromFloat, fromInteger } from './operand-ir.ts';
@@ -150,5 +151,47 @@ export function liftUnary(c: Lift, r: Routine, index: number): void {
     succeeded(c, outcome),
     () => stack.commit(outcome),
     () => callHelper(c, 'x87Unary', index),
+  );
+}
+
+/** FSCALE, FPREM, FPREM1: ST(0) by ST(0) and ST(1). */
+export function liftScaling(c: Lift, r: Routine, cleared: number, helper: () => void): void {
+  const stack = new LiftedStack(c);
+  const outcome = outcomeWhere(c, stack.isReady({ used: [0, 1] }), r, () => {
+    const [x, y] = [stack.read(0), stack.read(1)];
+    return [x.m, x.e, y.m, y.e, stack.physical(0)];
+  });
+  stack.unless(succeeded(c, outcome), () => stack.commit(outcome, cleared), helper);
+}
+
+/** FXTRACT. */
+export function liftExtract(c: Lift): void {
+  const { b } = c;
+  const stack = new LiftedStack(c);
+  const x = stack.read(0);
+  stack.unless(
+    b.and(stack.isReady({ used: [0], free: [7] }), isNormal(b, x)),
+    () => {
+      stack.write(0, fromInteger(b, b.extendS(b.sub(exponentOf(b, x), b.i32(BIAS)))));
+      stack.push({ m: x.m, e: b.or(signOf(b, x), b.i32(BIAS)) });
+      stack.commit();
+    },
+    () => callHelper(c, 'x87Pair', PAIR_INDEX.fxtract),
+  );
+}
+
+/** FXAM. */
+export function liftExamine(c: Lift): void {
+  const { b } = c;
+  const stack = new LiftedStack(c);
+  const x = stack.read(0);
+  const zero = isZero(b, x);
+  stack.unless(
+    b.and(stack.isReady({ used: [0] }), b.or(zero, isNormal(b, x))),
+    () => {
+      const sign = b.shrU(signOf(b, x), b.i32(6));
+      stack.commit(b.or(b.select(zero, b.i32(STATUS.C3), b.i32(STATUS.C2)), sign), CONDITIONS);
+    },
+    () => callHelper(c, 'x87Examine'),
   );
 }

@@ -55,7 +55,8 @@ export function toFloat(b: Builder, x: Extended, bits: 32 | 64): Converted<I64> 
   const control = controlWord(b);
   const outcome = outcomeOf(b, control, below, up);
   const isNear = b.or(b.eqz(b.and(control, b.i32(ROUNDING))), b.eqz(below));
-  const fits = b.and(isNormal(b, x), b.ltU(b.sub(field, b.i32(1)), b.i32((1 << exponent) - 3)));
+  // Of the largest exponent only what is not rounded up, which might carry.
+  const fits = b.and(isNormal(b, x), b.ltU(b.sub(field, b.i32(1)), b.sub(b.i32((1 << exponent) - 2), up)));
   return {
     value: b.or(sign, b.select(zero, b.i64(0), magnitude)),
     isRight: b.and(b.and(isNear, b.or(zero, fits)), b.ne(outcome, b.i32(REFUSED))),
