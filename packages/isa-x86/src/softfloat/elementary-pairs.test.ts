@@ -47,7 +47,7 @@ function compare(isDone: boolean, got: ExtendedWords, exact: () => bigint | unde
   else assert.equal(outcome(bitsOf(got)), outcome(exact()), of.map((x) => bitsOf(x).toString(16)).join(' '));
 }
 
-const TURNS = 400;
+const TURNS = 1500;
 function hold(ranges: readonly Range[], turn: (range: Range) => void, limit = 0.1): void {
   for (const range of ranges) {
     refused = 0;

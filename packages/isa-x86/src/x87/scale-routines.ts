@@ -108,4 +108,4 @@ const remainder = (name: string, isNearest: boolean): Routine =>
     });
   });
 
-export const X87_SCALING = { scale: SCALE, remainder: remainder('x87Remainder', false), nearest: remainder('x87RemainderNearest', true) } as const;
+export const X87_SCALING = { scale: SCALE, remainder: remainder('x87Rest', false), nearest: remainder('x87RestNearest', true) } as const;
