@@ -17,9 +17,10 @@ export function anilloContender(cpus?: number): Contender {
   return {
     name: ANILLO,
     version: VERSION,
-    command: ({ image, accel }) => [
+    command: ({ image, accel, keepsIn }) => [
+      ...(keepsIn === undefined ? [] : ['env', `XDG_CACHE_HOME=${keepsIn}`]),
       ...[COMMAND, 'run', ...boot(image), '--memory', `${GUEST_MEMORY_MIB}M`],
-      ...['--accel', accel, ...smp, '--no-reboot', '--no-translation-cache', '--stats'],
+      ...['--accel', accel, ...smp, '--no-reboot', '--stats', ...(keepsIn === undefined ? ['--no-translation-cache'] : [])],
     ],
   };
 }

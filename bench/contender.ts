@@ -11,6 +11,8 @@ export interface Job {
   readonly image: GuestImage;
   /** Anillo's; others have one way only. */
   readonly accel: 'auto' | 'interp';
+  /** Anillo's: a folder for what one run keeps for the next; the first run in it is not measured. */
+  readonly keepsIn?: string;
   /** Of a process that did it. */
   readonly status: number;
   /** The same work as a script in the image's file system, where it can be done without a guest. */

@@ -13,8 +13,8 @@ import { ownPrograms } from './guest/own-programs.ts';
 import { spinFirmware } from './spin-firmware.ts';
 import { BENCH_FOLDER, type GroupName, type Workload } from './workloads/workload.ts';
 
-/** boot: Linux to init and off. start, spin: the firmware, brief and long. A group: Linux with the group's workloads. */
-export type JobName = 'boot' | 'start' | 'spin' | 'interpreted-boot' | GroupName;
+/** boot: Linux to init and off; boot-again: with what a boot before it has translated. start, spin: the firmware, brief and long. A group: Linux with the group's workloads. */
+export type JobName = 'boot' | 'boot-again' | 'start' | 'spin' | 'interpreted-boot' | GroupName;
 
 /** Some 200 million instructions. */
 const SPIN_TURNS = 300_000;
@@ -71,14 +71,16 @@ class ImageWriter {
   }
 }
 
-async function makeJob(writer: ImageWriter, name: JobName): Promise<Job> {
+async function makeJob(writer: ImageWriter, name: JobName, folder: string): Promise<Job> {
   switch (name) {
     case 'boot':
+    case 'boot-again':
     case 'interpreted-boot':
       return {
         image: writer.linux(name, cpio([file('init', 0o755, BOOT_INIT)])),
-        accel: name === 'boot' ? 'auto' : 'interp',
+        accel: name === 'interpreted-boot' ? 'interp' : 'auto',
         status: 0,
+        keepsIn: name === 'boot-again' ? join(folder, 'kept') : undefined,
       };
     case 'start':
       return { image: writer.firmware(name, 1), accel: 'auto', status: 1 };
@@ -93,6 +95,6 @@ async function makeJob(writer: ImageWriter, name: JobName): Promise<Job> {
 export async function makeJobs(request: JobRequest): Promise<ReadonlyMap<JobName, Job>> {
   const writer = new ImageWriter(request);
   const jobs = new Map<JobName, Job>();
-  for (const name of request.names) jobs.set(name, await makeJob(writer, name));
+  for (const name of request.names) jobs.set(name, await makeJob(writer, name, request.folder));
   return jobs;
 }

@@ -77,6 +77,7 @@ const workloads = [...WORKLOADS].flatMap(([name, workload]) =>
 );
 
 const bootGoal: Goal = { ratioAtMost: 1.2 };
+const bootAgainGoal: Goal = { ratioAtMost: 0.7 };
 const MEMORY_BEYOND_GUEST_MIB = 350;
 
 /** By the host's clock: the kernel's begins late, and loses time while it counts ticks only. */
@@ -101,6 +102,20 @@ export const MEASURES: readonly Measure[] = [
     ...{ name: 'boot', title: 'boot: process start to its end', unit: 's', job: 'boot', goal: bootGoal },
     value: (run) => (run.endedAtMs - run.startedAtMs) / 1000,
   },
+  {
+    ...{
+      name: 'boot-again',
+      title: 'boot with translations kept: kernel start to init',
+      unit: 's',
+      job: 'boot-again',
+      goal: bootAgainGoal,
+    },
+    value: hostBootSeconds,
+  },
+  {
+    ...{ name: 'boot-again', title: "the same by the guest's clock", unit: 's', job: 'boot-again', goal: bootAgainGoal },
+    value: (run) => markedWork(run.lines, 'boot').seconds,
+  },
   ...workloads,
   {
     ...{
@@ -109,7 +124,7 @@ export const MEASURES: readonly Measure[] = [
       unit: 'ms',
       job: 'boot',
       alone: true,
-      goal: { atMost: 400 },
+      goal: { atMost: 150 },
     },
     value: (run) => stat(run, FIRST_INSTRUCTION),
   },
