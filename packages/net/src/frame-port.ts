@@ -15,8 +15,10 @@ export interface FrameWork {
 
 /** An end that takes frames. */
 export interface FrameSink {
-  /** Takes frames with work left; for other sinks whoever sends has finished it. */
+  /** Takes frames with checksums and TCP segments left to do; for other sinks whoever sends has finished them. */
   readonly takesWork: boolean;
+  /** Takes 'udp' segments as well: guests learnt it later than the others. Absent: no. */
+  readonly takesUdpSegments?: boolean;
   /** `frame`: from the destination address on, without check sequence; lent for the call. False: no room now, it has not been taken; `onRoom` of the port is called when there is. */
   send(frame: Uint8Array, work: FrameWork | undefined): boolean;
 }
