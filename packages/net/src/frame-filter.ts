@@ -54,7 +54,8 @@ function macOf(text: string): number {
 
 function prefixOf(text: string): IpPrefix {
   const prefix = IpPrefix.parse(text);
-  if (prefix === undefined) throw new AnilloError('BAD_OPTION', `'${text}' is no IP address or prefix; write one like 10.0.0.0/8 or fd00::/8.`);
+  if (prefix === undefined)
+    throw new AnilloError('BAD_OPTION', `'${text}' is no IP address or prefix; write one like 10.0.0.0/8 or fd00::/8.`);
   return prefix;
 }
 
@@ -127,7 +128,11 @@ export class FrameFilter {
     const { family, protocol, transport, end, sourceAt, destinationAt, isFragment } = this.#layers;
     if (rule.protocol !== undefined && rule.protocol !== protocol) return false;
     if (rule.source !== undefined && !(rule.source.address.family === family && rule.source.containsAt(frame, sourceAt))) return false;
-    if (rule.destination !== undefined && !(rule.destination.address.family === family && rule.destination.containsAt(frame, destinationAt))) return false;
+    if (
+      rule.destination !== undefined &&
+      !(rule.destination.address.family === family && rule.destination.containsAt(frame, destinationAt))
+    )
+      return false;
     if (rule.ports === undefined) return true;
     if (protocol !== IP_PROTOCOLS.tcp && protocol !== IP_PROTOCOLS.udp) return false;
     // Where the ports cannot be seen, what would allow does not fit and what would deny does.

@@ -37,7 +37,12 @@ export class FrameFinisher {
     }
   }
 
-  #sum(scratch: Uint8Array, frame: Uint8Array, checksum: NonNullable<FrameWork['checksum']>, emit: (frame: Uint8Array) => boolean): boolean {
+  #sum(
+    scratch: Uint8Array,
+    frame: Uint8Array,
+    checksum: NonNullable<FrameWork['checksum']>,
+    emit: (frame: Uint8Array) => boolean,
+  ): boolean {
     const { start, offset } = checksum;
     if (!(start >= ETHERNET_BYTES && offset >= 0 && start + offset + 2 <= frame.length)) return true;
     const copy = scratch.subarray(0, frame.length);
@@ -48,12 +53,18 @@ export class FrameFinisher {
     return emit(copy);
   }
 
-  #cut(scratch: Uint8Array, frame: Uint8Array, segments: NonNullable<FrameWork['segments']>, emit: (frame: Uint8Array) => boolean): boolean {
+  #cut(
+    scratch: Uint8Array,
+    frame: Uint8Array,
+    segments: NonNullable<FrameWork['segments']>,
+    emit: (frame: Uint8Array) => boolean,
+  ): boolean {
     const layers = this.#layers;
     const { segmentBytes, kind } = segments;
     const isTcp = kind !== 'udp';
     if (!(segmentBytes >= SMALLEST_SEGMENT_BYTES) || !layers.read(frame) || layers.isFragment) return true;
-    if (layers.protocol !== (isTcp ? IP_PROTOCOLS.tcp : IP_PROTOCOLS.udp) || (isTcp && (kind === 'tcp4') !== (layers.family === 4))) return true;
+    if (layers.protocol !== (isTcp ? IP_PROTOCOLS.tcp : IP_PROTOCOLS.udp) || (isTcp && (kind === 'tcp4') !== (layers.family === 4)))
+      return true;
     const { transport, end } = layers;
     if (end < transport + (isTcp ? TCP_BYTES : UDP_BYTES)) return true;
     const payload = transport + (isTcp ? (frame[transport + 12] >> 4) * 4 : UDP_BYTES);
@@ -91,7 +102,11 @@ export class FrameFinisher {
     const sumAt = transport + (at.isTcp ? 16 : 6);
     write16(piece, sumAt, 0);
     const sum = checksumOf(
-      protocol + piece.length - transport + sumBytes(piece, sourceAt, sourceAt + 2 * addressBytes) + sumBytes(piece, transport, piece.length),
+      protocol +
+        piece.length -
+        transport +
+        sumBytes(piece, sourceAt, sourceAt + 2 * addressBytes) +
+        sumBytes(piece, transport, piece.length),
     );
     write16(piece, sumAt, sum === 0 && !at.isTcp ? 0xffff : sum);
   }

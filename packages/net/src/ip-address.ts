@@ -30,7 +30,8 @@ function parseV6(text: string): Uint8Array | undefined {
   const dotted = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(withoutZone);
   const v4 = dotted === null ? undefined : parseV4(dotted[2]);
   if (dotted !== null && v4 === undefined) return undefined;
-  const plain = v4 === undefined ? withoutZone : `${dotted![1]}${((v4[0] << 8) | v4[1]).toString(16)}:${((v4[2] << 8) | v4[3]).toString(16)}`;
+  const plain =
+    v4 === undefined ? withoutZone : `${dotted![1]}${((v4[0] << 8) | v4[1]).toString(16)}:${((v4[2] << 8) | v4[3]).toString(16)}`;
   const halves = plain.split('::');
   if (halves.length > 2) return undefined;
   const groupsOf = (half: string): string[] => (half === '' ? [] : half.split(':'));

@@ -296,7 +296,12 @@ export class TcpConnection {
   #receiveInOrder(segment: TcpSegment): void {
     const receiver = this.#receiver;
     const isReset = segment.has(RST);
-    if (this.#options.usesTimestamps && segment.hasTimestamps && !isReset && seqDistance(segment.timestamp, this.#options.recentTimestamp) < 0) {
+    if (
+      this.#options.usesTimestamps &&
+      segment.hasTimestamps &&
+      !isReset &&
+      seqDistance(segment.timestamp, this.#options.recentTimestamp) < 0
+    ) {
       receiver.isAckDue = true;
       return;
     }
@@ -308,7 +313,8 @@ export class TcpConnection {
     }
     if (segment.has(SYN)) return this.#challenge();
     if (!segment.has(ACK) || !this.#takeAcknowledgment(segment)) return;
-    if (this.#options.usesTimestamps && segment.hasTimestamps && seqAtOrAfter(this.#lastAckSent, segment.sequence)) this.#options.recentTimestamp = segment.timestamp;
+    if (this.#options.usesTimestamps && segment.hasTimestamps && seqAtOrAfter(this.#lastAckSent, segment.sequence))
+      this.#options.recentTimestamp = segment.timestamp;
     this.#takeText(segment);
   }
 

@@ -83,7 +83,9 @@ export class TcpSender {
 
   /** RFC 9293, 3.10.7.4: old segments do not set the window back. */
   updateWindow(window: number, sequence: number, acknowledgment: number): void {
-    const isNewer = seqAfter(sequence, this.#windowSequence) || (sequence === this.#windowSequence && seqAtOrAfter(acknowledgment, this.#windowAcknowledgment));
+    const isNewer =
+      seqAfter(sequence, this.#windowSequence) ||
+      (sequence === this.#windowSequence && seqAtOrAfter(acknowledgment, this.#windowAcknowledgment));
     if (isNewer) this.setWindow(window, sequence, acknowledgment);
   }
 
@@ -119,7 +121,10 @@ export class TcpSender {
   /** How many bytes from `nxt` on may go in one segment. */
   #allowance(unsent: number, isForced: boolean): number {
     if (unsent <= 0) return 0;
-    const flight = this.#isRecovering && this.usesSack ? this.#sacked.pipe(this.una, this.max, this.#retransmitted, this.mss) : seqDistance(this.nxt, this.una);
+    const flight =
+      this.#isRecovering && this.usesSack
+        ? this.#sacked.pipe(this.una, this.max, this.#retransmitted, this.mss)
+        : seqDistance(this.nxt, this.una);
     const byCongestion = this.#congestionWindow - flight;
     const byWindow = seqDistance(seqAdd(this.una, this.window), this.nxt);
     const usable = Math.min(unsent, byWindow, byCongestion, this.#host.largestPayload);
