@@ -2,8 +2,10 @@
 
 import type { DiskFormat } from './disk-format.ts';
 import { RAW } from './raw.ts';
+import { VDI } from './vdi/vdi.ts';
+import { VMDK } from './vmdk/vmdk.ts';
 
-export const FORMATS: readonly DiskFormat[] = [RAW];
+export const FORMATS: readonly DiskFormat[] = [RAW, VMDK, VDI];
 
 export function formatNamed(name: string): DiskFormat | undefined {
   return FORMATS.find((format) => format.name === name);
