@@ -144,7 +144,7 @@ export class VcpuTlb {
         ),
     );
     this.#space = this.#spaces[0] as AddressSpace;
-    for (const space of this.#spaces) this.#clearAll(space);
+    // The others are cleared when they are first selected.
     this.selectSpace(0, true);
   }
 
@@ -262,13 +262,18 @@ export class VcpuTlb {
     for (let i = 0; i < list.count; i++) this.#clear(list.entry(i));
     list.count = 0;
   }
+  /** All entries that addresses index, as copies of one, which is native code's work: at the start ours is slow. */
+  #clearWhole(first: number): void {
+    const end = first + (TLB_STACK_ENTRY >>> 2);
+    this.#clear(first);
+    for (let filled = ENTRY_WORDS; first + filled < end; filled *= 2) this.#words.copyWithin(first + filled, first, first + filled);
+  }
   #clearAll(space: AddressSpace): void {
     if (space.key >= 0 && space.own.isComplete && space.global.isComplete) {
       this.#clearList(space.own);
       this.#clearList(space.global);
     } else {
-      for (const base of space.bases)
-        for (let entry = base >>> 2, end = (base + TLB_STACK_ENTRY) >>> 2; entry < end; entry += ENTRY_WORDS) this.#clear(entry);
+      for (const base of space.bases) this.#clearWhole(base >>> 2);
       space.own.count = 0;
       space.global.count = 0;
     }

@@ -1,7 +1,7 @@
 // Reading a file that the user named: every failure is one sentence.
 
-import { readFileSync, statSync } from 'node:fs';
-import { open, readFile, stat } from 'node:fs/promises';
+import { closeSync, openSync, read, readFileSync, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { AnilloError } from '@anillo/base/anillo-error';
 
@@ -26,15 +26,24 @@ export function fileErrorReason(error: unknown): string {
 
 const LONGEST_READ = 1 << 30;
 
-/** In as few reads as it takes, where `readFile` makes one for each half MiB. */
+/** In as few reads as it takes, where `readFile` makes one for each half MiB; the first is under way when this returns. */
 async function readRegularFile(path: string, byteCount: number): Promise<Uint8Array> {
-  await using file = await open(path);
-  const bytes = new Uint8Array(byteCount);
-  let filled = 0;
-  for (let count = -1; filled < byteCount && count !== 0; filled += count)
-    count = (await file.read(bytes, filled, Math.min(byteCount - filled, LONGEST_READ))).bytesRead;
-  return bytes.subarray(0, filled);
+  const file = openSync(path, 'r');
+  try {
+    const bytes = new Uint8Array(byteCount);
+    let filled = 0;
+    for (let count = -1; filled < byteCount && count !== 0; filled += count)
+      count = await readSome(file, bytes.subarray(filled, filled + LONGEST_READ));
+    return bytes.subarray(0, filled);
+  } finally {
+    closeSync(file);
+  }
 }
+
+const readSome = (file: number, into: Uint8Array): Promise<number> =>
+  new Promise((resolve, reject) => {
+    read(file, into, 0, into.length, null, (error, count) => (error ? reject(error) : resolve(count)));
+  });
 
 const sentence = (path: string, what: string, reason: string, cause?: unknown): AnilloError =>
   new AnilloError('FILE', `The ${what} ${path === '' ? '""' : path} ${reason}.`, { cause });
@@ -43,7 +52,8 @@ const EMPTY = 'is empty; copy it again';
 /** Whole content. `what` names the file's part in the sentence ("kernel"). AnilloError FILE when it is missing, unreadable, no file, or empty. */
 export async function readHostFile(path: string, what: string): Promise<Uint8Array> {
   try {
-    const found = await stat(path);
+    // At once, so that the host reads while the caller goes on.
+    const found = statSync(path);
     if (found.isDirectory()) throw sentence(path, what, REASONS.EISDIR);
     if (found.isCharacterDevice() || found.isBlockDevice()) throw sentence(path, what, 'is a device; give a file');
     const bytes = found.isFile() && found.size > 0 ? await readRegularFile(path, found.size) : await readFile(path);

@@ -9,14 +9,10 @@ import type { BootModule } from './boot/load-plan.ts';
 
 export interface MachineSpec {
   readonly board: BoardModel;
-  /** Exactly one of kernel and bios. */
-  readonly kernel?: { readonly bytes: Uint8Array; readonly name: string };
-  /** One for Linux; any number for multiboot kernels. */
-  readonly initrd?: readonly BootModule[];
+  /** Kernel command line. */
   readonly append?: string;
+  /** A firmware image, in place of boot images. */
   readonly bios?: Uint8Array;
-  /** Gives `kernel` and `initrd` anew when the machine resets: then they are not kept once they are loaded. AnilloError where they are gone or fit no more. */
-  readonly readAgain?: () => Pick<MachineSpec, 'kernel' | 'initrd'>;
   /** See machine-memory.ts. */
   readonly memoryBytes: number;
   readonly cpuModel: string;
@@ -37,4 +33,13 @@ export interface MachineSpec {
   readonly trace?: Trace;
   /** Told where host time goes. */
   readonly profile?: Profile;
+}
+
+/** What a machine without firmware boots from. */
+export interface BootImages {
+  readonly kernel?: { readonly bytes: Uint8Array; readonly name: string };
+  /** One for Linux; any number for multiboot kernels. */
+  readonly initrd?: readonly BootModule[];
+  /** Gives the images anew when the machine resets: then they are not kept once they are loaded. AnilloError where they are gone or fit no more. */
+  readonly readAgain?: () => BootImages;
 }

@@ -8,7 +8,7 @@ import { tinyBzImage } from './boot/tiny-images.ts';
 import { PC } from './boards/pc.ts';
 import { memoryTypeRegisters } from './firmware/memory-types.ts';
 import { Machine } from './machine.ts';
-import type { MachineSpec } from './machine-spec.ts';
+import type { BootImages, MachineSpec } from './machine-spec.ts';
 import type { MachineHost } from './machine-host.ts';
 import { type Script, scriptedAccelerator } from './scripted-accelerator.ts';
 
@@ -40,10 +40,13 @@ function host(): MachineHost & { sleeps: number[] } {
   };
 }
 
-function machine(script: Script, more: Partial<MachineSpec> = {}, on: MachineHost = host()): Machine {
+function machine(
+  script: Script,
+  { kernel, readAgain, ...more }: Partial<MachineSpec & BootImages> = {},
+  on: MachineHost = host(),
+): Machine {
   const spec: MachineSpec = {
     board: PC,
-    kernel: { bytes: tinyBzImage(), name: 'vmlinuz' },
     memoryBytes: 32 * MIB,
     cpuModel: 'x86-64-v3',
     longMode: true,
@@ -52,7 +55,9 @@ function machine(script: Script, more: Partial<MachineSpec> = {}, on: MachineHos
     serial: [undefined],
     ...more,
   };
-  return new Machine(spec, scriptedAccelerator(script), on);
+  const made = new Machine(spec, scriptedAccelerator(script), on);
+  made.load({ kernel: kernel ?? (more.bios === undefined ? { bytes: tinyBzImage(), name: 'vmlinuz' } : undefined), readAgain });
+  return made;
 }
 
 const powerOff: Script = ({ ports }) => {
@@ -157,7 +162,7 @@ test('a reset reads images again that need not be kept', async () => {
     return SLICE;
   };
   let reads = 0;
-  const readAgain = (): Pick<MachineSpec, 'kernel'> => {
+  const readAgain = (): BootImages => {
     const bytes = tinyBzImage();
     bytes.fill(++reads, 1536);
     return { kernel: { bytes, name: 'vmlinuz' } };
@@ -385,15 +390,13 @@ test('a defect in the engine reaches who waits, and nobody else', async () => {
 });
 
 test('there must be exactly one thing to boot', () => {
-  const says = (more: Partial<MachineSpec>, expected: RegExp): void => {
-    assert.throws(
-      () => machine(() => SLICE, more),
-      (e) => e instanceof AnilloError && expected.test(e.message),
-    );
+  const says = (make: () => unknown, expected: RegExp): void => {
+    assert.throws(make, (e) => e instanceof AnilloError && expected.test(e.message));
   };
-  says({ kernel: undefined }, /nothing to boot/);
-  says({ bios: new Uint8Array(0x20000) }, /one of them/);
-  says({ kernel: undefined, bios: new Uint8Array(100) }, /64 KiB/);
+  const kernel = { bytes: tinyBzImage(), name: 'vmlinuz' };
+  says(() => machine(() => SLICE).load({}), /nothing to boot/);
+  says(() => machine(() => SLICE, { kernel, bios: new Uint8Array(0x20000) }), /one of them/);
+  says(() => machine(() => SLICE, { bios: new Uint8Array(100) }), /64 KiB/);
 });
 
 test('firmware is mapped at the reset vector and below 1 MiB', async () => {
@@ -408,7 +411,7 @@ test('firmware is mapped at the reset vector and below 1 MiB', async () => {
       guest.ports.writePort(0xcf9, 1, 6);
       return SLICE;
     },
-    { kernel: undefined, bios, noReboot: true },
+    { bios, noReboot: true },
   );
   m.start();
   await m.waitForExit();

@@ -25,7 +25,7 @@ import { GuestWait } from './guest-wait.ts';
 import { type DebugStop, DebugStops, type MachineDebug } from './machine-debug.ts';
 import type { MachineExit } from './machine-exit.ts';
 import type { MachineHost } from './machine-host.ts';
-import type { MachineSpec } from './machine-spec.ts';
+import type { BootImages, MachineSpec } from './machine-spec.ts';
 import type { FarDebug } from './smp/far-debug.ts';
 import { makeSharedCells, ProcessorCells, type SharedCells } from './smp/processor-cells.ts';
 import { Processors } from './smp/processors.ts';
@@ -42,11 +42,12 @@ export class Machine {
   readonly clock: GuestClock;
   readonly board: PcBoard;
   readonly debug: MachineDebug;
-  #spec: MachineSpec;
+  readonly #spec: MachineSpec;
   readonly #host: MachineHost;
   readonly #vm: AcceleratedVm;
   readonly #vcpu: Vcpu;
-  #plan: BootPlan;
+  #images: BootImages = {};
+  #plan: BootPlan | undefined;
   readonly #processors: Processors | undefined;
   readonly #farDebug: readonly FarDebug[];
   #stolen: StolenTime;
@@ -70,16 +71,8 @@ export class Machine {
   /** A thread of another CPU failed. */
   #failure: { readonly error: unknown } | undefined;
 
-  /** AnilloError for a boot image that does not fit the machine; the guest has not run yet. */
+  /** AnilloError for firmware, memory or devices that do not fit the machine. It has nothing to run until `load`. */
   constructor(spec: MachineSpec, accelerator: Accelerator, host: MachineHost) {
-    if ((spec.kernel === undefined) === (spec.bios === undefined)) {
-      throw new AnilloError(
-        'BAD_OPTION',
-        spec.bios === undefined
-          ? 'There is nothing to boot; give a kernel or a firmware image.'
-          : 'A kernel and a firmware image were given; give one of them.',
-      );
-    }
     if (spec.bios !== undefined) checkFirmware(spec.bios);
     this.#spec = spec;
     this.#host = host;
@@ -109,7 +102,6 @@ export class Machine {
       },
       this.#events(),
     );
-    this.#plan = this.#makePlan();
     const ports = tracedPorts(this.board, spec.trace);
     this.#vm = accelerator.createVm({
       cpuCount,
@@ -129,7 +121,21 @@ export class Machine {
     this.#farStops = new DebugStops((cpu, address) => this.#farDebug[cpu - 1]?.hasBreakpoint(address) === true);
     this.debug = this.#makeDebug();
     this.#exit.promise.catch(() => {}); // whoever waits gets it; nobody has to wait
-    this.#boot();
+  }
+
+  /** Gives the machine what it boots from; to be called once, before `start`. AnilloError for images that do not fit it. */
+  load(images: BootImages): void {
+    const { bios } = this.#spec;
+    if ((images.kernel === undefined) === (bios === undefined)) {
+      throw new AnilloError(
+        'BAD_OPTION',
+        bios === undefined
+          ? 'There is nothing to boot; give a kernel or a firmware image.'
+          : 'A kernel and a firmware image were given; give one of them.',
+      );
+    }
+    this.#images = images;
+    this.#boot(this.#makePlan());
   }
 
   #attachBoard(): void {
@@ -173,7 +179,8 @@ export class Machine {
   }
 
   #makePlan(): BootPlan {
-    const { kernel, bios, initrd, append, longMode } = this.#spec;
+    const { bios, append, longMode } = this.#spec;
+    const { kernel, initrd } = this.#images;
     if (kernel === undefined) return planFirmware(bios as Uint8Array);
     const context = { map: this.board.map, longMode, rsdpAddress: this.board.rsdpAddress };
     return planKernel({ bytes: kernel.bytes, name: kernel.name, modules: initrd ?? [], append: append ?? '' }, context);
@@ -227,7 +234,7 @@ export class Machine {
 
   /** What was loaded, for people. */
   get bootDescription(): string {
-    return this.#plan.description;
+    return this.#plan?.description ?? '';
   }
 
   /** Times that the guest has reset the machine. */
@@ -241,29 +248,31 @@ export class Machine {
   }
 
   /** Power-on: devices, firmware tables, boot image, CPU. */
-  #boot(): void {
+  #boot(plan: BootPlan): void {
+    this.#plan = plan;
     this.#sleep = 'no';
     this.#processors?.stopAll();
     this.board.reset();
     this.#processors?.reset();
-    loadSegments(this.#vm.memory, this.#plan.segments);
-    this.#forgetImages();
+    loadSegments(this.#vm.memory, plan.segments);
+    if (this.#images.readAgain !== undefined) this.#forgetImages(plan);
     this.#vcpu.reset();
-    const { start } = this.#plan;
+    const { start } = plan;
     if (start.mode !== 'reset') this.#vcpu.setStart({ ...start, modelRegisters: this.#modelRegisters });
     this.#processors?.release();
   }
 
-  #forgetImages(): void {
-    if (this.#spec.readAgain === undefined) return;
-    this.#spec = { ...this.#spec, kernel: undefined, initrd: undefined };
-    this.#plan = { ...this.#plan, segments: [] };
+  #forgetImages(plan: BootPlan): void {
+    const { readAgain } = this.#images;
+    this.#images = { readAgain };
+    this.#plan = { ...plan, segments: [] };
   }
-  #readImagesAgain(): void {
-    const images = this.#spec.readAgain?.();
-    if (images === undefined) return;
-    this.#spec = { ...this.#spec, ...images };
-    this.#plan = this.#makePlan();
+  /** The plan, with its images read again where they have not been kept. */
+  #planAgain(): BootPlan {
+    const { readAgain } = this.#images;
+    if (readAgain === undefined) return this.#plan as BootPlan;
+    this.#images = { ...readAgain(), readAgain };
+    return this.#makePlan();
   }
 
   /** Wakes the guest from a suspend to RAM. */
@@ -286,6 +295,7 @@ export class Machine {
   start(options: { readonly held?: boolean } = {}): void {
     if (this.#state !== 'created')
       throw new AnilloError('STATE', `The machine is ${this.#state}; only a new one can be started, so create another.`);
+    if (this.#plan === undefined) throw new AnilloError('STATE', 'The machine has nothing to boot; load a kernel or firmware first.');
     this.#state = 'running';
     this.#pauseWanted = options.held === true;
     this.clock.resume();
@@ -459,8 +469,7 @@ export class Machine {
   #reboot(): void {
     this.#resetWanted = false;
     this.#resets++;
-    this.#readImagesAgain();
-    this.#boot();
+    this.#boot(this.#planAgain());
   }
 
   #tripleFault(registers: string): void {

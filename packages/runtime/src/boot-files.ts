@@ -3,14 +3,7 @@
 import { host } from '#host';
 import { detectKernel } from '@anillo/machine/boot/detect';
 import type { BootModule } from '@anillo/machine/boot/load-plan';
-
-export interface BootFiles {
-  readonly kernel?: { readonly bytes: Uint8Array; readonly name: string };
-  readonly initrd: readonly BootModule[];
-  readonly bios?: Uint8Array;
-  /** Kernel and initrd once more, as their files are by then; undefined where that cannot be. */
-  readonly readAgain?: () => Pick<BootFiles, 'kernel' | 'initrd'>;
-}
+import type { BootImages } from '@anillo/machine/machine-spec';
 
 export interface BootSources {
   readonly kernel?: string | Uint8Array;
@@ -49,10 +42,14 @@ async function readInitrd(source: string | Uint8Array | undefined, multiboot: bo
   return [{ ...(await read(source, 'initrd')), commandLine: typeof source === 'string' ? source : 'initrd' }];
 }
 
+const isOneFile = (source: string | Uint8Array | undefined): boolean => typeof source !== 'string' || !/[ ,]/.test(source);
 const modulesOf = (files: readonly ReadModule[]): BootModule[] => files.map(({ bytes, commandLine }) => ({ bytes, commandLine }));
 
 /** Holds no bytes but those that the caller gave. */
-function rereader(name: string, files: readonly (Pick<ReadModule, 'again'> & { readonly commandLine?: string })[]): BootFiles['readAgain'] {
+function rereader(
+  name: string,
+  files: readonly (Pick<ReadModule, 'again'> & { readonly commandLine?: string })[],
+): BootImages['readAgain'] {
   const sources = files.map(({ again, commandLine = '' }) => ({ again, commandLine }));
   if (sources.some(({ again }) => again === undefined)) return undefined;
   return () => {
@@ -61,18 +58,18 @@ function rereader(name: string, files: readonly (Pick<ReadModule, 'again'> & { r
   };
 }
 
+/** AnilloError FILE for a file that cannot be read. */
+export async function readFirmware({ bios }: BootSources): Promise<Uint8Array | undefined> {
+  return bios === undefined ? undefined : (await read(bios, 'firmware')).bytes;
+}
+
 /** AnilloError FILE for a file that cannot be read, BAD_IMAGE for a kernel that is none. */
-export async function readBootFiles(sources: BootSources): Promise<BootFiles> {
-  const { kernel, initrd, bios } = sources;
-  const biosBytes = bios === undefined ? undefined : (await read(bios, 'firmware')).bytes;
-  if (kernel === undefined) return { initrd: modulesOf(await readInitrd(initrd, false)), bios: biosBytes };
-  const file = await read(kernel, 'kernel');
+export async function readBootImages({ kernel, initrd }: BootSources): Promise<BootImages> {
+  if (kernel === undefined) return { initrd: modulesOf(await readInitrd(initrd, false)) };
+  const reading = read(kernel, 'kernel');
   const name = typeof kernel === 'string' ? kernel : 'kernel';
-  const modules = await readInitrd(initrd, detectKernel(file.bytes) === 'multiboot');
-  return {
-    kernel: { bytes: file.bytes, name },
-    initrd: modulesOf(modules),
-    bios: biosBytes,
-    readAgain: rereader(name, [file, ...modules]),
-  };
+  // Several files, and arguments, are for multiboot kernels alone; one file is the same for all.
+  const [file, early] = await Promise.all([reading, isOneFile(initrd) ? readInitrd(initrd, false) : undefined]);
+  const modules = early ?? (await readInitrd(initrd, detectKernel(file.bytes) === 'multiboot'));
+  return { kernel: { bytes: file.bytes, name }, initrd: modulesOf(modules), readAgain: rereader(name, [file, ...modules]) };
 }

@@ -22,7 +22,7 @@ import type { MachineExit } from '@anillo/machine/machine-exit';
 import type { MachineHost } from '@anillo/machine/machine-host';
 import type { GuestMemory } from '@anillo/memory/guest-memory';
 import { parseMemory } from '@anillo/machine/machine-memory';
-import { readBootFiles } from './boot-files.ts';
+import { readBootImages, readFirmware } from './boot-files.ts';
 import {
   type AcceleratorName,
   acceleratorTier,
@@ -128,11 +128,14 @@ export class Machine {
       throw new AnilloError('BAD_OPTION', `${ports.length} serial ports were asked for and the board has 4; leave some out.`);
     if (ports.slice(1).includes('stream'))
       throw new AnilloError('BAD_OPTION', 'Only the first serial port can be "stream"; give the others a back end.');
-    const files = await readBootFiles(options);
+    // Read while the machine is set up, which needs nothing of them.
+    const reading = readBootImages(options);
+    reading.catch(() => {});
+    const bios = await readFirmware(options);
     const stream = ports[0] === 'stream' ? new SerialStream() : undefined;
     const spec: MachineSpec = {
-      ...files,
       board,
+      bios,
       append: options.append,
       memoryBytes,
       cpuCount,
@@ -147,7 +150,14 @@ export class Machine {
       trace: options.trace,
       profile: options.profile,
     };
-    return new Machine(new CoreMachine(spec, accelerator ?? (await createAccelerator(options.translationCache)), machineHost()), stream);
+    const core = new CoreMachine(spec, accelerator ?? (await createAccelerator(options.translationCache)), machineHost());
+    try {
+      core.load(await reading);
+    } catch (error) {
+      await core[Symbol.asyncDispose]();
+      throw error;
+    }
+    return new Machine(core, stream);
   }
 
   /** created, running, paused or stopped. */
