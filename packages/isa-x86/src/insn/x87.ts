@@ -15,7 +15,7 @@ import { BINARY_INDEX, PAIR_INDEX, UNARY_INDEX } from '../x87/elementary.ts';
 import { IMAGE_FORMAT } from '../x87/environment.ts';
 import { controlWord, type I32 } from '../x87/extended-ir.ts';
 import { CONDITIONS, CONTROL_BITS, CONTROL_FIXED, STATUS, TOP_SHIFT } from '../x87/fpu.ts';
-import { liftArithmetic, liftArithmeticMemory, liftCompare, liftCompareMemory, liftExamine, liftExtract, liftScaling, liftUnary } from '../x87/lift-arithmetic.ts';
+import { liftArithmetic, liftArithmeticMemory, liftCompare, liftCompareMemory, liftExamine, liftExtract, liftScaling, liftTranscendental, liftUnary } from '../x87/lift-arithmetic.ts';
 import { callHelper, rm } from '../x87/lift-stack.ts';
 import {
   type Bits, liftConditionalMove, liftConstant, liftExchange, liftLoad, liftLoadRegister, liftSign, liftStore, liftStoreRegister,
@@ -23,6 +23,7 @@ import {
 import { QUIET, SOURCE, TO_EFLAGS } from '../x87/operation.ts';
 import { X87_SCALING } from '../x87/scale-routines.ts';
 import { callPending } from '../x87/pending.ts';
+import type { QUICK } from '../x87/quick.ts';
 import { OPERAND, POP, TRUNCATE } from '../x87/transfer.ts';
 import { X87_CALLEES, type X87HelperName } from '../x87/x87-helper-map.ts';
 
@@ -111,28 +112,30 @@ const CONSTANT_NAMES = ['fld1', 'fldl2t', 'fldl2e', 'fldpi', 'fldlg2', 'fldln2',
 const fixed = (encoding: string, text: string, name: X87HelperName, ...args: readonly number[]): Row => x87(encoding, text, (c) => callHelper(c, name, ...args));
 const remainder = (encoding: string, text: string, r: Routine, nearest: number): Row =>
   x87(encoding, text, (c) => liftScaling(c, r, CONDITIONS, () => callHelper(c, 'x87Remainder', nearest)));
+const transcendental = (encoding: string, name: keyof typeof QUICK, helper: X87HelperName, index: number): Row =>
+  x87(encoding, name, (c) => liftTranscendental(c, name, () => callHelper(c, helper, index)));
 
 const elementary = [
   ...CONSTANT_NAMES.map((name, i) => x87(`D9 =${hex(0xe8 + i)}`, name, (c) => liftConstant(c, i))),
   x87('D9 =E0', 'fchs', (c) => liftSign(c, true)),
   x87('D9 =E1', 'fabs', (c) => liftSign(c, false)),
   x87('D9 =E5', 'fxam', liftExamine),
-  fixed('D9 =F0', 'f2xm1', 'x87Unary', UNARY_INDEX.f2xm1),
-  fixed('D9 =F1', 'fyl2x', 'x87Binary', BINARY_INDEX.fyl2x),
-  fixed('D9 =F2', 'fptan', 'x87Pair', PAIR_INDEX.fptan),
-  fixed('D9 =F3', 'fpatan', 'x87Binary', BINARY_INDEX.fpatan),
+  transcendental('D9 =F0', 'f2xm1', 'x87Unary', UNARY_INDEX.f2xm1),
+  transcendental('D9 =F1', 'fyl2x', 'x87Binary', BINARY_INDEX.fyl2x),
+  transcendental('D9 =F2', 'fptan', 'x87Pair', PAIR_INDEX.fptan),
+  transcendental('D9 =F3', 'fpatan', 'x87Binary', BINARY_INDEX.fpatan),
   x87('D9 =F4', 'fxtract', liftExtract),
   remainder('D9 =F5', 'fprem1', X87_SCALING.nearest, 1),
   fixed('D9 =F6', 'fdecstp', 'x87MoveTop', -1),
   fixed('D9 =F7', 'fincstp', 'x87MoveTop', 1),
   remainder('D9 =F8', 'fprem', X87_SCALING.remainder, 0),
-  fixed('D9 =F9', 'fyl2xp1', 'x87Binary', BINARY_INDEX.fyl2xp1),
+  transcendental('D9 =F9', 'fyl2xp1', 'x87Binary', BINARY_INDEX.fyl2xp1),
   x87('D9 =FA', 'fsqrt', (c) => liftUnary(c, X87_ARITHMETIC.root, UNARY_INDEX.fsqrt)),
-  fixed('D9 =FB', 'fsincos', 'x87Pair', PAIR_INDEX.fsincos),
+  transcendental('D9 =FB', 'fsincos', 'x87Pair', PAIR_INDEX.fsincos),
   x87('D9 =FC', 'frndint', (c) => liftUnary(c, X87_ARITHMETIC.round, UNARY_INDEX.frndint)),
   x87('D9 =FD', 'fscale', (c) => liftScaling(c, X87_SCALING.scale, STATUS.C1, () => callHelper(c, 'x87Binary', BINARY_INDEX.fscale))),
-  fixed('D9 =FE', 'fsin', 'x87Unary', UNARY_INDEX.fsin),
-  fixed('D9 =FF', 'fcos', 'x87Unary', UNARY_INDEX.fcos),
+  transcendental('D9 =FE', 'fsin', 'x87Unary', UNARY_INDEX.fsin),
+  transcendental('D9 =FF', 'fcos', 'x87Unary', UNARY_INDEX.fcos),
 ];
 
 // ---- registers

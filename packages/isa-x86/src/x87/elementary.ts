@@ -1,13 +1,9 @@
 // x87 instructions that compute on ST(0), or ST(0) and ST(1), alone (SDM 2: FSQRT, FRNDINT, FSCALE, FXTRACT, FPREM, FPREM1, F2XM1, FYL2X, FYL2XP1,
-// FPTAN, FPATAN, FSIN, FCOS, FSINCOS). Ordinary operands of transcendental functions are tried in doubles first.
+// FPTAN, FPATAN, FSIN, FCOS, FSINCOS).
 
 import { squareRoot } from '../softfloat/arithmetic.ts';
 import { roundToIntegral } from '../softfloat/convert.ts';
-import {
-  quickArcTangent, quickCosine, quickLogarithm, quickLogarithmPlusOne, quickPowerMinusOne, quickSine, quickSineAndCosine, quickTangent,
-} from '../softfloat/elementary-pairs.ts';
-import { ExtendedWords } from '../softfloat/extended-words.ts';
-import { FLAG, type FloatEnv } from '../softfloat/float-env.ts';
+import type { FloatEnv } from '../softfloat/float-env.ts';
 import { EXT } from '../softfloat/format.ts';
 import { INCOMPLETE, NO_QUOTIENT, remainder, type Remainder } from '../softfloat/remainder.ts';
 import { extract, type Extracted, scale } from '../softfloat/scale.ts';
@@ -15,14 +11,10 @@ import { arcTangent, cosine, logarithm, logarithmPlusOne, powerMinusOne, sine, t
 import { Unpacked } from '../softfloat/unpacked.ts';
 import type { HelperFunction, X86Context } from '../helper-map.ts';
 import { setWord, word, WORD } from '../state-words.ts';
-import { begin, env, finish, isEmpty, mayWrite, pop, push, readNormal, readStack, setConditions, setTop, stackOverflow, stackUnderflow, STATUS, writeStack, writeWords } from './fpu.ts';
+import { begin, env, finish, isEmpty, mayWrite, pop, push, readStack, setConditions, stackOverflow, stackUnderflow, STATUS, writeStack } from './fpu.ts';
 
 const a = new Unpacked();
 const b = new Unpacked();
-const x = new ExtendedWords();
-const y = new ExtendedWords();
-const result = new ExtendedWords();
-const second = new ExtendedWords();
 const ONE = 0x3fff_8000_0000_0000_0000n;
 
 /** ST(0) = f(ST(0)); undefined: out of range, C2. */
@@ -35,24 +27,13 @@ const UNARY: readonly ((env: FloatEnv, a: Unpacked) => bigint | undefined)[] = [
 ];
 export const UNARY_INDEX = { fsqrt: 0, frndint: 1, f2xm1: 2, fsin: 3, fcos: 4 } as const;
 
-type QuickUnary = (env: FloatEnv, x: ExtendedWords, into: ExtendedWords) => boolean;
-const QUICK_UNARY: readonly (QuickUnary | undefined)[] = [undefined, undefined, quickPowerMinusOne, quickSine, quickCosine];
-
 const setC2 = (cpu: X86Context, set: boolean): void => setWord(cpu, WORD.fpuStatus, (word(cpu, WORD.fpuStatus) & ~STATUS.C2) | (set ? STATUS.C2 : 0));
 
 const x87Unary: HelperFunction = (cpu, index, where) => {
   if (begin(cpu, where)) return 1;
-  const quick = QUICK_UNARY[index];
-  let isOutOfRange = false;
-  if (quick !== undefined && readNormal(cpu, 0, x) && quick(env, x, result)) {
-    env.flags |= FLAG.PE;
-    writeWords(cpu, 0, result);
-  } else {
-    const value = isEmpty(cpu, 0) ? stackUnderflow() : (UNARY[index] as (typeof UNARY)[number])(env, readStack(cpu, 0, a));
-    if (value !== undefined && mayWrite()) writeStack(cpu, 0, value);
-    isOutOfRange = value === undefined;
-  }
-  if (index >= UNARY_INDEX.fsin) setC2(cpu, isOutOfRange);
+  const result = isEmpty(cpu, 0) ? stackUnderflow() : (UNARY[index] as (typeof UNARY)[number])(env, readStack(cpu, 0, a));
+  if (result !== undefined && mayWrite()) writeStack(cpu, 0, result);
+  if (index >= UNARY_INDEX.fsin) setC2(cpu, result === undefined);
   return finish(cpu);
 };
 
@@ -60,24 +41,14 @@ const x87Unary: HelperFunction = (cpu, index, where) => {
 const BINARY: readonly ((env: FloatEnv, a: Unpacked, b: Unpacked) => bigint)[] = [scale, arcTangent, logarithm, logarithmPlusOne];
 export const BINARY_INDEX = { fscale: 0, fpatan: 1, fyl2x: 2, fyl2xp1: 3 } as const;
 
-type QuickBinary = (env: FloatEnv, x: ExtendedWords, y: ExtendedWords, into: ExtendedWords) => boolean;
-const QUICK_BINARY: readonly (QuickBinary | undefined)[] = [undefined, quickArcTangent, quickLogarithm, quickLogarithmPlusOne];
-
 const x87Binary: HelperFunction = (cpu, index, where) => {
   if (begin(cpu, where)) return 1;
-  const quick = QUICK_BINARY[index];
-  if (quick !== undefined && readNormal(cpu, 0, x) && readNormal(cpu, 1, y) && quick(env, x, y, result)) {
-    env.flags |= FLAG.PE;
-    writeWords(cpu, 1, result);
-    pop(cpu);
-    return finish(cpu);
-  }
   const empty = isEmpty(cpu, 0) || isEmpty(cpu, 1);
-  const value = empty ? stackUnderflow() : (BINARY[index] as (typeof BINARY)[number])(env, readStack(cpu, 0, a), readStack(cpu, 1, b));
+  const result = empty ? stackUnderflow() : (BINARY[index] as (typeof BINARY)[number])(env, readStack(cpu, 0, a), readStack(cpu, 1, b));
   if (mayWrite()) {
-    if (index === BINARY_INDEX.fscale) writeStack(cpu, 0, value);
+    if (index === BINARY_INDEX.fscale) writeStack(cpu, 0, result);
     else {
-      writeStack(cpu, 1, value);
+      writeStack(cpu, 1, result);
       pop(cpu);
     }
   }
@@ -123,26 +94,8 @@ function computePair(index: number): void {
   }
 }
 
-const one = new ExtendedWords();
-one.high = -0x8000_0000;
-one.top = 0x3fff;
-
-/** FPTAN and FSINCOS of an ordinary number. */
-function pushPairQuickly(cpu: X86Context, index: number): boolean {
-  if (index === PAIR_INDEX.fxtract || !readNormal(cpu, 0, x) || !isEmpty(cpu, 7)) return false;
-  if (!(index === PAIR_INDEX.fptan ? quickTangent(env, x, result) : quickSineAndCosine(env, x, result, second))) return false;
-  env.flags |= FLAG.PE;
-  writeWords(cpu, 0, result);
-  // ST(0) of after the push.
-  writeWords(cpu, 7, index === PAIR_INDEX.fptan ? one : second);
-  setTop(cpu, word(cpu, WORD.fpuTop) - 1);
-  setC2(cpu, false);
-  return true;
-}
-
 const x87Pair: HelperFunction = (cpu, index, where) => {
   if (begin(cpu, where)) return 1;
-  if (pushPairQuickly(cpu, index)) return finish(cpu);
   if (isEmpty(cpu, 0)) lower = upper = stackUnderflow();
   else if (!isEmpty(cpu, 7)) lower = upper = stackOverflow();
   else {

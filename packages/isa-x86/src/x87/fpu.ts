@@ -3,7 +3,6 @@
 // registers, tags and TOP as they were: `mayWrite` says so.
 
 import { FLAG, FloatEnv, PRE_COMPUTATION } from '../softfloat/float-env.ts';
-import type { ExtendedWords } from '../softfloat/extended-words.ts';
 import type { Unpacked } from '../softfloat/unpacked.ts';
 import { raise, type X86Context } from '../helper-map.ts';
 import { CR0 } from '../mode.ts';
@@ -121,23 +120,6 @@ export function setStatusWord(cpu: X86Context, value: number): void {
 export function readStack(cpu: X86Context, i: number, into: Unpacked): Unpacked {
   const n = physical(cpu, i);
   return into.setExtended(cpu.view.fpuExponent[n], cpu.view.fpuMantissa[n]);
-}
-
-/** ST(i), if it is in use and a normal number: nothing is allocated. */
-export function readNormal(cpu: X86Context, i: number, into: ExtendedWords): boolean {
-  const n = physical(cpu, i);
-  if (((word(cpu, WORD.fpuTags) >> n) & 1) === 0) return false;
-  into.low = word(cpu, WORD.fpuMantissa + 2 * n) | 0;
-  into.high = word(cpu, WORD.fpuMantissa + 2 * n + 1) | 0;
-  into.top = word(cpu, WORD.fpuExponent + n);
-  return into.isNormal();
-}
-
-export function writeWords(cpu: X86Context, i: number, from: ExtendedWords): void {
-  const n = physical(cpu, i);
-  setWords(cpu, WORD.fpuMantissa + 2 * n, from.low, from.high);
-  setWord(cpu, WORD.fpuExponent + n, from.top);
-  setWord(cpu, WORD.fpuTags, word(cpu, WORD.fpuTags) | (1 << n));
 }
 
 /** Copies the bits of physical register `from` to ST(i). */

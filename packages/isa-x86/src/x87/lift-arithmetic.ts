@@ -1,7 +1,7 @@
 // x87 arithmetic and comparison in lifted code: routines for zeros and normal numbers, helpers (operation.ts, elementary.ts) for the rest.
 
 import type { Value } from '@anillo/ir/block';
-import type { Routine } from '@anillo/ir/callee';
+import type { Callee, Routine } from '@anillo/ir/callee';
 import type { Slot } from '@anillo/ir/slot';
 import { X64 } from '@anillo/ir/vcpu-header';
 import type { Lift } from '../lift.ts';
@@ -13,6 +13,7 @@ import { type Bits, loadOperand, passOperand, signed } from './lift-transfer.ts'
 import { callHelper, LiftedStack, type Need, rm } from './lift-stack.ts';
 import { type Converted, fromFloat, fromInteger } from './operand-ir.ts';
 import { QUIET, SOURCE, TO_EFLAGS } from './operation.ts';
+import { QUICK, QUICK_CALLEE } from './quick.ts';
 import { REFUSED } from './round-ir.ts';
 
 /** By ModRM.reg of D8; 2 and 3 are comparisons. The first operand is ST(0). */
@@ -29,8 +30,8 @@ const OPERATIONS: readonly (readonly [Routine, Arrange] | undefined)[] = [
   [divide, (_, x, y) => [y, x]],
 ];
 
-/** A routine with an outcome where it is ready to be called, else REFUSED. */
-function outcomeWhere(c: Lift, isReady: I32, r: Routine, args: () => readonly Value[]): I32 {
+/** A callee with an outcome where it is ready to be called, else REFUSED. */
+function outcomeWhere(c: Lift, isReady: I32, r: Callee, args: () => readonly Value[]): I32 {
   const { b } = c;
   const out = b.temp('i32', b.i32(REFUSED));
   b.if(isReady, () => b.set(out, b.call(r, args()) as I32));
@@ -193,5 +194,25 @@ export function liftExamine(c: Lift): void {
       stack.commit(b.or(b.select(zero, b.i32(STATUS.C3), b.i32(STATUS.C2)), sign), CONDITIONS);
     },
     () => callHelper(c, 'x87Examine'),
+  );
+}
+
+/** A transcendental instruction; those of angles clear C2. */
+export function liftTranscendental(c: Lift, name: keyof typeof QUICK, helper: () => void): void {
+  const { b } = c;
+  const index = QUICK[name];
+  const stack = new LiftedStack(c);
+  const isPair = index === QUICK.fptan || index === QUICK.fsincos;
+  const need = index >= QUICK.fpatan ? { used: [0, 1] } : isPair ? { used: [0], free: [7] } : { used: [0] };
+  const outcome = outcomeWhere(c, stack.isReady(need), QUICK_CALLEE, () => [b.i32(index), stack.physical(0)]);
+  stack.unless(
+    succeeded(c, outcome),
+    () => {
+      const isOfAngle = index >= QUICK.fsin && index <= QUICK.fsincos;
+      stack.commit(outcome, isOfAngle ? STATUS.C1 | STATUS.C2 : STATUS.C1);
+      if (isPair) stack.grow();
+      if (index >= QUICK.fpatan) stack.pop(1);
+    },
+    helper,
   );
 }

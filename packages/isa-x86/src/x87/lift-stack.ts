@@ -95,8 +95,12 @@ export class LiftedStack {
     b.set(FPU_TOP, this.physical(count));
   }
   push(x: Extended): void {
-    const b = this.#b;
     this.write(7, x);
+    this.grow();
+  }
+  /** ST(7), which has been written, becomes ST(0). */
+  grow(): void {
+    const b = this.#b;
     b.set(FPU_TAGS, b.or(b.get(FPU_TAGS), b.shl(b.i32(1), this.physical(7))));
     b.set(FPU_TOP, this.physical(7));
   }

@@ -7,10 +7,11 @@ import type { HelperMap } from '../helper-map.ts';
 import { ELEMENTARY } from './elementary.ts';
 import { ENVIRONMENT } from './environment.ts';
 import { OPERATION } from './operation.ts';
+import { QUICK_HELPERS } from './quick.ts';
 import { TRANSFER } from './transfer.ts';
 
 const FUNCTIONS = { ...TRANSFER, ...OPERATION, ...ELEMENTARY, ...ENVIRONMENT };
-export const X87_HELPERS: HelperMap = FUNCTIONS;
+export const X87_HELPERS: HelperMap = { ...FUNCTIONS, ...QUICK_HELPERS };
 
 export type X87HelperName = keyof typeof FUNCTIONS;
 
