@@ -38,6 +38,7 @@ import { SYSTEM_CALL_HELPERS } from './system-call.ts';
 import { SYSTEM_CALL_ROUTINES } from './system-call-routines.ts';
 import { X87_ROUTINES } from './x87/arithmetic-routines.ts';
 import { X87_SCALING } from './x87/scale-routines.ts';
+import { QUICK_CALLEE } from './x87/quick.ts';
 import { X87_CALLEES, X87_HELPERS } from './x87/x87-helper-map.ts';
 import { XSAVE_HELPERS } from './xsave.ts';
 
@@ -53,7 +54,7 @@ export const ROUTINES: readonly Routine[] = [
 
 export const HELPERS: readonly Helper[] = [
   ...SEGMENT_REGISTER_CALLEES, ...FAR_TRANSFER_CALLEES, ...PORT_CALLEES, ...SYSTEM_CALLEES, ...STATE_SAVE_HELPERS,
-  ...Object.values(X87_CALLEES), ...SIMD_HELPERS, CHECK_BREAKPOINT, PAUSE,
+  ...Object.values(X87_CALLEES), ...SIMD_HELPERS, CHECK_BREAKPOINT, PAUSE, QUICK_CALLEE,
 ];
 
 export const HELPER_FUNCTIONS: HelperMap = {
