@@ -1,13 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CATALOG, checkDevice, createDevice, findDevice } from './catalog.ts';
-import { parseProperties } from './device-declaration.ts';
+import { type DeviceDeclaration, parseProperties } from './device-declaration.ts';
 import { PciRig } from './testing/pci-rig.ts';
+
+/** The one that the rig has for it. */
+const backendOf = ({ properties: declared }: DeviceDeclaration): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(declared).flatMap(([key, p]) => (p.kind === 'backend' ? [[key, p.of === 'drive' ? 'disk' : p.of]] : [])),
+  );
 
 for (const declaration of CATALOG) {
   test(`${declaration.name} is made with its defaults, saves what it restores, and resets`, () => {
     const rig = new PciRig();
-    const device = createDevice({ model: declaration.name }, rig.context);
+    const device = createDevice({ model: declaration.name, ...backendOf(declaration) }, rig.context);
     device.restore(device.save());
     device.reset();
     assert.ok((device.ports?.length ?? 0) + (device.mmio?.length ?? 0) + rig.bus.numbers.length > 0);

@@ -10,8 +10,20 @@ import { edu } from './system/edu.ts';
 import { isaDebugExit } from './system/isa-debug-exit.ts';
 import { pcTestdev } from './system/pc-testdev.ts';
 import { pvPanic } from './system/pvpanic.ts';
+import { virtioBlk } from './virtio/blk.ts';
+import { virtioRng } from './virtio/rng.ts';
 
-export const CATALOG: readonly DeviceDeclaration[] = [debugConsole, edu, intelIommu, isaDebugExit, pcTestdev, pvPanic, uart16550];
+export const CATALOG: readonly DeviceDeclaration[] = [
+  debugConsole,
+  edu,
+  intelIommu,
+  isaDebugExit,
+  pcTestdev,
+  pvPanic,
+  uart16550,
+  ...virtioBlk,
+  ...virtioRng,
+];
 
 /** The declaration of that name, if any. */
 export function findDevice(name: string): DeviceDeclaration | undefined {

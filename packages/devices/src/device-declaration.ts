@@ -25,6 +25,22 @@ export interface ChoiceProperty {
   readonly choices: readonly string[];
 }
 
+export interface TextProperty {
+  readonly kind: 'text';
+  readonly summary: string;
+  readonly default: string;
+  /** Characters. */
+  readonly longest: number;
+}
+
+/** The name of what the device is attached to. */
+export interface BackendProperty {
+  readonly kind: 'backend';
+  readonly of: 'drive' | 'network' | 'console';
+  readonly summary: string;
+  readonly default: undefined;
+}
+
 /** Device and function on the PCI bus, as in 0x5 or 5.1; undefined: the first free device. */
 export interface PciAddressProperty {
   readonly kind: 'pci-address';
@@ -35,7 +51,7 @@ export interface PciAddressProperty {
 /** A property that every PCI device has. */
 export const PCI_ADDRESS: PciAddressProperty = { kind: 'pci-address', summary: 'Device[.function] on the PCI bus', default: undefined };
 
-export type DeviceProperty = NumberProperty | SwitchProperty | ChoiceProperty | PciAddressProperty;
+export type DeviceProperty = NumberProperty | SwitchProperty | ChoiceProperty | TextProperty | BackendProperty | PciAddressProperty;
 export type DeviceProperties = Readonly<Record<string, DeviceProperty>>;
 
 type ValueOf<P extends DeviceProperty> = P extends NumberProperty
@@ -44,9 +60,13 @@ type ValueOf<P extends DeviceProperty> = P extends NumberProperty
     ? boolean
     : P extends PciAddressProperty
       ? number | undefined
-      : P extends { readonly choices: readonly (infer C)[] }
-        ? C
-        : never;
+      : P extends TextProperty
+        ? string
+        : P extends BackendProperty
+          ? string | undefined
+          : P extends { readonly choices: readonly (infer C)[] }
+            ? C
+            : never;
 export type PropertyValues<S extends DeviceProperties> = { readonly [K in keyof S]: ValueOf<S[K]> };
 
 export interface DeviceDeclaration<S extends DeviceProperties = DeviceProperties> {
@@ -95,6 +115,8 @@ function parsePciAddress(given: GivenProperty): number | undefined {
 export function describeRange(property: DeviceProperty): string {
   if (property.kind === 'switch') return 'on or off';
   if (property.kind === 'pci-address') return 'an address from 0x0 to 0x1f.7';
+  if (property.kind === 'text') return `text of up to ${property.longest} characters`;
+  if (property.kind === 'backend') return `the name of a ${property.of}`;
   if (property.kind === 'choice') return `one of ${property.choices.join(', ')}`;
   const text = (value: number): string => (value > 9 ? `0x${value.toString(16)}` : `${value}`);
   return `a number from ${text(property.minimum)} to ${text(property.maximum)}`;
@@ -103,6 +125,8 @@ export function describeRange(property: DeviceProperty): string {
 function parseProperty(property: DeviceProperty, given: GivenProperty): GivenProperty | undefined {
   if (property.kind === 'switch') return parseSwitch(given);
   if (property.kind === 'pci-address') return parsePciAddress(given);
+  if (property.kind === 'text') return String(given).length <= property.longest ? String(given) : undefined;
+  if (property.kind === 'backend') return typeof given === 'string' && given !== '' ? given : undefined;
   if (property.kind === 'choice') return property.choices.includes(String(given)) ? String(given) : undefined;
   const value = parseNumber(given);
   return value >= property.minimum && value <= property.maximum ? value : undefined;

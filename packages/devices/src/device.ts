@@ -2,6 +2,7 @@
 // All calls come on the machine's thread. Guest mistakes never throw: reads give what the hardware gives (usually ones), writes are dropped.
 
 import type { GuestMemory } from '@anillo/memory/guest-memory';
+import type { Backends } from './backends.ts';
 import type { ApicMessage, InterruptRemapper } from './irqchip/apic-message.ts';
 import type { DmaRemapper, PciBus } from './pci/pci-bus.ts';
 
@@ -51,6 +52,11 @@ export interface BoardControl {
   debugExit(status: number): void;
   /** Guest said that it crashed (pvpanic). */
   panicked(): void;
+  /**
+   * The host failed at something that a device asked of it, as the sentence says. `tryAgain`: the machine is to pause, and to call it when it goes on; else the
+   * guest has been told.
+   */
+  hostFailed(sentence: string, tryAgain?: () => void): void;
 }
 
 /** A device with its state in one declared struct, saved and restored as bytes. */
@@ -65,6 +71,8 @@ export interface Device {
   /** State for a snapshot: the struct's bytes (and whatever the device needs beyond), to be given back to `restore`. */
   save(): Uint8Array;
   restore(state: Uint8Array): void;
+  /** Resolves when the host has nothing under way for it that touches guest memory; absent: never has. Awaited before a reset and before a snapshot. */
+  settled?(): Promise<void>;
   [Symbol.dispose]?(): void;
 }
 
@@ -82,12 +90,15 @@ export interface CharBackend {
 /** A table that a device brings into the board's ACPI tables, and a node in its namespace. */
 export interface AcpiPart {
   readonly table?: { readonly signature: string; readonly revision: number; readonly body: Uint8Array };
-  /** Name of four characters below \_SB, hardware id, named numbers, and the ports it occupies. */
+  /** Name of four characters below \_SB, hardware id, named numbers, and what it occupies. */
   readonly node?: {
     readonly path: string;
     readonly hardwareId: string;
     readonly numbers: Readonly<Record<string, number>>;
     readonly ports: readonly { readonly start: number; readonly byteCount: number }[];
+    readonly memory?: readonly { readonly start: number; readonly byteCount: number }[];
+    /** Interrupt inputs: level, active high. */
+    readonly interrupts?: readonly number[];
   };
 }
 
@@ -100,6 +111,13 @@ export interface IommuPlace {
   send(message: ApicMessage): boolean;
 }
 
+export interface MmioPlace {
+  readonly start: number;
+  readonly gsi: number;
+  /** Counts such places. */
+  readonly index: number;
+}
+
 /** What the board offers a device that a user adds. */
 export interface DeviceContext {
   readonly clock: Clock;
@@ -109,4 +127,9 @@ export interface DeviceContext {
   readonly pci: PciBus;
   /** Undefined: the board has no place for one. */
   readonly iommu: IommuPlace | undefined;
+  readonly backends: Backends;
+  /** Something of the host's is expected soon, such as the end of a transfer: the machine looks at the host's events more often for a while. */
+  expectHost(): void;
+  /** A page of device memory, and an interrupt input, for a device that no bus tells of. AnilloError when there are no more. */
+  placeMmio(): MmioPlace;
 }

@@ -2,6 +2,7 @@
 
 import type { Profile } from '@anillo/accel/profile';
 import type { Trace } from '@anillo/accel/trace';
+import type { BackendsByName } from '@anillo/devices/backends';
 import type { CharBackend } from '@anillo/devices/device';
 import type { DeviceOptions } from '@anillo/devices/device-declaration';
 import type { BoardModel } from './boards/board-model.ts';
@@ -29,6 +30,10 @@ export interface MachineSpec {
   readonly debugConsole?: CharBackend;
   /** Devices of the catalog. */
   readonly devices?: readonly DeviceOptions[];
+  /** What those devices are attached to. */
+  readonly backends?: BackendsByName;
+  /** Told what the host failed at for a device, and whether the machine pauses for it. */
+  readonly onHostFailure?: (sentence: string, isPaused: boolean) => void;
   /** Tells what happens in the machine. */
   readonly trace?: Trace;
   /** Told where host time goes. */

@@ -22,6 +22,7 @@ import { checkFirmware, planFirmware } from './boot/firmware.ts';
 import { type BootPlan, loadSegments } from './boot/load-plan.ts';
 import { memoryTypeRegisters } from './firmware/memory-types.ts';
 import { GuestWait } from './guest-wait.ts';
+import { HostExpectation } from './host-expectation.ts';
 import { type DebugStop, DebugStops, type MachineDebug } from './machine-debug.ts';
 import type { MachineExit } from './machine-exit.ts';
 import type { MachineHost } from './machine-host.ts';
@@ -34,9 +35,8 @@ import { tracedPorts } from './traced-ports.ts';
 
 export type MachineState = 'created' | 'running' | 'paused' | 'stopped';
 
-/** Host time between two looks at the host's events. */
+/** Longest stay in guest code. */
 const SLICE_MS = 4;
-const NS_PER_MS = 1e6;
 
 export class Machine {
   readonly clock: GuestClock;
@@ -61,6 +61,9 @@ export class Machine {
   #pauseDone = Promise.withResolvers<void>();
   #resumed = Promise.withResolvers<void>();
   #inGuest = false;
+  readonly #expectation: HostExpectation;
+  /** What waits for the machine to go on, after the host has failed. */
+  #tryAgain: (() => void)[] = [];
   #resets = 0;
   /** Suspended to RAM by the guest; 'waking': to be resumed by the loop. */
   #sleep: 'no' | 'asleep' | 'waking' = 'no';
@@ -77,6 +80,7 @@ export class Machine {
     this.#spec = spec;
     this.#host = host;
     this.#stolen = new StolenTime(host);
+    this.#expectation = new HostExpectation(() => host.nowNs());
     const { cpuCount = 1 } = spec;
     const shared = cpuCount > 1 ? makeSharedCells(cpuCount) : undefined;
     const cells = shared && new ProcessorCells(shared);
@@ -84,7 +88,7 @@ export class Machine {
     this.clock = new GuestClock({ hostNowNs: () => host.nowNs(), hostWallMs: () => host.wallMs(), offset });
     this.clock.pause();
     this.clock.onEarlier = () => this.#host.wake();
-    const { board: model, memoryBytes, cpuModel, bios, serial, debugConsole, devices, tscHz } = spec;
+    const { board: model, memoryBytes, cpuModel, bios, serial, debugConsole, devices, backends, tscHz } = spec;
     this.board = new PcBoard(
       {
         model,
@@ -98,6 +102,7 @@ export class Machine {
         serial,
         debugConsole,
         devices,
+        backends,
         tscHz,
       },
       this.#events(),
@@ -214,8 +219,22 @@ export class Machine {
       activity: () => {
         if (!this.#inGuest) this.#host.wake(); // else the vCPU sees it
       },
-      polled: () => this.#processors?.serve(),
+      polled: () => {
+        this.#processors?.serve();
+        if (this.#expectation.isExpecting && this.#expectation.isDue) this.#vcpu.kick();
+      },
+      expectHost: () => this.#expectation.expect(),
+      hostFailed: (sentence, tryAgain) => this.#hostFailed(sentence, tryAgain),
     };
+  }
+
+  #hostFailed(sentence: string, tryAgain: (() => void) | undefined): void {
+    if (tryAgain !== undefined) {
+      this.#tryAgain.push(tryAgain);
+      this.#pauseWanted = true;
+      this.#wake();
+    }
+    this.#spec.onHostFailure?.(sentence, tryAgain !== undefined);
   }
 
   /** Makes the loop look again: out of guest code soon, out of sleep now. */
@@ -348,10 +367,24 @@ export class Machine {
     this.#pauseWanted = false;
     this.#pauseDone.resolve(); // whoever asked for a pause that is now called off
     this.#pauseDone = Promise.withResolvers<void>();
-    if (this.#state === 'running') return;
-    this.#state = 'running';
-    this.clock.resume();
-    this.#resumed.resolve();
+    const tryAgain = this.#tryAgain;
+    this.#tryAgain = [];
+    if (this.#state === 'paused') {
+      this.#state = 'running';
+      this.clock.resume();
+      this.#resumed.resolve();
+    }
+    for (const again of tryAgain) again();
+  }
+
+  /** The host failed at something, and the machine pauses until it is resumed. */
+  get isHeld(): boolean {
+    return this.#tryAgain.length > 0;
+  }
+
+  /** Resolves when the host has nothing under way that touches guest memory: before a snapshot of a paused machine. */
+  settled(): Promise<void> {
+    return this.board.settled();
   }
 
   /** Stops the machine and gives its memory back. */
@@ -391,25 +424,25 @@ export class Machine {
     try {
       await this.#host.yieldToHost();
       this.#stolen = new StolenTime(this.#host);
-      let lastYieldNs = this.#host.nowNs();
+      this.#expectation.looked();
       while (this.#pendingExit === undefined) {
         if (this.#failure !== undefined) throw this.#failure.error;
         if (this.#pauseWanted || this.#farStops.isWaiting) await this.#stay(this.#farStops.next(this.debug));
-        else if (this.#resetWanted) this.#reboot();
+        else if (this.#resetWanted) await this.#settleAndReboot();
         else if (this.#sleep === 'waking') this.#wakeGuest();
         else {
           const exit = this.#slice();
-          const isFresh = this.#host.nowNs() - lastYieldNs < SLICE_MS * NS_PER_MS;
+          const isFresh = !this.#expectation.isDue;
           if (exit.kind === 'debug') await this.#stay({ exit, cpu: 0 });
           else if (exit.kind === 'shutdown') this.#tripleFault(exit.state);
           else if (exit.kind === 'halted') {
             // Unless the guest asked for something before it halted.
-            if (this.#isAsked || (isFresh && this.#wait.nap())) continue;
+            if (this.#isAsked || (isFresh && !this.#expectation.isExpecting && this.#wait.nap())) continue;
             await this.#wait.sleep();
           } else if (isFresh) continue;
           else await this.#host.yieldToHost();
         }
-        lastYieldNs = this.#host.nowNs();
+        this.#expectation.looked();
         this.#vcpu.tellStolen(this.#stolen.totalNs());
       }
       return this.#pendingExit;
@@ -464,6 +497,17 @@ export class Machine {
     }
     this.#stolen.waited(startNs);
     this.#processors?.release();
+  }
+
+  /** Nothing of the host's is to write into what comes after. */
+  async #settleAndReboot(): Promise<void> {
+    let isSettled = false;
+    void this.board.settled().then(() => {
+      isSettled = true;
+      this.#host.wake();
+    });
+    while (!isSettled && this.#pendingExit === undefined) await this.#host.sleep(Infinity);
+    if (this.#pendingExit === undefined) this.#reboot();
   }
 
   #reboot(): void {

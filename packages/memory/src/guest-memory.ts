@@ -21,6 +21,12 @@ export interface GuestMemory {
   read(address: Gpa, byteCount: number): Uint8Array;
   /** Copies in; tells whoever watches (translated code); bytes outside RAM are dropped. For devices and boot protocols alike. */
   write(address: Gpa, bytes: Uint8Array): void;
+  /** The machine's memory, in which `offsetOf` counts; shared where several threads run CPUs. For who needs it where it lies: `view`, and ordered access to rings. */
+  readonly buffer: ArrayBufferLike;
+  /** [address, address + byteCount) where it lies, if that is in one region (and, for `write`, is RAM). Whoever has written there says so by `wrote`. */
+  view(address: number, byteCount: number, write: boolean): Uint8Array | undefined;
+  /** These bytes of `buffer` have changed: tells whoever watches. */
+  wrote(offset: number, byteCount: number): void;
   /** Fills ROM at set-up. */
   load(address: Gpa, bytes: Uint8Array): void;
   read8(address: Gpa): number;
@@ -29,11 +35,11 @@ export interface GuestMemory {
   write8(address: Gpa, value: number): void;
   write16(address: Gpa, value: number): void;
   write32(address: Gpa, value: number): void;
-  /** Told of each `write` through this interface. */
+  /** Told of each `write` through this interface, and of what `wrote` says. */
   watcher: WriteWatcher | undefined;
 }
 
-/** What must know before guest memory is written; offsets are the machine memory's. */
+/** What must know before guest memory is written, or before it is used again where it was written already; offsets are the machine memory's. */
 export interface WriteWatcher {
   beginWrite(offset: number, byteCount: number): void;
   endWrite(): void;

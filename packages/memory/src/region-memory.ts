@@ -6,6 +6,7 @@ import type { GuestMemory, MemoryRegion, WriteWatcher } from './guest-memory.ts'
 export class RegionMemory implements GuestMemory {
   readonly regions: readonly MemoryRegion[];
   readonly ramBytes: number;
+  readonly buffer: ArrayBufferLike;
   watcher: WriteWatcher | undefined = undefined;
   readonly #bytes: Uint8Array;
   readonly #data: DataView;
@@ -15,6 +16,7 @@ export class RegionMemory implements GuestMemory {
     this.regions = regions;
     this.#main = regions.filter((r) => r.kind === 'ram').reduce((x, y) => (y.byteCount > x.byteCount ? y : x));
     this.ramBytes = regions.reduce((sum, r) => sum + (r.kind === 'ram' ? r.byteCount : 0), 0);
+    this.buffer = buffer;
     this.#bytes = new Uint8Array(buffer);
     this.#data = new DataView(buffer);
   }
@@ -48,6 +50,17 @@ export class RegionMemory implements GuestMemory {
   #set(offset: number, bytes: Uint8Array): void {
     this.watcher?.beginWrite(offset, bytes.length);
     this.#bytes.set(bytes, offset);
+    this.watcher?.endWrite();
+  }
+
+  view(address: number, byteCount: number, write: boolean): Uint8Array | undefined {
+    const at = this.offsetOf(address, byteCount, write);
+    return at < 0 ? undefined : new Uint8Array(this.buffer, at, byteCount);
+  }
+
+  wrote(offset: number, byteCount: number): void {
+    if (byteCount === 0) return;
+    this.watcher?.beginWrite(offset, byteCount);
     this.watcher?.endWrite();
   }
 

@@ -132,6 +132,16 @@ export class PciBus {
     });
   }
 
+  /**
+   * Offset, in the machine's memory, of what function `source` reaches at an address: for who reads and writes it there. The range lies in one page where the
+   * IOMMU has a say. -1: blocked, or no memory. `isRemapped`: false for a function that goes past the IOMMU.
+   */
+  offsetOf(source: number, address: number, byteCount: number, isWrite: boolean, isRemapped: boolean): number {
+    if (this.memory === undefined) return -1;
+    const physical = isRemapped && this.remapper !== undefined ? (this.remapper.translateDma(source, address, isWrite) ?? -1) : address;
+    return physical < 0 ? -1 : this.memory.offsetOf(physical, byteCount, isWrite);
+  }
+
   /** Visits the parts of a transfer that lie in one page each; the address is -1 where the IOMMU blocks it. */
   #eachPage(
     source: number,

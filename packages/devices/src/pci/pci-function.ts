@@ -220,6 +220,14 @@ export class PciFunction implements BusFunction {
     return this.#bus !== undefined && this.#canMaster && this.#mastered(this.#bus.writeMemory(this.#number, address, bytes));
   }
 
+  /** As the bus's `offsetOf`. */
+  offsetOf(address: number, byteCount: number, isWrite: boolean, isRemapped: boolean): number {
+    if (this.#bus === undefined || !this.#canMaster) return -1;
+    const offset = this.#bus.offsetOf(this.#number, address, byteCount, isWrite, isRemapped);
+    this.#mastered(offset >= 0);
+    return offset;
+  }
+
   #mastered(isWhole: boolean): boolean {
     if (!isWhole) this.config.header.status |= STATUS.masterAbort;
     return isWhole;

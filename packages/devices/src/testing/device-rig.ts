@@ -24,6 +24,8 @@ export class RecordedLine implements IrqLine {
 
 export class RecordedControl implements BoardControl {
   readonly log: string[] = [];
+  /** What waits for the machine to go on. */
+  readonly waiting: (() => void)[] = [];
 
   powerOff(status: number): void {
     this.log.push(`off ${status}`);
@@ -39,6 +41,11 @@ export class RecordedControl implements BoardControl {
 
   panicked(): void {
     this.log.push('panicked');
+  }
+
+  hostFailed(sentence: string, tryAgain?: () => void): void {
+    this.log.push(`host failed: ${sentence}`);
+    if (tryAgain !== undefined) this.waiting.push(tryAgain);
   }
 }
 

@@ -6,7 +6,9 @@ import type { AccessBytes, DeviceContext } from '../device.ts';
 import type { ApicMessage, InterruptRemapper } from '../irqchip/apic-message.ts';
 import { CONFIG } from '../pci/config-space.ts';
 import { PciBus } from '../pci/pci-bus.ts';
-import { DeviceRig } from './device-rig.ts';
+import { Backends } from '../backends.ts';
+import { BufferedBackend, DeviceRig } from './device-rig.ts';
+import { MemoryDisk } from './memory-disk.ts';
 
 export const RIG_MEMORY_BYTES = 0x100000;
 
@@ -14,6 +16,8 @@ export class PciRig extends DeviceRig {
   readonly ram = new RegionMemory(new ArrayBuffer(RIG_MEMORY_BYTES), [
     { start: gpa(0), byteCount: RIG_MEMORY_BYTES, offset: 0, kind: 'ram' },
   ]);
+  readonly disk = new MemoryDisk(1024 * 512);
+  readonly console = new BufferedBackend();
   /** Messages of PCI functions, before anybody remaps them. */
   readonly messages: { readonly address: number; readonly data: number; readonly source: number | undefined }[] = [];
   /** Interrupts that the IOMMU sent itself. */
@@ -46,6 +50,13 @@ export class PciRig extends DeviceRig {
       },
       send: (message) => this.sent.push(message) > 0,
     },
+    backends: new Backends({
+      drives: { disk: this.disk },
+      consoles: { console: this.console },
+      fillRandom: (bytes) => void bytes.fill(0xa5),
+    }),
+    expectHost: () => {},
+    placeMmio: () => ({ start: 0xfec20000, gsi: 20, index: 0 }),
   };
 
   constructor() {

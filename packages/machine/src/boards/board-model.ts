@@ -29,6 +29,8 @@ export interface BoardModel {
   readonly pciInterrupts: PciInterrupts;
   /** The first PCI device number that is not the board's own. */
   readonly firstFreeDevice: number;
+  /** Interrupt inputs that nobody else has, for devices that no bus tells of. */
+  readonly mmioInterrupts: readonly number[];
   readonly hasIommu: boolean;
   /** The power management block has an SMI_EN register (ICH9). */
   readonly hasSmiEnable: boolean;

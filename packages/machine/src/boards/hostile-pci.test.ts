@@ -23,7 +23,10 @@ function boardOf(model: BoardModel, devices: readonly { readonly model: string }
   const nothing = (): void => {};
   const pc = new PcBoard(
     { model, memoryBytes: 4 * MIB, cpuModel: 'x86-64-v3', clock, serial: [], devices, tscHz: 1e9 },
-    { powerOff: nothing, reset: nothing, panicked: nothing, debugExit: nothing, suspend: nothing, wake: nothing, activity: nothing },
+    {
+      ...{ powerOff: nothing, reset: nothing, panicked: nothing, debugExit: nothing, suspend: nothing, wake: nothing, activity: nothing },
+      hostFailed: nothing,
+    },
   );
   const memory = attachForTest(pc);
   const pass = (ns: number): void => {

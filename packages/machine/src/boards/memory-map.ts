@@ -22,6 +22,8 @@ export const PC_MEMORY = {
   SCAN_AREA: 0xf0000,
   HIGH: 0x100000,
   IOAPIC: 0xfec00000,
+  VIRTIO_MMIO: 0xfec20000,
+  VIRTIO_MMIO_STRIDE: 0x1000,
   HPET: 0xfed00000,
   LOCAL_APIC: 0xfee00000,
 } as const;

@@ -34,6 +34,7 @@ function board(more: Partial<PcBoardOptions> = {}) {
       suspend: note('suspend'),
       wake: note('wake'),
       activity: () => {},
+      hostFailed: () => {},
     },
   );
   const memory = attachForTest(pc);

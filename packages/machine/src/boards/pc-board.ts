@@ -9,9 +9,20 @@ import { AnilloError } from '@anillo/base/anillo-error';
 import { gpa } from '@anillo/base/gpa';
 import { IoBus } from '@anillo/devices/bus/io-bus';
 import { MmioBus } from '@anillo/devices/bus/mmio-bus';
+import { Backends, type BackendsByName } from '@anillo/devices/backends';
 import type { GuestClock } from '@anillo/devices/clock/guest-clock';
 import { createDevice } from '@anillo/devices/catalog';
-import type { AccessBytes, BoardControl, CharBackend, Device, IommuPlace, IoRange, IrqLine } from '@anillo/devices/device';
+import type {
+  AccessBytes,
+  BoardControl,
+  CharBackend,
+  Device,
+  DeviceContext,
+  IommuPlace,
+  IoRange,
+  IrqLine,
+  MmioPlace,
+} from '@anillo/devices/device';
 import type { DeviceOptions } from '@anillo/devices/device-declaration';
 import { I8042 } from '@anillo/devices/input/i8042';
 import { LocalApicBus } from '@anillo/devices/irqchip/apic-bus';
@@ -61,6 +72,8 @@ export interface PcBoardOptions {
   readonly debugConsole?: CharBackend;
   /** Devices of the catalog, beyond those that every board has. */
   readonly devices?: readonly DeviceOptions[];
+  /** What those are attached to. */
+  readonly backends?: BackendsByName;
   /** TSC ticks in a second of guest time, for the local APIC's deadline timer. */
   readonly tscHz: number;
 }
@@ -74,6 +87,8 @@ export interface PcBoardEvents extends BoardControl {
   activity(): void;
   /** A vCPU on the machine's thread looked up from its work. */
   polled?(): void;
+  /** A device expects something of the host soon. */
+  expectHost?(): void;
 }
 
 const SHADOW_BYTES = 128 * KIB;
@@ -105,6 +120,7 @@ export class PcBoard implements BoardPorts {
   #localApicBase: number;
   #fwCfg: FwCfg | undefined;
   #memory: GuestMemory | undefined;
+  #mmioPlaces = 0;
 
   constructor(options: PcBoardOptions, events: PcBoardEvents) {
     this.#options = options;
@@ -306,11 +322,26 @@ export class PcBoard implements BoardPorts {
 
   /** AnilloError for a device that does not fit this board, or another device. */
   #addUserDevices(memory: GuestMemory): void {
-    const { devices = [], clock } = this.#options;
+    const { devices = [], backends = {}, clock } = this.#options;
     const usual = USUAL_DEVICES.filter(({ model }) => devices.every((device) => device.model !== model));
     const irq = (gsi: number): IrqLine => this.#line(gsi);
-    const context = { clock, memory, control: this.#events, irq, pci: this.#pci, iommu: this.#iommuPlace() };
+    const context: DeviceContext = {
+      ...{ clock, memory, control: this.#events, irq, pci: this.#pci, iommu: this.#iommuPlace() },
+      backends: new Backends(backends),
+      expectHost: () => this.#events.expectHost?.(),
+      placeMmio: () => this.#placeMmio(),
+    };
     for (const device of [...usual, ...devices]) this.#add(createDevice(device, context));
+  }
+
+  #placeMmio(): MmioPlace {
+    const { mmioInterrupts, name } = this.#options.model;
+    const index = this.#mmioPlaces++;
+    if (index >= mmioInterrupts.length) {
+      const most = `The machine ${name} has interrupts for ${mmioInterrupts.length} virtio devices over MMIO`;
+      throw new AnilloError('BAD_OPTION', `${most}; put the others on the PCI bus (virtio-...-pci).`);
+    }
+    return { start: PC_MEMORY.VIRTIO_MMIO + index * PC_MEMORY.VIRTIO_MMIO_STRIDE, gsi: mmioInterrupts[index], index };
   }
 
   #iommuPlace(): IommuPlace | undefined {
@@ -345,6 +376,11 @@ export class PcBoard implements BoardPorts {
     const shadow: Uint8Array = bios.subarray(Math.max(0, bios.length - SHADOW_BYTES));
     const segment: Segment = { address: PC_MEMORY.HIGH - shadow.length, bytes: shadow, byteCount: shadow.length };
     loadSegments(memory, [segment]);
+  }
+
+  /** Resolves when the host has nothing under way for any device that touches memory. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#devices.map((device) => device.settled?.()));
   }
 
   /** The firmware's settings of devices. */

@@ -11,6 +11,7 @@ export const PC: BoardModel = {
   name: 'pc',
   layout: { hole: 0xc0000000 },
   firstFreeDevice: 2,
+  mmioInterrupts: [16, 17, 18, 19, 20, 21, 22, 23],
   hasIommu: false,
   hasSmiEnable: false,
   pciInterrupts: {

@@ -15,6 +15,7 @@ export const Q35: BoardModel = {
   name: 'q35',
   layout: { hole: 0x80000000, ecam: ECAM },
   firstFreeDevice: 1,
+  mmioInterrupts: [6, 7, 14, 15],
   hasIommu: true,
   hasSmiEnable: true,
   pciInterrupts: {

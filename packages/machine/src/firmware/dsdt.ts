@@ -158,14 +158,18 @@ function hostBridge(c: DsdtConfig): Aml {
   );
 }
 
-const boardDevice = ({ path, hardwareId, numbers, ports }: AcpiNode): Aml =>
+const boardDevice = ({ path, hardwareId, numbers, ports, memory = [], interrupts = [] }: AcpiNode): Aml =>
   device(
     path,
     name('_HID', string(hardwareId)),
     name('_CID', string(hardwareId)),
     present(),
     ...Object.entries(numbers).map(([key, value]) => name(key, integer(value))),
-    crs(...ports.map((p) => ioPorts(p.start, p.byteCount))),
+    crs(
+      ...ports.map((p) => ioPorts(p.start, p.byteCount)),
+      ...memory.map((m) => memory32Fixed(m.start, m.byteCount)),
+      ...interrupts.map((gsi) => sharedInterrupts([gsi])),
+    ),
   );
 
 /** Systems want the configuration's addresses reserved before they use them (PCI Firmware 3.0, 4.1.2). */

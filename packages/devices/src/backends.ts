@@ -1,0 +1,46 @@
+// What devices of a machine are attached to, by name: a device asks for its drive, its network, its console. Each belongs to one device.
+
+import { AnilloError } from '@anillo/base/anillo-error';
+import type { CharBackend } from './device.ts';
+import type { BlockBackend } from './virtio/block-backend.ts';
+
+export interface BackendsByName {
+  readonly drives?: Readonly<Record<string, BlockBackend>>;
+  readonly consoles?: Readonly<Record<string, CharBackend>>;
+  /** From a cryptographic generator. */
+  readonly fillRandom?: (bytes: Uint8Array<ArrayBuffer>) => void;
+}
+
+export class Backends {
+  readonly #named: BackendsByName;
+  readonly #taken = new Set<unknown>();
+
+  constructor(named: BackendsByName) {
+    this.#named = named;
+  }
+
+  /** AnilloError BAD_OPTION for a name that is not there, or that another device has. `what`: the device that asks. */
+  drive(name: string | undefined, what: string): BlockBackend {
+    return this.#take('drive', this.#named.drives, name, what);
+  }
+
+  console(name: string | undefined, what: string): CharBackend {
+    return this.#take('console', this.#named.consoles, name, what);
+  }
+
+  fillRandom(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#named.fillRandom === undefined) throw new AnilloError('UNSUPPORTED', 'This host gives no random numbers; leave the device out.');
+    this.#named.fillRandom(bytes);
+  }
+
+  #take<B>(kind: string, all: Readonly<Record<string, B>> | undefined, name: string | undefined, what: string): B {
+    const known = Object.keys(all ?? {});
+    const hint = known.length === 0 ? `the machine has no ${kind}s` : `the ${kind}s are ${known.join(', ')}`;
+    if (name === undefined) throw new AnilloError('BAD_OPTION', `Device ${what} needs a ${kind}; give it one by name with ${kind}=NAME (${hint}).`);
+    const found = all !== undefined && Object.hasOwn(all, name) ? all[name] : undefined;
+    if (found === undefined) throw new AnilloError('BAD_OPTION', `There is no ${kind} "${name}"; ${hint}.`);
+    if (this.#taken.has(found)) throw new AnilloError('BAD_OPTION', `Two devices share the ${kind} "${name}"; give each one of its own.`);
+    this.#taken.add(found);
+    return found;
+  }
+}
