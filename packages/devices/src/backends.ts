@@ -29,14 +29,16 @@ export class Backends {
   }
 
   fillRandom(bytes: Uint8Array<ArrayBuffer>): void {
-    if (this.#named.fillRandom === undefined) throw new AnilloError('UNSUPPORTED', 'This host gives no random numbers; leave the device out.');
+    if (this.#named.fillRandom === undefined)
+      throw new AnilloError('UNSUPPORTED', 'This host gives no random numbers; leave the device out.');
     this.#named.fillRandom(bytes);
   }
 
   #take<B>(kind: string, all: Readonly<Record<string, B>> | undefined, name: string | undefined, what: string): B {
     const known = Object.keys(all ?? {});
     const hint = known.length === 0 ? `the machine has no ${kind}s` : `the ${kind}s are ${known.join(', ')}`;
-    if (name === undefined) throw new AnilloError('BAD_OPTION', `Device ${what} needs a ${kind}; give it one by name with ${kind}=NAME (${hint}).`);
+    if (name === undefined)
+      throw new AnilloError('BAD_OPTION', `Device ${what} needs a ${kind}; give it one by name with ${kind}=NAME (${hint}).`);
     const found = all !== undefined && Object.hasOwn(all, name) ? all[name] : undefined;
     if (found === undefined) throw new AnilloError('BAD_OPTION', `There is no ${kind} "${name}"; ${hint}.`);
     if (this.#taken.has(found)) throw new AnilloError('BAD_OPTION', `Two devices share the ${kind} "${name}"; give each one of its own.`);

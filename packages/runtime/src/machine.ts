@@ -12,6 +12,7 @@ import type { Profile } from '@anillo/accel/profile';
 import type { Trace } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { checkDevice } from '@anillo/devices/catalog';
+import type { BackendsByName } from '@anillo/devices/backends';
 import type { CharBackend } from '@anillo/devices/device';
 import type { DeviceOptions } from '@anillo/devices/device-declaration';
 import { Machine as CoreMachine, type MachineState } from '@anillo/machine/machine';
@@ -23,6 +24,7 @@ import type { MachineHost } from '@anillo/machine/machine-host';
 import type { GuestMemory } from '@anillo/memory/guest-memory';
 import { parseMemory } from '@anillo/machine/machine-memory';
 import { readBootImages, readFirmware } from './boot-files.ts';
+import { type DiskOption, openDrives } from './disk-option.ts';
 import {
   type AcceleratorName,
   acceleratorTier,
@@ -63,6 +65,12 @@ export interface MachineOptions {
   readonly debugConsole?: CharBackend;
   /** Devices beyond those of the board, by model with properties: `[{ model: 'isa-debug-exit', iobase: 0xf4, iosize: 4 }]`. `anillo run --device help` lists them. */
   readonly devices?: readonly DeviceOptions[];
+  /** Disks, each as a virtio-blk-pci device: /dev/vda and on in Linux. */
+  readonly disks?: readonly DiskOption[];
+  /** Disks by name, for devices that say `drive: NAME`. */
+  readonly drives?: Readonly<Record<string, DiskOption>>;
+  /** Told what the host failed at for a device, and whether the machine pauses for it until `resume`. */
+  readonly onHostFailure?: (sentence: string, isPaused: boolean) => void;
   /** Tells what happens in the machine, a line an event: `{ traps: true, ports: true, line: console.error }`. */
   readonly trace?: Trace;
   /** Told where host time goes: a `GuestProfile` of `anillo/profile/guest-profile`. Costs some per cent of speed. */
@@ -133,6 +141,8 @@ export class Machine {
     reading.catch(() => {});
     const bios = await readFirmware(options);
     const stream = ports[0] === 'stream' ? new SerialStream() : undefined;
+    const drives = await openDrives(options);
+    const backends: BackendsByName = { drives: drives.drives, fillRandom: (bytes) => host.fillRandom(bytes) };
     const spec: MachineSpec = {
       board,
       bios,
@@ -146,7 +156,9 @@ export class Machine {
       noReboot: options.noReboot,
       serial: ports.map((p) => (p === 'stream' ? stream?.backend : p === 'none' ? undefined : p)),
       debugConsole: options.debugConsole,
-      devices: options.devices,
+      devices: [...(options.devices ?? []), ...drives.devices],
+      backends,
+      onHostFailure: options.onHostFailure,
       trace: options.trace,
       profile: options.profile,
     };

@@ -24,7 +24,7 @@ export interface RuntimeHost extends Pick<MachineHost, 'nowNs' | 'wallMs'> {
   /** How to read that file again later, at once; undefined where that cannot be. AnilloError FILE as well. */
   rereader(place: string, what: string): (() => Uint8Array) | undefined;
   /** From a cryptographic generator. */
-  fillRandom(words: Uint32Array<ArrayBuffer>): void;
+  fillRandom(words: Uint32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>): void;
   /** Undefined where nothing is kept. */
   openRuntimeSource(fingerprint: string): RuntimeSource | undefined;
   /** What is kept between runs of what was translated, for the translator with this fingerprint; undefined where nothing is kept. */

@@ -1,5 +1,6 @@
 // Block device (Virtio 1.2, 5.2). Requests are checked and started when the driver notifies, and given back when the back end has done them, in whatever order.
 
+import { AnilloError } from '@anillo/base/anillo-error';
 import type { DeviceContext } from '../device.ts';
 import type { BlockBackend } from './block-backend.ts';
 import { BLK, type BlkRequest, checkRequest, readRequest } from './blk-request.ts';
@@ -275,20 +276,38 @@ export const virtioBlk = declareVirtio({
     'num-queues': { kind: 'number', summary: 'Queues', default: 1, minimum: 1, maximum: MOST_QUEUES },
     'queue-size': { kind: 'number', summary: 'Entries of a queue, a power of two', default: 256, minimum: 4, maximum: 1024 },
     logical_block_size: { kind: 'choice', summary: 'Smallest unit of requests', default: '512', choices: ['512', '1024', '2048', '4096'] },
-    physical_block_size: { kind: 'choice', summary: 'Best unit of requests', default: '512', choices: ['512', '1024', '2048', '4096', '8192', '16384'] },
+    physical_block_size: {
+      kind: 'choice',
+      summary: 'Best unit of requests',
+      default: '512',
+      choices: ['512', '1024', '2048', '4096', '8192', '16384'],
+    },
     discard: { kind: 'switch', summary: 'The guest may give room back', default: true },
     'write-zeroes': { kind: 'switch', summary: 'The guest may ask for zeros without sending them', default: true },
-    rerror: { kind: 'choice', summary: 'When the host cannot read: tell the guest, or pause', default: 'report', choices: ['report', 'stop'] },
-    werror: { kind: 'choice', summary: 'When the host cannot write; enospc: pause where it has no room', default: 'enospc', choices: POLICIES },
+    rerror: {
+      kind: 'choice',
+      summary: 'When the host cannot read: tell the guest, or pause',
+      default: 'report',
+      choices: ['report', 'stop'],
+    },
+    werror: {
+      kind: 'choice',
+      summary: 'When the host cannot write; enospc: pause where it has no room',
+      default: 'enospc',
+      choices: POLICIES,
+    },
   },
   create: (context, p) => {
     const blockBytes = Number(p.logical_block_size);
+    const queueSize = p['queue-size'];
+    if ((queueSize & (queueSize - 1)) !== 0)
+      throw new AnilloError('BAD_OPTION', `Device virtio-blk has a queue-size of ${queueSize}; give a power of two from 4 to 1024.`);
     return new Blk(
       {
         backend: context.backends.drive(p.drive, 'virtio-blk'),
         serial: p.serial,
         queueCount: p['num-queues'],
-        queueSize: p['queue-size'],
+        queueSize,
         blockBytes,
         physicalBlockBytes: Math.max(blockBytes, Number(p.physical_block_size)),
         discards: p.discard,

@@ -1,13 +1,7 @@
 // A kind of virtio device becomes two devices that a user may add: NAME-pci and, over MMIO, NAME-device, as QEMU calls them.
 
 import type { DeviceContext } from '../device.ts';
-import {
-  type DeviceDeclaration,
-  type DeviceProperties,
-  declareDevice,
-  PCI_ADDRESS,
-  type PropertyValues,
-} from '../device-declaration.ts';
+import { type DeviceDeclaration, type DeviceProperties, declareDevice, PCI_ADDRESS, type PropertyValues } from '../device-declaration.ts';
 import type { VirtioKind, VirtioOptions } from './virtio-device.ts';
 import { VirtioMmio } from './virtio-mmio.ts';
 import { VirtioPci, type VirtioPciOptions } from './virtio-pci.ts';

@@ -81,7 +81,8 @@ export class PackedRing implements Ring {
     const d = this.#descriptor;
     if (!this.#features.hasIndirect) return 'an indirect descriptor that was not negotiated';
     if (!isAlone) return 'a table within a chain';
-    if (byteCount === 0 || byteCount % DESCRIPTOR_BYTES !== 0 || byteCount / DESCRIPTOR_BYTES > MOST_DESCRIPTORS) return 'a table of a wrong size';
+    if (byteCount === 0 || byteCount % DESCRIPTOR_BYTES !== 0 || byteCount / DESCRIPTOR_BYTES > MOST_DESCRIPTORS)
+      return 'a table of a wrong size';
     for (let at = 0; at < byteCount; at += DESCRIPTOR_BYTES) {
       if (!this.#memory.readDescriptor(address + at, d)) return 'a table outside memory';
       if ((d.high & DESCRIPTOR.indirect) !== 0) return 'a table within a table';

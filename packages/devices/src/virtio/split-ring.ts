@@ -89,7 +89,8 @@ export class SplitRing implements Ring {
     if (!this.#features.hasIndirect) return 'an indirect descriptor that was not negotiated';
     if (isIndirect) return 'a table within a table';
     if ((flags & DESCRIPTOR.next) !== 0) return 'a table with a descriptor behind it';
-    if (byteCount === 0 || byteCount % DESCRIPTOR_BYTES !== 0 || byteCount / DESCRIPTOR_BYTES > MOST_DESCRIPTORS) return 'a table of a wrong size';
+    if (byteCount === 0 || byteCount % DESCRIPTOR_BYTES !== 0 || byteCount / DESCRIPTOR_BYTES > MOST_DESCRIPTORS)
+      return 'a table of a wrong size';
     return undefined;
   }
 
@@ -100,7 +101,9 @@ export class SplitRing implements Ring {
     place.outstanding--;
     place.used = (place.used + 1) & 0xffff;
     const isThere =
-      this.#memory.write32(entry, chain.id) && this.#memory.write32(entry + 4, writtenBytes) && this.#memory.store16(device + 2, place.used);
+      this.#memory.write32(entry, chain.id) &&
+      this.#memory.write32(entry + 4, writtenBytes) &&
+      this.#memory.store16(device + 2, place.used);
     return isThere ? undefined : 'a ring outside memory';
   }
 

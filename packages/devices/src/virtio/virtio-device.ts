@@ -99,7 +99,12 @@ export class VirtioDevice implements QueueOwner {
   /** The driver is ready, and nothing of an earlier life is under way. */
   #isStarted = false;
 
-  constructor(kind: VirtioKind, options: VirtioOptions, context: { readonly clock: Clock; readonly memory: GuestMemory }, transport: VirtioTransport) {
+  constructor(
+    kind: VirtioKind,
+    options: VirtioOptions,
+    context: { readonly clock: Clock; readonly memory: GuestMemory },
+    transport: VirtioTransport,
+  ) {
     this.kind = kind;
     this.#options = options;
     this.#transport = transport;

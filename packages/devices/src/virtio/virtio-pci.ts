@@ -62,7 +62,14 @@ export class VirtioPci implements Device, BusFunction {
     this.name = `${kind.name}-pci`;
     this.#vectorCount = Math.min(MOST_VECTORS, kind.queueSizes.length + 1);
     this.#fn = new PciFunction({
-      identity: { vendor: VENDOR, device: FIRST_DEVICE + kind.deviceId, revision: 1, classCode, subsystemVendor: VENDOR, subsystem: SUBSYSTEM },
+      identity: {
+        vendor: VENDOR,
+        device: FIRST_DEVICE + kind.deviceId,
+        revision: 1,
+        classCode,
+        subsystemVendor: VENDOR,
+        subsystem: SUBSYSTEM,
+      },
       hasPin: true,
       msix: { vectors: this.#vectorCount, bar: WINDOW.msixBar },
       windows: [
@@ -197,7 +204,8 @@ export class VirtioPci implements Device, BusFunction {
   /** A register, or the low or high word of an address. */
   #readCommon(offset: number, byteCount: AccessBytes): number {
     const r = this.#registers;
-    if (offset >= AT.descriptors && offset < AT.notifyData) return byteCount === 4 ? this.#area(offset, (area, word) => r.area(area, word)) : 0;
+    if (offset >= AT.descriptors && offset < AT.notifyData)
+      return byteCount === 4 ? this.#area(offset, (area, word) => r.area(area, word)) : 0;
     const { queue } = r;
     switch (offset) {
       case AT.offeredSelect:
