@@ -22,6 +22,7 @@ import { checkFirmware, planFirmware } from './boot/firmware.ts';
 import { type BootPlan, loadSegments } from './boot/load-plan.ts';
 import { memoryTypeRegisters } from './firmware/memory-types.ts';
 import { GuestWait } from './guest-wait.ts';
+import { HostFailures } from './host-failures.ts';
 import { HostExpectation } from './host-expectation.ts';
 import { type DebugStop, DebugStops, type MachineDebug } from './machine-debug.ts';
 import type { MachineExit } from './machine-exit.ts';
@@ -62,8 +63,7 @@ export class Machine {
   #resumed = Promise.withResolvers<void>();
   #inGuest = false;
   readonly #expectation: HostExpectation;
-  /** What waits for the machine to go on, after the host has failed. */
-  #tryAgain: (() => void)[] = [];
+  readonly #failures: HostFailures;
   #resets = 0;
   /** Suspended to RAM by the guest; 'waking': to be resumed by the loop. */
   #sleep: 'no' | 'asleep' | 'waking' = 'no';
@@ -81,6 +81,10 @@ export class Machine {
     this.#host = host;
     this.#stolen = new StolenTime(host);
     this.#expectation = new HostExpectation(() => host.nowNs());
+    this.#failures = new HostFailures(spec.onHostFailure, () => {
+      this.#pauseWanted = true;
+      this.#wake();
+    });
     const { cpuCount = 1 } = spec;
     const shared = cpuCount > 1 ? makeSharedCells(cpuCount) : undefined;
     const cells = shared && new ProcessorCells(shared);
@@ -88,23 +92,9 @@ export class Machine {
     this.clock = new GuestClock({ hostNowNs: () => host.nowNs(), hostWallMs: () => host.wallMs(), offset });
     this.clock.pause();
     this.clock.onEarlier = () => this.#host.wake();
-    const { board: model, memoryBytes, cpuModel, bios, serial, debugConsole, devices, backends, tscHz } = spec;
+    const { cpuModel } = spec;
     this.board = new PcBoard(
-      {
-        model,
-        memoryBytes,
-        cpuModel,
-        cpuCount,
-        cells,
-        kick: (id) => this.#kick(id),
-        clock: this.clock,
-        bios,
-        serial,
-        debugConsole,
-        devices,
-        backends,
-        tscHz,
-      },
+      { ...spec, model: spec.board, cpuCount, cells, kick: (id) => this.#kick(id), clock: this.clock },
       this.#events(),
     );
     const ports = tracedPorts(this.board, spec.trace);
@@ -224,17 +214,8 @@ export class Machine {
         if (this.#expectation.isExpecting && this.#expectation.isDue) this.#vcpu.kick();
       },
       expectHost: () => this.#expectation.expect(),
-      hostFailed: (sentence, tryAgain) => this.#hostFailed(sentence, tryAgain),
+      hostFailed: (sentence, tryAgain) => this.#failures.add(sentence, tryAgain),
     };
-  }
-
-  #hostFailed(sentence: string, tryAgain: (() => void) | undefined): void {
-    if (tryAgain !== undefined) {
-      this.#tryAgain.push(tryAgain);
-      this.#pauseWanted = true;
-      this.#wake();
-    }
-    this.#spec.onHostFailure?.(sentence, tryAgain !== undefined);
   }
 
   /** Makes the loop look again: out of guest code soon, out of sleep now. */
@@ -367,19 +348,17 @@ export class Machine {
     this.#pauseWanted = false;
     this.#pauseDone.resolve(); // whoever asked for a pause that is now called off
     this.#pauseDone = Promise.withResolvers<void>();
-    const tryAgain = this.#tryAgain;
-    this.#tryAgain = [];
     if (this.#state === 'paused') {
       this.#state = 'running';
       this.clock.resume();
       this.#resumed.resolve();
     }
-    for (const again of tryAgain) again();
+    this.#failures.tryAgain();
   }
 
   /** The host failed at something, and the machine pauses until it is resumed. */
   get isHeld(): boolean {
-    return this.#tryAgain.length > 0;
+    return this.#failures.isWaiting;
   }
 
   /** Resolves when the host has nothing under way that touches guest memory: before a snapshot of a paused machine. */
