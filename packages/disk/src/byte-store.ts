@@ -24,6 +24,8 @@ export interface ByteStore {
   resize(byteCount: number): Promise<void>;
   /** Makes a range read as zeros, and gives its room back where the host can. */
   writeZeroes(offset: number, byteCount: number): Promise<void>;
+  /** Makes sure that the range has room on the host; it reads as before, or as zeros behind the end. Absent: the host cannot. */
+  allocate?(offset: number, byteCount: number): Promise<void>;
   /** Resolves when all writes that have resolved are on stable storage. */
   flush(): Promise<void>;
   /** The range by stretches, or one stretch of data where the host does not tell. */

@@ -1,11 +1,12 @@
 // The formats by name, in the order in which they are tried on an image of unknown format. Raw is what is left.
 
 import type { DiskFormat } from './disk-format.ts';
+import { QCOW2 } from './qcow2/qcow2.ts';
 import { RAW } from './raw.ts';
 import { VDI } from './vdi/vdi.ts';
 import { VMDK } from './vmdk/vmdk.ts';
 
-export const FORMATS: readonly DiskFormat[] = [RAW, VMDK, VDI];
+export const FORMATS: readonly DiskFormat[] = [QCOW2, RAW, VMDK, VDI];
 
 export function formatNamed(name: string): DiskFormat | undefined {
   return FORMATS.find((format) => format.name === name);
