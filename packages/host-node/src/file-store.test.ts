@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { createFileStore, createTemporaryStore } from './image-files.ts';
+import { openFileStore } from './file-store.ts';
+import { hostLibc } from './libc.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'anillo-store-'));
+after(() => rmSync(folder, { recursive: true }));
+
+test('lists of buffers, many at once, and what lies behind the end', async () => {
+  const path = join(folder, 'many');
+  const store = await createFileStore(path);
+  const parts = Array.from({ length: 3000 }, (_, index) => new Uint8Array(7).fill(index));
+  await Promise.all([store.write(0, parts), store.write(1 << 20, [new Uint8Array(4096).fill(9)])]);
+  const back = Array.from({ length: 1500 }, () => new Uint8Array(14));
+  await store.read(0, back);
+  assert.deepEqual(Buffer.concat(back), Buffer.concat(parts));
+  const end = new Uint8Array(8192).fill(1);
+  await store.read(1 << 20, [end]);
+  assert.deepEqual([end[4095], end[4096]], [9, 0]);
+  await store.flush();
+  await store.close();
+});
+
+test('holes are told, and zeros give room back', { skip: hostLibc() === undefined }, async () => {
+  const path = join(folder, 'holes');
+  const store = await createFileStore(path);
+  await store.resize(4 << 20);
+  await store.write(1 << 20, [new Uint8Array(1 << 20).fill(1)]);
+  const kinds = async (): Promise<unknown> => (await store.stretches(0, 8 << 20)).map(({ offset, isHole }) => [offset / 2 ** 20, isHole]);
+  assert.deepEqual(await kinds(), [
+    [0, true],
+    [1, false],
+    [2, true],
+    [4, true],
+  ]);
+  await store.writeZeroes(1 << 20, 1 << 20);
+  assert.equal(statSync(path).blocks, 0);
+  await store.close();
+});
+
+test('two writers, or a writer and a reader, do not have one image', async () => {
+  const path = join(folder, 'locked');
+  const writer = await createFileStore(path);
+  await assert.rejects(openFileStore(path, { isReadOnly: false }), { code: 'FILE', message: /in use by this process; end that first/ });
+  const script = `import { openFileStore } from '${join(import.meta.dirname, 'file-store.ts')}';
+    openFileStore(process.argv[1], { isReadOnly: process.argv[2] === 'r' }).then(() => console.log('open'), (error) => console.log(error.message));`;
+  const other = (mode: string): string =>
+    spawnSync(process.execPath, ['--input-type=module-typescript', '-e', script, path, mode], { encoding: 'utf8' }).stdout.trim();
+  assert.match(other('w'), new RegExp(`in use by .*process ${process.pid}`));
+  if (hostLibc() !== undefined) assert.match(other('r'), /being written to by/);
+  await writer.close();
+  const readers = [await openFileStore(path, { isReadOnly: true }), await openFileStore(path, { isReadOnly: true })];
+  assert.equal(other('r'), 'open');
+  for (const reader of readers) await reader.close();
+  assert.equal(other('w'), 'open');
+});
+
+test('a file that somebody cuts is an error, not zeros', async () => {
+  const path = join(folder, 'cut');
+  writeFileSync(path, new Uint8Array(8192).fill(1));
+  const store = await openFileStore(path, { isReadOnly: true });
+  truncateSync(path, 4096);
+  await store.read(0, [new Uint8Array(4096)]);
+  await assert.rejects(store.read(4096, [new Uint8Array(512)]), { code: 'FILE', message: /has become shorter/ });
+  await store.close();
+});
+
+test('what cannot be opened is one sentence', async () => {
+  await assert.rejects(openFileStore(join(folder, 'none'), { isReadOnly: true }), { message: /none does not exist; check the path\.$/ });
+  await assert.rejects(openFileStore(folder, { isReadOnly: true }), { message: /is a directory; give a file/ });
+  await assert.rejects(openFileStore('/dev/null', { isReadOnly: true }), { code: 'FILE' });
+});
+
+test('a temporary store has no name', async () => {
+  const store = await createTemporaryStore();
+  await store.write(0, [new Uint8Array(10).fill(3)]);
+  const back = new Uint8Array(12);
+  await store.read(0, [back]);
+  assert.deepEqual([...back], [3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 0, 0]);
+  assert.throws(() => statSync(store.name));
+  await store.close();
+});
