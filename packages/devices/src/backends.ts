@@ -3,9 +3,11 @@
 import { AnilloError } from '@anillo/base/anillo-error';
 import type { CharBackend } from './device.ts';
 import type { BlockBackend } from './virtio/block-backend.ts';
+import type { NetBackend } from './virtio/net-backend.ts';
 
 export interface BackendsByName {
   readonly drives?: Readonly<Record<string, BlockBackend>>;
+  readonly networks?: Readonly<Record<string, NetBackend>>;
   readonly consoles?: Readonly<Record<string, CharBackend>>;
   /** From a cryptographic generator. */
   readonly fillRandom?: (bytes: Uint8Array<ArrayBuffer>) => void;
@@ -14,6 +16,7 @@ export interface BackendsByName {
 export class Backends {
   readonly #named: BackendsByName;
   readonly #taken = new Set<unknown>();
+  #networkCount = 0;
 
   constructor(named: BackendsByName) {
     this.#named = named;
@@ -21,11 +24,23 @@ export class Backends {
 
   /** AnilloError BAD_OPTION for a name that is not there, or that another device has. `what`: the device that asks. */
   drive(name: string | undefined, what: string): BlockBackend {
-    return this.#take('drive', this.#named.drives, name, what);
+    return this.#take('drive', this.#named.drives, name, what, 'drive');
   }
 
-  console(name: string | undefined, what: string): CharBackend {
-    return this.#take('console', this.#named.consoles, name, what);
+  network(name: string | undefined, what: string): NetBackend {
+    const found = this.#take('network', this.#named.networks, name, what, 'netdev');
+    this.#networkCount++;
+    return found;
+  }
+
+  /** Networks that devices are attached to. */
+  get networkCount(): number {
+    return this.#networkCount;
+  }
+
+  /** `property`: by which the device is told. */
+  console(name: string | undefined, what: string, property: string): CharBackend {
+    return this.#take('console', this.#named.consoles, name, what, property);
   }
 
   fillRandom(bytes: Uint8Array<ArrayBuffer>): void {
@@ -34,11 +49,11 @@ export class Backends {
     this.#named.fillRandom(bytes);
   }
 
-  #take<B>(kind: string, all: Readonly<Record<string, B>> | undefined, name: string | undefined, what: string): B {
+  #take<B>(kind: string, all: Readonly<Record<string, B>> | undefined, name: string | undefined, what: string, property: string): B {
     const known = Object.keys(all ?? {});
     const hint = known.length === 0 ? `the machine has no ${kind}s` : `the ${kind}s are ${known.join(', ')}`;
     if (name === undefined)
-      throw new AnilloError('BAD_OPTION', `Device ${what} needs a ${kind}; give it one by name with ${kind}=NAME (${hint}).`);
+      throw new AnilloError('BAD_OPTION', `Device ${what} needs a ${kind}; give it one by name with ${property}=NAME (${hint}).`);
     const found = all !== undefined && Object.hasOwn(all, name) ? all[name] : undefined;
     if (found === undefined) throw new AnilloError('BAD_OPTION', `There is no ${kind} "${name}"; ${hint}.`);
     if (this.#taken.has(found)) throw new AnilloError('BAD_OPTION', `Two devices share the ${kind} "${name}"; give each one of its own.`);

@@ -7,7 +7,9 @@ import { PciRig } from './testing/pci-rig.ts';
 /** The one that the rig has for it. */
 const backendOf = ({ properties: declared }: DeviceDeclaration): Record<string, string> =>
   Object.fromEntries(
-    Object.entries(declared).flatMap(([key, p]) => (p.kind === 'backend' ? [[key, p.of === 'drive' ? 'disk' : p.of]] : [])),
+    Object.entries(declared)
+      .flatMap(([key, p]) => (p.kind === 'backend' ? [[key, p.of === 'drive' ? 'disk' : p.of]] : []))
+      .slice(0, 1),
   );
 
 for (const declaration of CATALOG) {

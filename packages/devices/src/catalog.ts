@@ -11,6 +11,8 @@ import { isaDebugExit } from './system/isa-debug-exit.ts';
 import { pcTestdev } from './system/pc-testdev.ts';
 import { pvPanic } from './system/pvpanic.ts';
 import { virtioBlk } from './virtio/blk.ts';
+import { virtioConsole } from './virtio/console.ts';
+import { virtioNet } from './virtio/net.ts';
 import { virtioRng } from './virtio/rng.ts';
 
 export const CATALOG: readonly DeviceDeclaration[] = [
@@ -22,6 +24,8 @@ export const CATALOG: readonly DeviceDeclaration[] = [
   pvPanic,
   uart16550,
   ...virtioBlk,
+  ...virtioConsole,
+  ...virtioNet,
   ...virtioRng,
 ];
 

@@ -85,6 +85,9 @@ export interface CharBackend {
   readonly available: number;
   read(): number;
   onInput: (() => void) | undefined;
+  /** Of the terminal, in characters; absent: it is none. */
+  readonly size?: { readonly columns: number; readonly rows: number };
+  onResize?: (() => void) | undefined;
 }
 
 /** A table that a device brings into the board's ACPI tables, and a node in its namespace. */

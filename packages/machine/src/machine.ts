@@ -92,7 +92,6 @@ export class Machine {
     this.clock = new GuestClock({ hostNowNs: () => host.nowNs(), hostWallMs: () => host.wallMs(), offset });
     this.clock.pause();
     this.clock.onEarlier = () => this.#host.wake();
-    const { cpuModel } = spec;
     this.board = new PcBoard(
       { ...spec, model: spec.board, cpuCount, cells, kick: (id) => this.#kick(id), clock: this.clock },
       this.#events(),
@@ -101,7 +100,7 @@ export class Machine {
     this.#vm = accelerator.createVm({
       cpuCount,
       regions: this.board.regions,
-      cpuModel,
+      cpuModel: spec.cpuModel,
       ports,
       tier: spec.tier,
       trace: spec.trace,

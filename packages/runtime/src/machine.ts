@@ -15,6 +15,7 @@ import { checkDevice } from '@anillo/devices/catalog';
 import type { BackendsByName } from '@anillo/devices/backends';
 import type { CharBackend } from '@anillo/devices/device';
 import type { DeviceOptions } from '@anillo/devices/device-declaration';
+import type { NetBackend } from '@anillo/devices/virtio/net-backend';
 import { Machine as CoreMachine, type MachineState } from '@anillo/machine/machine';
 import type { MachineSpec } from '@anillo/machine/machine-spec';
 import type { MachineDebug } from '@anillo/machine/machine-debug';
@@ -25,6 +26,7 @@ import type { GuestMemory } from '@anillo/memory/guest-memory';
 import { parseMemory } from '@anillo/machine/machine-memory';
 import { readBootImages, readFirmware } from './boot-files.ts';
 import { type DiskOption, openDrives } from './disk-option.ts';
+import { plugNetworks } from './network-option.ts';
 import {
   type AcceleratorName,
   acceleratorTier,
@@ -69,6 +71,12 @@ export interface MachineOptions {
   readonly disks?: readonly DiskOption[];
   /** Disks by name, for devices that say `drive: NAME`. */
   readonly drives?: Readonly<Record<string, DiskOption>>;
+  /** Networks, each as a virtio-net-pci device: an end of a cable, whose other end is a switch, the NAT or another machine's. */
+  readonly networks?: readonly NetBackend[];
+  /** Networks by name, for devices that say `netdev: NAME`. */
+  readonly netdevs?: Readonly<Record<string, NetBackend>>;
+  /** Back ends by name for ports of virtio-console devices. */
+  readonly consoles?: Readonly<Record<string, CharBackend>>;
   /** Told what the host failed at for a device, and whether the machine pauses for it until `resume`. */
   readonly onHostFailure?: (sentence: string, isPaused: boolean) => void;
   /** Tells what happens in the machine, a line an event: `{ traps: true, ports: true, line: console.error }`. */
@@ -142,7 +150,13 @@ export class Machine {
     const bios = await readFirmware(options);
     const stream = ports[0] === 'stream' ? new SerialStream() : undefined;
     const drives = await openDrives(options);
-    const backends: BackendsByName = { drives: drives.drives, fillRandom: (bytes) => host.fillRandom(bytes) };
+    const networks = plugNetworks(options);
+    const backends: BackendsByName = {
+      drives: drives.drives,
+      networks: networks.netdevs,
+      consoles: options.consoles,
+      fillRandom: (bytes) => host.fillRandom(bytes),
+    };
     const spec: MachineSpec = {
       board,
       bios,
@@ -156,7 +170,7 @@ export class Machine {
       noReboot: options.noReboot,
       serial: ports.map((p) => (p === 'stream' ? stream?.backend : p === 'none' ? undefined : p)),
       debugConsole: options.debugConsole,
-      devices: [...(options.devices ?? []), ...drives.devices],
+      devices: [...(options.devices ?? []), ...drives.devices, ...networks.devices],
       backends,
       onHostFailure: options.onHostFailure,
       trace: options.trace,

@@ -18,10 +18,14 @@ export interface FuzzOptions {
 const MODELS: readonly { readonly model: string; readonly [key: string]: string | number }[] = [
   { model: 'virtio-blk-pci', drive: 'disk', packed: 'on', 'num-queues': 2 },
   { model: 'virtio-rng-pci', packed: 'on' },
+  { model: 'virtio-net-pci', netdev: 'network', packed: 'on', queues: 2 },
+  { model: 'virtio-console-pci', port0: 'console', packed: 'on' },
 ];
 /** Where nothing may ever be written: descriptors point below it, or far away. */
 const CANARY = 0xf0000;
 const LIVES = 20;
+/** Bits of the devices' own, whichever device offers them. */
+const MODEL_FEATURES = Array.from({ length: 24 }, (_, bit) => bit);
 
 class Rubbish {
   #state: number;
@@ -94,6 +98,20 @@ function pokeRegisters(rig: VirtioRig, random: Rubbish): void {
   rig.readIsr();
 }
 
+/** Frames and bytes arrive, and there is room or not. */
+function pokeBackends({ network, console: terminal }: VirtioRig, random: Rubbish): void {
+  network.hasSpace = random.below(3) !== 0;
+  terminal.room = random.pick([0, 5, Infinity]);
+  if (network.hasSpace) network.onRoom?.();
+  if (terminal.room > 0) terminal.onDrain?.();
+  if (random.below(8) === 0) network.plug(random.below(2) === 0);
+  const frame = new Uint8Array(random.pick([14, 60, 1514, 9000])).fill(random.below(256));
+  network.receiver?.send(frame, random.below(2) === 0 ? undefined : { checksum: { start: 4, offset: 2 } });
+  terminal.type('x'.repeat(random.below(100)));
+  network.sent.length = 0;
+  terminal.sent.length = 0;
+}
+
 /** Lets promises run. */
 async function settle(): Promise<void> {
   for (let i = 0; i < 8; i++) await Promise.resolve();
@@ -101,7 +119,7 @@ async function settle(): Promise<void> {
 
 async function life(rig: VirtioRig, random: Rubbish): Promise<{ broken: number; served: number }> {
   const isPacked = random.below(2) === 0;
-  const optional = [FEATURE.indirectDescriptors, FEATURE.eventIndex, 9, 12, 13, 14];
+  const optional = [FEATURE.indirectDescriptors, FEATURE.eventIndex, ...MODEL_FEATURES];
   const features = [...(isPacked ? [FEATURE.packedRing] : []), ...optional.filter((bit) => random.below(2) === 0 && rig.offers(bit))];
   const size = random.pick(isPacked ? [1, 3, 8, 16, 64] : [1, 2, 8, 16, 64]);
   const queueCount = rig.common(18, 2);
@@ -115,6 +133,7 @@ async function life(rig: VirtioRig, random: Rubbish): Promise<{ broken: number; 
     rig.notify(queue);
     if (random.below(3) === 0) pokeRegisters(rig, random);
     if (random.below(2) === 0) rig.disk.release();
+    pokeBackends(rig, random);
     if (random.below(2) === 0) await settle();
     rig.advance(1000);
   }

@@ -9,6 +9,7 @@ import { PciBus } from '../pci/pci-bus.ts';
 import { Backends } from '../backends.ts';
 import { BufferedBackend, DeviceRig } from './device-rig.ts';
 import { MemoryDisk } from './memory-disk.ts';
+import { RecordedNetwork } from './recorded-network.ts';
 
 export const RIG_MEMORY_BYTES = 0x100000;
 
@@ -17,6 +18,7 @@ export class PciRig extends DeviceRig {
     { start: gpa(0), byteCount: RIG_MEMORY_BYTES, offset: 0, kind: 'ram' },
   ]);
   readonly disk = new MemoryDisk(1024 * 512);
+  readonly network = new RecordedNetwork();
   readonly console = new BufferedBackend();
   /** Messages of PCI functions, before anybody remaps them. */
   readonly messages: { readonly address: number; readonly data: number; readonly source: number | undefined }[] = [];
@@ -52,6 +54,7 @@ export class PciRig extends DeviceRig {
     },
     backends: new Backends({
       drives: { disk: this.disk },
+      networks: { network: this.network },
       consoles: { console: this.console },
       fillRandom: (bytes) => void bytes.fill(0xa5),
     }),

@@ -75,8 +75,6 @@ export class Blk implements VirtioKind {
   #link!: KindLink;
   /** Requests that the host failed at, until the machine goes on. */
   #held: Held[] = [];
-  /** Given back in this turn, and not told yet. */
-  readonly #untold = new Set<Virtqueue>();
 
   constructor(options: BlkOptions, host: Pick<DeviceContext, 'control' | 'expectHost'>) {
     this.#o = options;
@@ -136,7 +134,6 @@ export class Blk implements VirtioKind {
 
   reset(): void {
     this.#held = [];
-    this.#untold.clear();
     this.config[AT.writeCache] = 1;
   }
 
@@ -156,7 +153,7 @@ export class Blk implements VirtioKind {
       canDiscard: this.#link.accepts(F.discard),
       canWriteZeroes: this.#link.accepts(F.writeZeroes),
     });
-    if (wrong !== undefined) this.#finish(queue, chain, request, wrong, true);
+    if (wrong !== undefined) this.#finish(queue, chain, request, wrong);
     else if (request.type === BLK.type.id) this.#giveId(queue, chain, request);
     else this.#start({ queue, chain, request });
   }
@@ -166,7 +163,7 @@ export class Blk implements VirtioKind {
     const id = new Uint8Array(ID_BYTES);
     id.set(Array.from(this.#o.serial.slice(0, ID_BYTES), (character) => character.charCodeAt(0)));
     scatter(request.data, 0, id.subarray(0, Math.min(ID_BYTES, request.dataBytes)));
-    this.#finish(queue, chain, request, BLK.status.ok, true);
+    this.#finish(queue, chain, request, BLK.status.ok);
   }
 
   #start(held: Held): void {
@@ -176,7 +173,7 @@ export class Blk implements VirtioKind {
     work.begin();
     this.#run(request).then(
       () => {
-        this.#finish(queue, chain, request, BLK.status.ok, false);
+        this.#finish(queue, chain, request, BLK.status.ok);
         work.end();
       },
       (error: unknown) => {
@@ -221,7 +218,7 @@ export class Blk implements VirtioKind {
     const isHeld = policy === 'stop' || (policy === 'enospc' && isFull(error));
     const reason = error instanceof Error ? error.message : String(error);
     if (isHeld) this.#held.push(held);
-    else this.#finish(queue, chain, request, BLK.status.ioError, false);
+    else this.#finish(queue, chain, request, BLK.status.ioError);
     this.#host.control.hostFailed(`${label}: ${reason}`, isHeld ? () => this.#tryAgain() : undefined);
   }
 
@@ -231,27 +228,12 @@ export class Blk implements VirtioKind {
     for (const one of held) if (one.queue.owns(one.chain)) this.#start(one);
   }
 
-  /** `isNow`: from within a notification, after which the driver is told of all at once. */
-  #finish(queue: Virtqueue, chain: Chain, request: BlkRequest, status: number, isNow: boolean): void {
+  #finish(queue: Virtqueue, chain: Chain, request: BlkRequest, status: number): void {
     if (!queue.owns(chain)) return;
     request.status[0] = status;
     const isRead = request.type === BLK.type.read || request.type === BLK.type.id;
-    queue.give(chain, 1 + (isRead && status === BLK.status.ok ? request.dataBytes : 0));
-    if (isNow) queue.tell();
-    else this.#tellLater(queue);
-  }
-
-  /** What is finished in one turn of the host's events is one interrupt. */
-  #tellLater(queue: Virtqueue): void {
     this.#host.expectHost();
-    if (this.#untold.size === 0) void Promise.resolve().then(() => this.#tellAll());
-    this.#untold.add(queue);
-  }
-
-  #tellAll(): void {
-    const queues = [...this.#untold];
-    this.#untold.clear();
-    for (const queue of queues) queue.tell();
+    queue.complete(chain, 1 + (isRead && status === BLK.status.ok ? request.dataBytes : 0));
   }
 }
 

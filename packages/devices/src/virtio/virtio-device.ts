@@ -56,8 +56,8 @@ export interface KindLink {
   readonly work: HostWork;
   accepts(feature: number): boolean;
   readonly isRunning: boolean;
-  /** Has `handle` take all chains of a queue, as many as are good at a time. */
-  serve(queue: Virtqueue, handle: (chain: Chain) => void): void;
+  /** Has `handle` take all chains of a queue, as many as are good at a time, until it says false: then it wants no more for now. */
+  serve(queue: Virtqueue, handle: (chain: Chain) => unknown): void;
   /** The guest did what it must not: the device needs a reset. */
   fail(reason: string): void;
   /** `config` has changed. */
@@ -275,11 +275,10 @@ export class VirtioDevice implements QueueOwner {
   }
 
   /** A queue's worth at a time: other CPUs may go on filling it, and the machine has other things to do. */
-  #serve(queue: Virtqueue, handle: (chain: Chain) => void): void {
+  #serve(queue: Virtqueue, handle: (chain: Chain) => unknown): void {
     for (let left = queue.registers.size; left > 0; left--) {
       const chain = queue.next();
-      if (chain === undefined) return;
-      handle(chain);
+      if (chain === undefined || handle(chain) === false) return;
     }
     this.#unfinished.add(queue);
     this.#again.arm(this.#clock.nowNs());
