@@ -100,6 +100,11 @@ export class TcpConnection {
     return this.#state;
   }
 
+  /** RCV.NXT. */
+  get receiveNext(): number {
+    return this.#receiver.next;
+  }
+
   /** Bytes kept here, both ways. */
   get bufferedBytes(): number {
     return this.#sender.buffer.length + this.#receiver.queuedBytes;
