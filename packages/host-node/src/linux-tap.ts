@@ -55,16 +55,25 @@ export class LinuxTap {
   /** Joins an interface, existing or new, to `port`. AnilloError UNSUPPORTED or NETWORK where that cannot be. */
   static open(name: string, port: FramePort): LinuxTap {
     const libc = loadLinuxLibc();
-    if (libc === undefined) throw new AnilloError('UNSUPPORTED', 'A tap interface needs Linux and a Node with node:ffi; use the user-mode network in place of it.');
-    if (!/^[^\s/]{1,15}$/.test(name)) throw new AnilloError('BAD_OPTION', `'${name}' is no name for a tap interface; give one of at most 15 letters and digits.`);
+    if (libc === undefined)
+      throw new AnilloError(
+        'UNSUPPORTED',
+        'A tap interface needs Linux and a Node with node:ffi; use the user-mode network in place of it.',
+      );
+    if (!/^[^\s/]{1,15}$/.test(name))
+      throw new AnilloError('BAD_OPTION', `'${name}' is no name for a tap interface; give one of at most 15 letters and digits.`);
     const fd = libc.open('/dev/net/tun', O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0) throw new AnilloError('NETWORK', 'The device /dev/net/tun cannot be opened; load the tun module, or run with the right to use it.');
+    if (fd < 0)
+      throw new AnilloError('NETWORK', 'The device /dev/net/tun cannot be opened; load the tun module, or run with the right to use it.');
     const request = new Uint8Array(40);
     request.set(Buffer.from(name));
     new DataView(request.buffer).setUint16(NAME_BYTES, IFF_TAP_NO_PI_VNET, true);
     if (libc.ioctl(fd, TUNSETIFF, request) < 0) {
       libc.close(fd);
-      throw new AnilloError('NETWORK', `The tap interface ${name} cannot be used; have root make it with 'ip tuntap add dev ${name} mode tap user $USER', or run as root.`);
+      throw new AnilloError(
+        'NETWORK',
+        `The tap interface ${name} cannot be used; have root make it with 'ip tuntap add dev ${name} mode tap user $USER', or run as root.`,
+      );
     }
     const size = new Uint8Array(4);
     size[0] = HEADER_BYTES;
@@ -118,7 +127,10 @@ export class LinuxTap {
     const view = new DataView(out.buffer, 0, HEADER_BYTES);
     const { checksum, segments } = work ?? {};
     view.setUint8(0, checksum === undefined ? 0 : HAS_CHECKSUM);
-    view.setUint8(1, segments === undefined ? GSO_NONE : (segments.kind === 'tcp4' ? GSO_TCP4 : GSO_TCP6) | (segments.hasEcn ? GSO_ECN : 0));
+    view.setUint8(
+      1,
+      segments === undefined ? GSO_NONE : (segments.kind === 'tcp4' ? GSO_TCP4 : GSO_TCP6) | (segments.hasEcn ? GSO_ECN : 0),
+    );
     view.setUint16(2, segments?.headerBytes ?? 0, true);
     view.setUint16(4, segments?.segmentBytes ?? 0, true);
     view.setUint16(6, checksum?.start ?? 0, true);

@@ -22,7 +22,8 @@ function parseServer(text: string): Server {
   return { address, port: port === undefined ? DNS_PORT : Number(port) };
 }
 
-const isAnswer = (bytes: Uint8Array, id: number): boolean => bytes.length >= 12 && ((bytes[0] << 8) | bytes[1]) === id && (bytes[2] & 0x80) !== 0;
+const isAnswer = (bytes: Uint8Array, id: number): boolean =>
+  bytes.length >= 12 && ((bytes[0] << 8) | bytes[1]) === id && (bytes[2] & 0x80) !== 0;
 
 function askByUdp(server: Server, question: Uint8Array, id: number): Promise<Uint8Array | undefined> {
   return new Promise((resolve) => {

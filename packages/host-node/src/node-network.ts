@@ -26,7 +26,9 @@ export class NodeNetwork implements HostNetwork {
     });
     return new Promise((resolve, reject) => {
       server.once('error', (cause: NodeJS.ErrnoException) => {
-        reject(new AnilloError('NETWORK', `TCP port ${at.port} of ${at.address} cannot be used (${cause.code}); choose another.`, { cause }));
+        reject(
+          new AnilloError('NETWORK', `TCP port ${at.port} of ${at.address} cannot be used (${cause.code}); choose another.`, { cause }),
+        );
       });
       server.listen({ host: at.address, port: at.port, ipv6Only: net.isIPv6(at.address) }, () => {
         const { address, port } = server.address() as net.AddressInfo;

@@ -59,7 +59,8 @@ export class NodePing {
     const libc = this.#libc;
     if (libc === undefined) return undefined;
     const family = isIPv6(address) ? 6 : 4;
-    const open = (type: number): number => libc.socket(family === 4 ? AF_INET : AF_INET6, type | SOCK_NONBLOCK_CLOEXEC, family === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+    const open = (type: number): number =>
+      libc.socket(family === 4 ? AF_INET : AF_INET6, type | SOCK_NONBLOCK_CLOEXEC, family === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
     let fd = open(SOCK_DGRAM);
     const isRaw = fd < 0;
     if (isRaw) fd = open(SOCK_RAW);

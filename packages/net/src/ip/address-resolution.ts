@@ -8,7 +8,17 @@ import { ETHER_TYPES, ETHERNET_BYTES, IP_PROTOCOLS, IPV6_BYTES } from '../protoc
 
 export const ARP_REQUEST = 1;
 export const ARP_REPLY = 2;
-export const ICMPV6_TYPES = { unreachable: 1, tooBig: 2, timeExceeded: 3, echo: 128, echoReply: 129, routerSolicitation: 133, routerAdvertisement: 134, solicitation: 135, advertisement: 136 } as const;
+export const ICMPV6_TYPES = {
+  unreachable: 1,
+  tooBig: 2,
+  timeExceeded: 3,
+  echo: 128,
+  echoReply: 129,
+  routerSolicitation: 133,
+  routerAdvertisement: 134,
+  solicitation: 135,
+  advertisement: 136,
+} as const;
 const SOURCE_LINK_OPTION = 1;
 const TARGET_LINK_OPTION = 2;
 
@@ -29,7 +39,13 @@ export function writeArp(arp: { isReply: boolean; mac: number; address: IpAddres
 }
 
 /** A frame with an ICMPv6 message of a neighbour's, with the hop limit that shows it has passed no router. */
-export function writeIcmpv6(options: { mac: number; toMac: number; source: IpAddress; destination: IpAddress; message: Uint8Array }): Uint8Array {
+export function writeIcmpv6(options: {
+  mac: number;
+  toMac: number;
+  source: IpAddress;
+  destination: IpAddress;
+  message: Uint8Array;
+}): Uint8Array {
   const { message } = options;
   const start = ETHERNET_BYTES + IPV6_BYTES;
   const frame = new Uint8Array(start + message.length);
@@ -44,7 +60,11 @@ export function writeIcmpv6(options: { mac: number; toMac: number; source: IpAdd
   frame.set(options.destination.bytes, 38);
   frame.set(message, start);
   write16(frame, start + 2, 0);
-  write16(frame, start + 2, checksumOf(IP_PROTOCOLS.icmpv6 + message.length + sumBytes(frame, 22, start) + sumBytes(frame, start, frame.length)));
+  write16(
+    frame,
+    start + 2,
+    checksumOf(IP_PROTOCOLS.icmpv6 + message.length + sumBytes(frame, 22, start) + sumBytes(frame, start, frame.length)),
+  );
   return frame;
 }
 
@@ -63,7 +83,14 @@ export function writeSolicitation(options: { mac: number; source: IpAddress; tar
 }
 
 /** An answer: the target is here. */
-export function writeAdvertisement(options: { mac: number; toMac: number; target: IpAddress; destination: IpAddress; isSolicited: boolean; isRouter: boolean }): Uint8Array {
+export function writeAdvertisement(options: {
+  mac: number;
+  toMac: number;
+  target: IpAddress;
+  destination: IpAddress;
+  isSolicited: boolean;
+  isRouter: boolean;
+}): Uint8Array {
   const message = new Uint8Array(32);
   message[0] = ICMPV6_TYPES.advertisement;
   message[4] = (options.isRouter ? 0x80 : 0) | (options.isSolicited ? 0x40 : 0) | 0x20;

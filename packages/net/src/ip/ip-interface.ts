@@ -237,7 +237,9 @@ export class IpInterface {
 
   #macOf(destination: IpAddress): number | undefined {
     if (destination.isMulticast) {
-      return destination.family === 4 ? 0x0100_5e00_0000 + (read32(destination.bytes, 0) & 0x7f_ffff) : 0x3333_0000_0000 + read32(destination.bytes, 12);
+      return destination.family === 4
+        ? 0x0100_5e00_0000 + (read32(destination.bytes, 0) & 0x7f_ffff)
+        : 0x3333_0000_0000 + read32(destination.bytes, 12);
     }
     return destination.text === '255.255.255.255' ? BROADCAST_MAC : this.neighbours.macOf(destination.text);
   }
@@ -248,7 +250,8 @@ export class IpInterface {
     const isDue = this.neighbours.wait(destination.text, this.#finished(end), this.#options.nowMs());
     const source = isDue ? this.#options.sourceFor(destination) : undefined;
     if (source === undefined) return true;
-    if (destination.family === 4) this.#port.send(writeArp({ isReply: false, mac: this.mac, address: source, toMac: 0, toAddress: destination }), undefined);
+    if (destination.family === 4)
+      this.#port.send(writeArp({ isReply: false, mac: this.mac, address: source, toMac: 0, toAddress: destination }), undefined);
     else this.#port.send(writeSolicitation({ mac: this.mac, source, target: destination }), undefined);
     return true;
   }

@@ -51,7 +51,8 @@ export interface DhcpRequest {
 
 /** Undefined: it is not one that is to be answered. */
 export function readDhcp(bytes: Uint8Array): DhcpRequest | undefined {
-  if (bytes.length < OPTIONS_AT || bytes[0] !== BOOT_REQUEST || bytes[1] !== 1 || bytes[2] !== 6 || read32(bytes, 236) !== MAGIC) return undefined;
+  if (bytes.length < OPTIONS_AT || bytes[0] !== BOOT_REQUEST || bytes[1] !== 1 || bytes[2] !== 6 || read32(bytes, 236) !== MAGIC)
+    return undefined;
   const options = new Map<number, Uint8Array>();
   for (let at = OPTIONS_AT; at < bytes.length && bytes[at] !== DHCP_OPTIONS.end; ) {
     if (bytes[at] === DHCP_OPTIONS.pad) {

@@ -123,7 +123,8 @@ export class DhcpServer {
   #freeAddress(wanted: IpAddress | undefined): IpAddress | undefined {
     const { subnet } = this.#options;
     const size = 2 ** (32 - subnet.prefix.bitCount);
-    const isUsable = (address: IpAddress): boolean => subnet.prefix.contains(address) && !address.equals(subnet.gateway) && !address.equals(subnet.nameServer);
+    const isUsable = (address: IpAddress): boolean =>
+      subnet.prefix.contains(address) && !address.equals(subnet.gateway) && !address.equals(subnet.nameServer);
     const broadcast = subnet.prefix.address.plus(size - 1);
     const isFree = (address: IpAddress): boolean =>
       isUsable(address) && !address.equals(broadcast) && !address.equals(subnet.prefix.address) && !this.#taken.has(address.text);
@@ -154,7 +155,14 @@ export class DhcpServer {
     const { subnet, nextServer, bootFile } = this.#options;
     const isNak = type === DHCP_TYPES.nak;
     const options = isNak ? [] : this.#optionsFor(request, request.type !== DHCP_TYPES.inform);
-    const bytes = writeDhcp(request, { type, address, server: subnet.gateway, nextServer, bootFile: isNak ? undefined : bootFile, options });
+    const bytes = writeDhcp(request, {
+      type,
+      address,
+      server: subnet.gateway,
+      nextServer,
+      bootFile: isNak ? undefined : bootFile,
+      options,
+    });
     // RFC 2131, 4.1.
     if (isNak) return { bytes, destination: BROADCAST, isUnicast: false };
     if (!request.clientAddress.isUnspecified) return { bytes, destination: request.clientAddress, isUnicast: true };

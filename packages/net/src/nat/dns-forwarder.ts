@@ -4,7 +4,17 @@ import type { Clock } from '../clock.ts';
 import type { HostNetwork } from '../host-network.ts';
 import { IpAddress } from '../ip-address.ts';
 import { write16 } from '../network-order.ts';
-import { DNS_CODES, DNS_TYPES, type DnsQuestion, type DnsRecord, readAddresses, readQuestion, truncated, writeAnswer, writeName } from './dns-message.ts';
+import {
+  DNS_CODES,
+  DNS_TYPES,
+  type DnsQuestion,
+  type DnsRecord,
+  readAddresses,
+  readQuestion,
+  truncated,
+  writeAnswer,
+  writeName,
+} from './dns-message.ts';
 import { canonicalName, type EgressRules } from './egress-rules.ts';
 
 export interface DnsOptions {
@@ -89,7 +99,13 @@ export class DnsForwarder {
     if (reverse === undefined || !this.#options.isOnLink(reverse)) return undefined;
     const name = this.#options.nameOf(reverse);
     if (name === undefined) return writeAnswer(question, read, DNS_CODES.noSuchName, [], true);
-    return writeAnswer(question, read, DNS_CODES.ok, [{ type: DNS_TYPES.ptr, lifeSeconds: LOCAL_LIFE_SECONDS, data: writeName(name) }], true);
+    return writeAnswer(
+      question,
+      read,
+      DNS_CODES.ok,
+      [{ type: DNS_TYPES.ptr, lifeSeconds: LOCAL_LIFE_SECONDS, data: writeName(name) }],
+      true,
+    );
   }
 
   async #forward(question: Uint8Array, read: DnsQuestion): Promise<Uint8Array> {

@@ -40,7 +40,12 @@ function readName(message: Uint8Array, offset: number): { name: string; end: num
     byteCount += length + 1;
     if (length > 63 || at + 1 + length > message.length || byteCount > LARGEST_NAME_BYTES) return undefined;
     // What is no letter, digit, '-' or '_' cannot be confused with a dot.
-    labels.push(String.fromCharCode(...message.subarray(at + 1, at + 1 + length)).replace(/[^a-zA-Z0-9_-]/g, (character) => `\\${character.charCodeAt(0)}`));
+    labels.push(
+      String.fromCharCode(...message.subarray(at + 1, at + 1 + length)).replace(
+        /[^a-zA-Z0-9_-]/g,
+        (character) => `\\${character.charCodeAt(0)}`,
+      ),
+    );
     at += 1 + length;
   }
   return undefined;
@@ -114,7 +119,13 @@ export interface DnsRecord {
 }
 
 /** An answer with records for the name that was asked for. */
-export function writeAnswer(question: Uint8Array, read: DnsQuestion, code: number, records: readonly DnsRecord[], isAuthoritative: boolean): Uint8Array {
+export function writeAnswer(
+  question: Uint8Array,
+  read: DnsQuestion,
+  code: number,
+  records: readonly DnsRecord[],
+  isAuthoritative: boolean,
+): Uint8Array {
   const byteCount = read.end + records.reduce((sum, record) => sum + 12 + record.data.length, 0);
   const answer = new Uint8Array(byteCount);
   answer.set(question.subarray(0, read.end));

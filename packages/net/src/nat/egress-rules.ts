@@ -55,7 +55,10 @@ function compile(rule: EgressRule): Rule {
     throw new AnilloError('BAD_OPTION', `'${rule.name}' is no name for a rule; write one like example.org or *.example.org.`);
   }
   if (rule.ports !== undefined && !(rule.ports[0] >= 0 && rule.ports[0] <= rule.ports[1] && rule.ports[1] <= 65_535)) {
-    throw new AnilloError('BAD_OPTION', `Ports ${rule.ports.join(' to ')} are no range; give two numbers from 0 to 65535, the smaller first.`);
+    throw new AnilloError(
+      'BAD_OPTION',
+      `Ports ${rule.ports.join(' to ')} are no range; give two numbers from 0 to 65535, the smaller first.`,
+    );
   }
   return { isAllowed: rule.action === 'allow', name, prefix, protocol: rule.protocol, ports: rule.ports };
 }

@@ -40,7 +40,10 @@ export function subnetOf(family: IpFamily, options: NatAddressOptions = {}): Nat
   const prefix = IpPrefix.parse(text);
   const longest = family === 4 ? 28 : 64;
   if (prefix === undefined || prefix.address.family !== family || prefix.bitCount > longest) {
-    throw new AnilloError('BAD_OPTION', `'${text}' is no IPv${family} network of at most ${longest} bits; write one like ${DEFAULT_PREFIX[family]}.`);
+    throw new AnilloError(
+      'BAD_OPTION',
+      `'${text}' is no IPv${family} network of at most ${longest} bits; write one like ${DEFAULT_PREFIX[family]}.`,
+    );
   }
   return {
     prefix,
@@ -67,7 +70,9 @@ export class NatAddresses {
   isOwn(address: IpAddress): boolean {
     const subnet = this.subnet(address.family);
     if (subnet === undefined) return false;
-    return address.equals(subnet.gateway) || address.equals(subnet.nameServer) || (address.family === 6 && address.equals(ROUTER_LINK_LOCAL));
+    return (
+      address.equals(subnet.gateway) || address.equals(subnet.nameServer) || (address.family === 6 && address.equals(ROUTER_LINK_LOCAL))
+    );
   }
 
   isGateway(address: IpAddress): boolean {
@@ -85,7 +90,8 @@ export class NatAddresses {
   /** Where the host finds what a guest means; undefined: nowhere that it may go. */
   hostAddressOf(address: IpAddress): string | undefined {
     if (this.isGateway(address)) return address.family === 4 ? '127.0.0.1' : '::1';
-    if (this.isOnLink(address) || address.isMulticast || address.isLoopback || address.isUnspecified || address.isLinkLocal) return undefined;
+    if (this.isOnLink(address) || address.isMulticast || address.isLoopback || address.isUnspecified || address.isLinkLocal)
+      return undefined;
     const { bytes, family } = address;
     // This network and broadcasts; IPv4 addresses in the dress of IPv6 would go past all rules, to the host's loopback too.
     if (family === 4) return bytes[0] === 0 || bytes[0] >= 240 ? undefined : address.text;
@@ -98,7 +104,14 @@ export class NatAddresses {
     const address = parsed === undefined || parsed.family === family ? parsed : unmapped(parsed);
     const subnet = this.subnet(family);
     if (subnet === undefined) return undefined;
-    if (address === undefined || address.family !== family || address.isLoopback || address.isUnspecified || address.isLinkLocal || this.isOnLink(address)) {
+    if (
+      address === undefined ||
+      address.family !== family ||
+      address.isLoopback ||
+      address.isUnspecified ||
+      address.isLinkLocal ||
+      this.isOnLink(address)
+    ) {
       return subnet.gateway;
     }
     return address;

@@ -12,7 +12,13 @@ export class NatNames {
   readonly #hostNames: ReadonlySet<string>;
   readonly #suffix: string;
 
-  constructor(options: { addresses: NatAddresses; machines: readonly NatMachine[]; dhcp: DhcpServer | undefined; hostName: string; domain: string | undefined }) {
+  constructor(options: {
+    addresses: NatAddresses;
+    machines: readonly NatMachine[];
+    dhcp: DhcpServer | undefined;
+    hostName: string;
+    domain: string | undefined;
+  }) {
     this.#addresses = options.addresses;
     this.#machines = options.machines;
     this.#dhcp = options.dhcp;

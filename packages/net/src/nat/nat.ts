@@ -73,7 +73,13 @@ export class Nat {
     const machines = machineOptions(options);
     const nowMs = (): number => clock.nowMs();
     this.#dhcp = this.#createDhcp(machines);
-    this.#names = new NatNames({ addresses: this.#addresses, machines, dhcp: this.#dhcp, hostName: options.hostName ?? DEFAULT_HOST_NAME, domain: options.domain });
+    this.#names = new NatNames({
+      addresses: this.#addresses,
+      machines,
+      dhcp: this.#dhcp,
+      hostName: options.hostName ?? DEFAULT_HOST_NAME,
+      domain: options.domain,
+    });
     this.#link = new IpInterface({
       port,
       mac: routerMac(options),
@@ -96,8 +102,20 @@ export class Nat {
     const shared = { network, clock, addresses: this.#addresses, counts: this.#counts, upLimit: this.#upLimit, downLimit: this.#downLimit };
     const tell = (problem: IcmpProblem, about: QuotedPacket): void => this.#icmp.tell(problem, about);
     this.#echo = new EchoRelay({ ...shared, icmp: this.#icmp, allows: (address) => this.#allows('icmp', address, 0) });
-    this.#udp = new UdpRelay({ ...shared, link: this.#link, timers: this.#timers, tell, allows: (address, number) => this.#allows('udp', address, number) });
-    this.#gateway = new TcpGateway({ ...shared, dns: this.#dns, tell, quote: () => quote(this.#current!), allows: (address, number) => this.#allows('tcp', address, number) });
+    this.#udp = new UdpRelay({
+      ...shared,
+      link: this.#link,
+      timers: this.#timers,
+      tell,
+      allows: (address, number) => this.#allows('udp', address, number),
+    });
+    this.#gateway = new TcpGateway({
+      ...shared,
+      dns: this.#dns,
+      tell,
+      quote: () => quote(this.#current!),
+      allows: (address, number) => this.#allows('tcp', address, number),
+    });
     this.#tcp = new TcpStack({
       link: this.#link,
       clock,
@@ -214,7 +232,8 @@ export class Nat {
   }
 
   #learn(address: IpAddress, mac: number): void {
-    const isNeighbour = (this.#addresses.isOnLink(address) || (address.family === 6 && address.isLinkLocal)) && !this.#addresses.isOwn(address);
+    const isNeighbour =
+      (this.#addresses.isOnLink(address) || (address.family === 6 && address.isLinkLocal)) && !this.#addresses.isOwn(address);
     if (isNeighbour && !isGroupMac(mac) && mac !== this.#link.mac) this.#link.learn(address, mac);
   }
 
@@ -269,7 +288,8 @@ export class Nat {
     if (end - start < UDP_BYTES || !this.#isUdpWhole(packet)) return;
     const port = read16(bytes, start + 2);
     const payload = bytes.subarray(start + UDP_BYTES, Math.min(end, Math.max(start + UDP_BYTES, start + read16(bytes, start + 4))));
-    if (family === 4 && port === DHCP_SERVER_PORT && (packet.isGroupcast || this.#addresses.isGateway(packet.destination))) return this.#answerDhcp(packet, payload);
+    if (family === 4 && port === DHCP_SERVER_PORT && (packet.isGroupcast || this.#addresses.isGateway(packet.destination)))
+      return this.#answerDhcp(packet, payload);
     if (family === 6 && port === DHCPV6_SERVER_PORT && packet.isGroupcast) return this.#answerDhcpv6(packet, payload);
     if (packet.isGroupcast || !this.#isFromNeighbour(packet)) return;
     this.#learnSource(packet);
@@ -306,7 +326,14 @@ export class Nat {
     const bytes = answerDhcpv6(payload, { mac: this.#link.mac, nameServer, searchDomains: this.#options.searchDomains ?? [] });
     const { source: destination, sourceMac: mac } = packet;
     if (bytes === undefined || !destination.isLinkLocal) return;
-    sendUdp(this.#link, { source: ROUTER_LINK_LOCAL, sourcePort: DHCPV6_SERVER_PORT, destination, destinationPort: DHCPV6_CLIENT_PORT, bytes, mac });
+    sendUdp(this.#link, {
+      source: ROUTER_LINK_LOCAL,
+      sourcePort: DHCPV6_SERVER_PORT,
+      destination,
+      destinationPort: DHCPV6_CLIENT_PORT,
+      bytes,
+      mac,
+    });
   }
 
   #answerDns(packet: IpPacket, payload: Uint8Array): void {
@@ -319,7 +346,11 @@ export class Nat {
 
   /** For tests and counters: how many addresses, packets in pieces and connections are remembered. */
   get remembered(): { readonly neighbours: number; readonly fragments: number; readonly connections: number; readonly ports: number } {
-    return { neighbours: this.#link.neighbours.size, fragments: this.#link.fragments.size, connections: this.#tcp.connectionCount, ports: this.#udp.portCount };
+    return {
+      neighbours: this.#link.neighbours.size,
+      fragments: this.#link.fragments.size,
+      connections: this.#tcp.connectionCount,
+      ports: this.#udp.portCount,
+    };
   }
 }
-

@@ -66,7 +66,9 @@ export class NeighbourDiscovery {
     // Whoever tries an address out has none to be answered at.
     const destination = source.isUnspecified ? ALL_NODES : source;
     const toMac = source.isUnspecified ? ALL_NODES_MAC : sourceMac;
-    this.#link.sendFrame(writeAdvertisement({ mac: this.#link.mac, toMac, target, destination, isSolicited: !source.isUnspecified, isRouter: true }));
+    this.#link.sendFrame(
+      writeAdvertisement({ mac: this.#link.mac, toMac, target, destination, isSolicited: !source.isUnspecified, isRouter: true }),
+    );
   }
 
   /** To all machines. */

@@ -114,7 +114,8 @@ export class UdpRelay {
     const port = this.#portOf(guest, guestPort);
     const key = `${address.text} ${from.port}`;
     const known = port.partners.get(key);
-    if (known?.socket !== socket || known.endpoint.address !== from.address) this.#remember(port, key, { address, port: from.port, endpoint: from, socket });
+    if (known?.socket !== socket || known.endpoint.address !== from.address)
+      this.#remember(port, key, { address, port: from.port, endpoint: from, socket });
     this.#deliver(port, address, from.port, bytes);
   }
 
@@ -148,7 +149,16 @@ export class UdpRelay {
     if (known !== undefined) return known;
     if (this.#ports.size >= (this.#options.portLimit ?? DEFAULT_PORT_LIMIT)) this.#forgetOldest();
     const usedMs = this.#options.clock.nowMs();
-    const port: Port = { guest, port: number, partners: new Map(), socket: undefined, waiting: undefined, usedMs, lastPacket: undefined, lastPartner: undefined };
+    const port: Port = {
+      guest,
+      port: number,
+      partners: new Map(),
+      socket: undefined,
+      waiting: undefined,
+      usedMs,
+      lastPacket: undefined,
+      lastPartner: undefined,
+    };
     this.#ports.set(key, port);
     if (!this.#sweep.isSet) this.#sweep.set(usedMs + SWEEP_MS);
     return port;
@@ -156,7 +166,13 @@ export class UdpRelay {
 
   #partnerOf(port: Port, packet: IpPacket, number: number): Partner | undefined {
     const last = port.lastPartner;
-    if (last !== undefined && last.port === number && last.address.family === packet.family && last.address.isAt(packet.bytes, packet.destinationAt)) return last;
+    if (
+      last !== undefined &&
+      last.port === number &&
+      last.address.family === packet.family &&
+      last.address.isAt(packet.bytes, packet.destinationAt)
+    )
+      return last;
     const address = packet.destination;
     const key = `${address.text} ${number}`;
     let partner = port.partners.get(key);
@@ -209,7 +225,8 @@ export class UdpRelay {
       if (address !== undefined && port.partners.has(`${address.text} ${from.port}`)) this.#deliver(port, address, from.port, bytes);
     };
     socket.onError = (reason) => {
-      if (port.lastPacket !== undefined && reason !== 'too-long') this.#options.tell(reason === 'refused' ? 'port' : 'host', port.lastPacket);
+      if (port.lastPacket !== undefined && reason !== 'too-long')
+        this.#options.tell(reason === 'refused' ? 'port' : 'host', port.lastPacket);
     };
     const waiting = port.waiting ?? [];
     port.waiting = undefined;

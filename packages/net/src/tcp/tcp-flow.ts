@@ -69,7 +69,10 @@ export class TcpFlow implements TcpCarrier {
   isBetween(packet: Uint8Array, peerAt: number, localAt: number, peerPort: number, localPort: number): boolean {
     const { addresses } = this;
     return (
-      addresses.peerPort === peerPort && addresses.localPort === localPort && addresses.peer.isAt(packet, peerAt) && addresses.local.isAt(packet, localAt)
+      addresses.peerPort === peerPort &&
+      addresses.localPort === localPort &&
+      addresses.peer.isAt(packet, peerAt) &&
+      addresses.local.isAt(packet, localAt)
     );
   }
 }

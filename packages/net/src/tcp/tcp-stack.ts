@@ -130,7 +130,8 @@ export class TcpStack implements TcpEnvironment {
   /** A new connection in the place of one that waits for its end (RFC 9293, 3.10.7.4; RFC 6191). */
   #isReopened(flow: TcpFlow, segment: TcpSegment): boolean {
     const { connection } = flow;
-    if (connection.state !== 'time-wait' || (segment.flags & (TCP_FLAGS.syn | TCP_FLAGS.ack | TCP_FLAGS.rst)) !== TCP_FLAGS.syn) return false;
+    if (connection.state !== 'time-wait' || (segment.flags & (TCP_FLAGS.syn | TCP_FLAGS.ack | TCP_FLAGS.rst)) !== TCP_FLAGS.syn)
+      return false;
     if (!seqAfter(segment.sequence, connection.receiveNext)) return false;
     connection.abort();
     return true;
@@ -166,7 +167,8 @@ export class TcpStack implements TcpEnvironment {
     const last = addressBytes - 4;
     let flow = this.#flows.get(this.#keyOf(read32(bytes, peerAt + last), read32(bytes, localAt + last), sourcePort, destinationPort));
     while (flow !== undefined) {
-      if (flow.addresses.peer.bytes.length === addressBytes && flow.isBetween(bytes, peerAt, localAt, sourcePort, destinationPort)) return flow;
+      if (flow.addresses.peer.bytes.length === addressBytes && flow.isBetween(bytes, peerAt, localAt, sourcePort, destinationPort))
+        return flow;
       flow = flow.next;
     }
     return undefined;
