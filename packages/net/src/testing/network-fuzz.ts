@@ -89,7 +89,10 @@ function packet(random: Random): Uint8Array {
   const isV4 = random(3) > 0;
   const from = random(8) === 0 ? pick(random, isV4 ? ADDRESSES_V4 : ADDRESSES_V6) : isV4 ? GUEST : 'fec0::15';
   const to = pick(random, isV4 ? ADDRESSES_V4 : ADDRESSES_V6);
-  const bytes = ip({ from, to, ...transport(random, isV4), hopLimit: random(4) === 0 ? random(256) : 255 });
+  const { protocol, payload } = transport(random, isV4);
+  // Wrong, but with a checksum that is right.
+  if (random(2) === 0) for (let count = random(4); count > 0 && payload.length > 0; count--) payload[random(payload.length)] = random(256);
+  const bytes = ip({ from, to, protocol, payload, hopLimit: random(4) === 0 ? random(256) : 255 });
   if (isV4 && random(12) === 0) bytes[6] = random(0x40);
   return ethernet(random(4) === 0 ? BROADCAST : ROUTER_MAC, MAC_A, isV4 ? 0x800 : 0x86dd, bytes);
 }
