@@ -97,6 +97,13 @@ const OPTIONS: readonly Case[] = [
   { name: 'unknown CPU model', args: withKernel('--cpu', 'pentium9'), says: /"pentium9" is not known; use one of: i686/ },
   { name: 'unknown CPU feature', args: withKernel('--cpu', 'max,+warp'), says: /feature "warp" is not known; use one of/ },
   { name: 'unknown accelerator', args: withKernel('--accel', 'kvm'), says: /--accel does not take "kvm"; choose one of/ },
+  { name: 'missing disk', args: withKernel('--disk', join(folder, 'nothing')), says: /nothing does not exist; check the path/ },
+  {
+    name: 'a disk that nobody gave',
+    args: withKernel('--device', 'virtio-blk-pci,drive=x'),
+    says: /no drive "x"; the machine has no drives/,
+  },
+  { name: 'a forward that is none', args: withKernel('--net', 'user,hostfwd=22'), says: /no port to forward; write for example hostfwd=/ },
   { name: 'unknown device', args: withKernel('--device', 'floppy'), says: /no device "floppy"; the devices are/ },
   {
     name: 'unknown trace',

@@ -69,6 +69,12 @@ function openSerial(specs: readonly string[], endOfInput: boolean, onKey: (key: 
   };
 }
 
+/** What the host failed at for a device. */
+function tellFailure(sentence: string, isPaused: boolean): void {
+  const how = process.stdin.isTTY === true ? 'Ctrl-A C goes on' : `kill -CONT ${process.pid} goes on`;
+  complain(`anillo: ${sentence}${isPaused ? ` The machine is paused: ${how} when it is mended.` : ''}\n`);
+}
+
 /** A debugger is to see the first instruction: the guest stops there at once and goes on when the debugger says so. */
 async function startHeld(machine: Machine, listen: string): Promise<GdbServer> {
   const { cpu } = machine.debug;
@@ -95,9 +101,13 @@ export async function runSession(options: SessionOptions): Promise<number> {
   let machine: Machine | undefined;
   let signalStatus: number | undefined;
   const quit = (): void => void machine?.stop();
+  const goOn = (): void => {
+    if (machine?.isHeld === true) machine.resume();
+  };
   const ports = openSerial(options.serial, options.endOfInput === true, (key) =>
-    handleConsoleKey(key, { quit, powerButton: () => machine?.powerButton(), reset: () => machine?.reset(), say: complain }),
+    handleConsoleKey(key, { quit, powerButton: () => machine?.powerButton(), reset: () => machine?.reset(), goOn, say: complain }),
   );
+  process.on('SIGCONT', goOn);
   const onSignal = (signal: NodeJS.Signals): void => {
     signalStatus = 128 + constants.signals[signal];
     quit();
@@ -109,7 +119,13 @@ export async function runSession(options: SessionOptions): Promise<number> {
   let profile: ProfileFile | undefined;
   try {
     if (options.profile !== undefined) profile = await ProfileFile.open(options.profile.path, options.profile.symbols);
-    machine = await Machine.create({ ...options.machine, trace, profile: profile?.profile, serial: ports.backends });
+    machine = await Machine.create({
+      ...options.machine,
+      trace,
+      profile: profile?.profile,
+      serial: ports.backends,
+      onHostFailure: tellFailure,
+    });
     if (signalStatus !== undefined) return signalStatus;
     ports.stdio?.open();
     if (options.gdb === undefined) machine.start();
@@ -129,6 +145,7 @@ export async function runSession(options: SessionOptions): Promise<number> {
   } finally {
     await ports.close();
     for (const signal of signals) process.off(signal, onSignal);
+    process.off('SIGCONT', goOn);
     await machine?.[Symbol.asyncDispose]();
     await profile?.[Symbol.asyncDispose]();
   }

@@ -5,6 +5,7 @@ import { AnilloError } from '@anillo/base/anillo-error';
 import { checkMachineOptions } from 'anillo';
 import { BOARD_NAMES } from 'anillo/registry';
 import { type DefaultGuest, fetchGuest } from './default-guest/fetch-guest.ts';
+import { AttachmentList } from './attachment-options.ts';
 import { deviceHelp, parseDevice } from './device-options.ts';
 import { runSession } from './machine-session.ts';
 import { type OptionValues, optionHelp, parseOptions } from './option-table.ts';
@@ -31,6 +32,16 @@ export const RUN_OPTIONS = {
   device: {
     argument: 'NAME',
     help: "Adds a device: NAME[,KEY=VALUE...].\n'help' lists them, 'NAME,help' a device's properties.",
+    repeatable: true,
+  },
+  disk: {
+    argument: 'FILE',
+    help: 'Adds a disk: FILE[,format=FORMAT][,ro][,snapshot][,PROPERTY=VALUE...].\nsnapshot: what is written is lost at the end. With id=NAME it is\nfor a --device with drive=NAME.',
+    repeatable: true,
+  },
+  net: {
+    argument: 'KIND',
+    help: 'Adds a network card: user[,hostfwd=tcp::2222-:22...][,restrict=on]\n[,PROPERTY=VALUE...]. With id=NAME the network is for a --device with\nnetdev=NAME.',
     repeatable: true,
   },
   gdb: { argument: 'HOST:PORT', help: "Serves gdb's remote protocol there; the guest waits for it." },
@@ -112,7 +123,10 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     process.stdout.write(help);
     return 0;
   }
-  const devices = (values.device ?? []).map(parseDevice);
+  const attachments = new AttachmentList();
+  for (const text of values.disk ?? []) attachments.addDisk(text);
+  for (const text of values.net ?? []) attachments.addNet(text);
+  const devices = [...(values.device ?? []).map(parseDevice), ...attachments.devices];
   const trace = values.trace === undefined ? undefined : parseTraceCategories(values.trace);
   if (values.symbols !== undefined && values.profile === undefined)
     throw new AnilloError('BAD_OPTION', '--symbols names code in a profile; add --profile FILE.');
@@ -124,6 +138,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
       ...boot,
       machine: values.machine,
       devices,
+      drives: attachments.drives,
+      netdevs: attachments.netdevs,
       memory: values.memory,
       cpus,
       cpu: values.cpu,

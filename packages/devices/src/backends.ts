@@ -2,6 +2,7 @@
 
 import { AnilloError } from '@anillo/base/anillo-error';
 import type { CharBackend } from './device.ts';
+import type { BalloonControl } from './virtio/balloon-control.ts';
 import type { BlockBackend } from './virtio/block-backend.ts';
 import type { NetBackend } from './virtio/net-backend.ts';
 
@@ -9,6 +10,7 @@ export interface BackendsByName {
   readonly drives?: Readonly<Record<string, BlockBackend>>;
   readonly networks?: Readonly<Record<string, NetBackend>>;
   readonly consoles?: Readonly<Record<string, CharBackend>>;
+  readonly balloons?: Readonly<Record<string, BalloonControl>>;
   /** From a cryptographic generator. */
   readonly fillRandom?: (bytes: Uint8Array<ArrayBuffer>) => void;
 }
@@ -41,6 +43,10 @@ export class Backends {
   /** `property`: by which the device is told. */
   console(name: string | undefined, what: string, property: string): CharBackend {
     return this.#take('console', this.#named.consoles, name, what, property);
+  }
+
+  balloon(name: string | undefined, what: string): BalloonControl {
+    return this.#take('balloon', this.#named.balloons, name, what, 'control');
   }
 
   fillRandom(bytes: Uint8Array<ArrayBuffer>): void {

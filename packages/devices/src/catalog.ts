@@ -7,9 +7,11 @@ import { intelIommu } from './iommu/intel-iommu.ts';
 import { uart16550 } from './serial/uart16550.ts';
 import { debugConsole } from './system/debug-console.ts';
 import { edu } from './system/edu.ts';
+import { i6300esb } from './system/i6300esb.ts';
 import { isaDebugExit } from './system/isa-debug-exit.ts';
 import { pcTestdev } from './system/pc-testdev.ts';
 import { pvPanic } from './system/pvpanic.ts';
+import { virtioBalloon } from './virtio/balloon.ts';
 import { virtioBlk } from './virtio/blk.ts';
 import { virtioConsole } from './virtio/console.ts';
 import { virtioNet } from './virtio/net.ts';
@@ -18,11 +20,13 @@ import { virtioRng } from './virtio/rng.ts';
 export const CATALOG: readonly DeviceDeclaration[] = [
   debugConsole,
   edu,
+  i6300esb,
   intelIommu,
   isaDebugExit,
   pcTestdev,
   pvPanic,
   uart16550,
+  ...virtioBalloon,
   ...virtioBlk,
   ...virtioConsole,
   ...virtioNet,

@@ -11,6 +11,8 @@ export interface MachineHost extends EventLoop {
   readonly nap?: (timeoutMs: number) => void;
   /** Processor time that the calling thread has used. Absent: not known. */
   readonly threadNs?: () => number;
+  /** Gives whole pages of the buffer back, which read as zeros afterwards. Absent: the host cannot. */
+  readonly releaseMemory?: (buffer: ArrayBufferLike, offset: number, byteCount: number) => void;
   /** A thread for a vCPU (smp/processor-thread.ts): `data` reaches it by structured clone, shared memory stays shared. Absent: there are none. */
   readonly startThread?: (data: unknown) => HostThread;
 }

@@ -36,8 +36,7 @@ import { tracedPorts } from './traced-ports.ts';
 
 export type MachineState = 'created' | 'running' | 'paused' | 'stopped';
 
-/** Longest stay in guest code. */
-const SLICE_MS = 4;
+const SLICE_MS = 4; // longest stay in guest code
 
 export class Machine {
   readonly clock: GuestClock;
@@ -106,6 +105,7 @@ export class Machine {
       trace: spec.trace,
       profile: spec.profile,
     });
+    this.#vm.memory.releaser = (offset, byteCount) => host.releaseMemory?.(this.#vm.memory.buffer, offset, byteCount);
     this.#attachBoard();
     this.#vcpu = this.#vm.createVcpu(0);
     this.#processors = shared && cells && this.#makeProcessors(shared, cells);

@@ -27,6 +27,10 @@ export interface GuestMemory {
   view(address: number, byteCount: number, write: boolean): Uint8Array | undefined;
   /** These bytes of `buffer` have changed: tells whoever watches. */
   wrote(offset: number, byteCount: number): void;
+  /** These bytes of `buffer`, RAM, hold nothing any more that matters: the host need not keep them, where it can do that (`releaser`). */
+  discard(offset: number, byteCount: number): void;
+  /** Gives whole pages of the host back; they read as zeros afterwards. */
+  releaser: ((offset: number, byteCount: number) => void) | undefined;
   /** Fills ROM at set-up. */
   load(address: Gpa, bytes: Uint8Array): void;
   read8(address: Gpa): number;

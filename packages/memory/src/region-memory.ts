@@ -8,6 +8,7 @@ export class RegionMemory implements GuestMemory {
   readonly ramBytes: number;
   readonly buffer: ArrayBufferLike;
   watcher: WriteWatcher | undefined = undefined;
+  releaser: ((offset: number, byteCount: number) => void) | undefined = undefined;
   readonly #bytes: Uint8Array;
   readonly #data: DataView;
   readonly #main: MemoryRegion;
@@ -61,6 +62,13 @@ export class RegionMemory implements GuestMemory {
   wrote(offset: number, byteCount: number): void {
     if (byteCount === 0) return;
     this.watcher?.beginWrite(offset, byteCount);
+    this.watcher?.endWrite();
+  }
+
+  discard(offset: number, byteCount: number): void {
+    if (this.releaser === undefined) return;
+    this.watcher?.beginWrite(offset, byteCount);
+    this.releaser(offset, byteCount);
     this.watcher?.endWrite();
   }
 

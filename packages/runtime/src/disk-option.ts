@@ -1,21 +1,83 @@
 // Disks as the library's user gives them, and what becomes of them: back ends by name, and devices for those that nobody named.
 
+import { host } from '#host';
+import { AnilloError } from '@anillo/base/anillo-error';
 import type { DeviceOptions } from '@anillo/devices/device-declaration';
 import type { BlockBackend } from '@anillo/devices/virtio/block-backend';
+import type { Disk } from '@anillo/disk/disk';
+import type { ImageHost } from '@anillo/disk/disk-format';
 
-/** A back end of one's own. */
-export type DiskOption = BlockBackend;
+/** An image in a file of the host. */
+export interface DiskFile {
+  readonly file: string;
+  /** "raw", "qcow2"...; without: guessed by the first bytes, where a guest could have written what it likes. */
+  readonly format?: string;
+  readonly readOnly?: boolean;
+  /** What the guest writes is kept in memory and lost at the end. */
+  readonly snapshot?: boolean;
+}
+
+/** A path, an image with options, or a back end of one's own. */
+export type DiskOption = string | DiskFile | BlockBackend;
 
 export interface Drives {
   readonly drives: Readonly<Record<string, BlockBackend>>;
   readonly devices: readonly DeviceOptions[];
+  /** Flushes and closes what was opened here. */
+  close(): Promise<void>;
 }
 
-export async function openDrives(options: {
+export interface DiskOptions {
   readonly disks?: readonly DiskOption[];
   readonly drives?: Readonly<Record<string, DiskOption>>;
-}): Promise<Drives> {
-  const { disks = [], drives = {} } = options;
-  const own = Object.fromEntries(disks.map((disk, i) => [`disk${i}`, disk]));
-  return { drives: { ...drives, ...own }, devices: Object.keys(own).map((drive) => ({ model: 'virtio-blk-pci', drive })) };
+}
+
+function imageHost(): Promise<ImageHost> {
+  if (host.openImages === undefined) throw new AnilloError('UNSUPPORTED', 'This host has no files for disks; give a back end of your own.');
+  return host.openImages();
+}
+
+async function openFile({ file, format, readOnly = false, snapshot = false }: DiskFile): Promise<Disk> {
+  const [images, { openImage, requireFormat }, { MemoryStore }] = await Promise.all([
+    imageHost(),
+    import('@anillo/disk/open-image'),
+    import('@anillo/disk/memory-store'),
+  ]);
+  const disk = await openImage(file, { isReadOnly: readOnly || snapshot, format, trustsProbe: true }, images);
+  if (!snapshot || readOnly) return disk;
+  try {
+    const overlay = requireFormat('qcow2');
+    const store = new MemoryStore(`changes of ${file}`);
+    await overlay.create?.(store, disk.byteCount, {}, images);
+    return await overlay.open(store, { isReadOnly: false, backing: disk }, images);
+  } catch (error) {
+    await disk.close();
+    throw error;
+  }
+}
+
+const isOwn = (option: DiskOption): option is BlockBackend => typeof option === 'object' && 'read' in option;
+
+/** AnilloError FILE, BAD_IMAGE, BAD_OPTION, UNSUPPORTED; then nothing stays open. */
+export async function openDrives({ disks = [], drives = {} }: DiskOptions): Promise<Drives> {
+  const unnamed = disks.map((disk, i) => [`disk${i}`, disk] as const);
+  const opened: Disk[] = [];
+  const close = async (): Promise<void> => {
+    for (const disk of opened.splice(0)) await disk.close();
+  };
+  const found: Record<string, BlockBackend> = {};
+  try {
+    for (const [name, option] of [...Object.entries(drives), ...unnamed]) {
+      if (isOwn(option)) found[name] = option;
+      else {
+        const disk = await openFile(typeof option === 'string' ? { file: option } : option);
+        opened.push(disk);
+        found[name] = disk;
+      }
+    }
+  } catch (error) {
+    await close().catch(() => {});
+    throw error;
+  }
+  return { drives: found, devices: unnamed.map(([drive]) => ({ model: 'virtio-blk-pci', drive })), close };
 }

@@ -12,10 +12,9 @@ import type { Profile } from '@anillo/accel/profile';
 import type { Trace } from '@anillo/accel/trace';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { checkDevice } from '@anillo/devices/catalog';
-import type { BackendsByName } from '@anillo/devices/backends';
 import type { CharBackend } from '@anillo/devices/device';
 import type { DeviceOptions } from '@anillo/devices/device-declaration';
-import type { NetBackend } from '@anillo/devices/virtio/net-backend';
+import type { BalloonControl } from '@anillo/devices/virtio/balloon-control';
 import { Machine as CoreMachine, type MachineState } from '@anillo/machine/machine';
 import type { MachineSpec } from '@anillo/machine/machine-spec';
 import type { MachineDebug } from '@anillo/machine/machine-debug';
@@ -25,8 +24,9 @@ import type { MachineHost } from '@anillo/machine/machine-host';
 import type { GuestMemory } from '@anillo/memory/guest-memory';
 import { parseMemory } from '@anillo/machine/machine-memory';
 import { readBootImages, readFirmware } from './boot-files.ts';
-import { type DiskOption, openDrives } from './disk-option.ts';
-import { plugNetworks } from './network-option.ts';
+import { attach } from './attachments.ts';
+import type { DiskOption } from './disk-option.ts';
+import type { NetworkOption } from './network-option.ts';
 import {
   type AcceleratorName,
   acceleratorTier,
@@ -67,14 +67,19 @@ export interface MachineOptions {
   readonly debugConsole?: CharBackend;
   /** Devices beyond those of the board, by model with properties: `[{ model: 'isa-debug-exit', iobase: 0xf4, iosize: 4 }]`. `anillo run --device help` lists them. */
   readonly devices?: readonly DeviceOptions[];
-  /** Disks, each as a virtio-blk-pci device: /dev/vda and on in Linux. */
+  /** Disks, each as a virtio-blk-pci device: /dev/vda and on in Linux. A path, `{ file, format, readOnly, snapshot }`, or a back end of one's own. */
   readonly disks?: readonly DiskOption[];
   /** Disks by name, for devices that say `drive: NAME`. */
   readonly drives?: Readonly<Record<string, DiskOption>>;
-  /** Networks, each as a virtio-net-pci device: an end of a cable, whose other end is a switch, the NAT or another machine's. */
-  readonly networks?: readonly NetBackend[];
+  /**
+   * Networks, each as a virtio-net-pci device: "user" (the host's network by a NAT), that with options
+   * (`{ kind: 'user', forwards: [{ protocol: 'tcp', hostPort: 2222, guestPort: 22 }] }`), or an end of a cable of one's own.
+   */
+  readonly networks?: readonly NetworkOption[];
   /** Networks by name, for devices that say `netdev: NAME`. */
-  readonly netdevs?: Readonly<Record<string, NetBackend>>;
+  readonly netdevs?: Readonly<Record<string, NetworkOption>>;
+  /** The host's ends of virtio-balloon devices that say `control: NAME`: `new BalloonControl()` of `anillo/balloon-control`. */
+  readonly balloons?: Readonly<Record<string, BalloonControl>>;
   /** Back ends by name for ports of virtio-console devices. */
   readonly consoles?: Readonly<Record<string, CharBackend>>;
   /** Told what the host failed at for a device, and whether the machine pauses for it until `resume`. */
@@ -120,9 +125,12 @@ export class Machine {
   readonly debug: MachineDebug;
   readonly #core: CoreMachine;
   readonly #serial: SerialStream | undefined;
+  /** Lets go what the machine's devices are attached to. */
+  readonly #detach: () => Promise<void>;
 
-  private constructor(core: CoreMachine, serial: SerialStream | undefined) {
+  private constructor(core: CoreMachine, serial: SerialStream | undefined, detach: () => Promise<void>) {
     this.#core = core;
+    this.#detach = detach;
     this.#serial = serial;
     this.debug = core.debug;
     core.waitForExit().then(
@@ -149,14 +157,7 @@ export class Machine {
     reading.catch(() => {});
     const bios = await readFirmware(options);
     const stream = ports[0] === 'stream' ? new SerialStream() : undefined;
-    const drives = await openDrives(options);
-    const networks = plugNetworks(options);
-    const backends: BackendsByName = {
-      drives: drives.drives,
-      networks: networks.netdevs,
-      consoles: options.consoles,
-      fillRandom: (bytes) => host.fillRandom(bytes),
-    };
+    const attached = await attach(options);
     const spec: MachineSpec = {
       board,
       bios,
@@ -170,20 +171,22 @@ export class Machine {
       noReboot: options.noReboot,
       serial: ports.map((p) => (p === 'stream' ? stream?.backend : p === 'none' ? undefined : p)),
       debugConsole: options.debugConsole,
-      devices: [...(options.devices ?? []), ...drives.devices, ...networks.devices],
-      backends,
+      devices: [...(options.devices ?? []), ...attached.devices],
+      backends: attached.backends,
       onHostFailure: options.onHostFailure,
       trace: options.trace,
       profile: options.profile,
     };
-    const core = new CoreMachine(spec, accelerator ?? (await createAccelerator(options.translationCache)), machineHost());
+    let core: CoreMachine | undefined;
     try {
+      core = new CoreMachine(spec, accelerator ?? (await createAccelerator(options.translationCache)), machineHost());
       core.load(await reading);
+      return new Machine(core, stream, () => attached.close());
     } catch (error) {
-      await core[Symbol.asyncDispose]();
+      await core?.[Symbol.asyncDispose]();
+      await attached.close().catch(() => {});
       throw error;
     }
-    return new Machine(core, stream);
   }
 
   /** created, running, paused or stopped. */
@@ -231,6 +234,11 @@ export class Machine {
     this.#core.reset();
   }
 
+  /** The host failed at something for a device, and the machine is paused until `resume`. */
+  get isHeld(): boolean {
+    return this.#core.isHeld;
+  }
+
   /** Resolves when the guest stands still; so does its time. */
   pause(): Promise<void> {
     return this.#core.pause();
@@ -250,8 +258,10 @@ export class Machine {
     return this.#core.stats();
   }
 
-  /** Stops the machine and gives its memory back: `await using`. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#core[Symbol.asyncDispose]();
+  /** Stops the machine, closes what it opened, and gives its memory back: `await using`. AnilloError FILE where a disk could not be written to its end. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#core[Symbol.asyncDispose]();
+    await this.#core.settled();
+    await this.#detach();
   }
 }

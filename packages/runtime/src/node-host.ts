@@ -1,13 +1,14 @@
 // Node.js as the library's host.
 
 import { randomFillSync } from 'node:crypto';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { createEventLoop } from '@anillo/host-node/event-loop';
 import { hostFileRereader, readHostFile } from '@anillo/host-node/file';
 import { hostNowNs, hostWallMs, threadNs } from '@anillo/host-node/host-clock';
 import { RuntimeStore } from '@anillo/host-node/runtime-store';
+import { memoryReleaser } from '@anillo/host-node/release-memory';
 import { sourceFingerprint } from '@anillo/host-node/source-fingerprint';
 import { TranslationStore } from '@anillo/host-node/translation-store';
 import { startProcessorThread } from './node-threads.ts';
@@ -24,12 +25,32 @@ const GENERATOR_MODULES = [
 
 const generatorFolders = (): string[] => GENERATOR_MODULES.map((module) => dirname(fileURLToPath(import.meta.resolve(module))));
 
+/** Loaded when a guest gives the first page. */
+const releaseMemory = (buffer: ArrayBufferLike, offset: number, byteCount: number): void => memoryReleaser()?.(buffer, offset, byteCount);
+
 export const host: RuntimeHost = {
   nowNs: hostNowNs,
   wallMs: hostWallMs,
-  createEventLoop: () => ({ ...createEventLoop(), threadNs, startThread: startProcessorThread }),
+  createEventLoop: () => ({ ...createEventLoop(), threadNs, startThread: startProcessorThread, releaseMemory }),
   readFile: readHostFile,
   rereader: hostFileRereader,
+  openImages: async () => {
+    const [{ openFileStore }, { NODE_CODECS }] = await Promise.all([
+      import('@anillo/host-node/file-store'),
+      import('@anillo/host-node/node-codecs'),
+    ]);
+    return {
+      codecs: NODE_CODECS,
+      openStore: (name, beside, isReadOnly) => openFileStore(beside === '' ? name : resolve(dirname(beside), name), { isReadOnly }),
+    };
+  },
+  openSockets: async () => {
+    const [{ NodeNetwork }, { networkClock }] = await Promise.all([
+      import('@anillo/host-node/node-network'),
+      import('@anillo/host-node/network-clock'),
+    ]);
+    return { network: new NodeNetwork(), clock: networkClock };
+  },
   fillRandom: (words) => void randomFillSync(words),
   openRuntimeSource: (fingerprint) => new RuntimeStore(fingerprint),
   openTranslations: (fingerprint) => new TranslationStore(fingerprint),

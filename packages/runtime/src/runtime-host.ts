@@ -1,6 +1,9 @@
 // What the library needs of the host it runs on. `#host` (package.json, "imports") is Node's; a bundler that works for browsers takes theirs.
 
+import type { ImageHost } from '@anillo/disk/disk-format';
 import type { Runtime } from '@anillo/codegen/runtime-module';
+import type { Clock } from '@anillo/net/clock';
+import type { HostNetwork } from '@anillo/net/host-network';
 import type { MachineHost } from '@anillo/machine/machine-host';
 
 /** Keeps the translator's generated runtime module between runs; never fails its caller. */
@@ -23,6 +26,10 @@ export interface RuntimeHost extends Pick<MachineHost, 'nowNs' | 'wallMs'> {
   readFile(place: string, what: string): Promise<Uint8Array>;
   /** How to read that file again later, at once; undefined where that cannot be. AnilloError FILE as well. */
   rereader(place: string, what: string): (() => Uint8Array) | undefined;
+  /** Files of the host as disk images; absent: there are none. Loaded when the first is opened. */
+  openImages?(): Promise<ImageHost>;
+  /** Sockets of the host for networks; absent: there are none. Loaded when the first is opened. */
+  openSockets?(): Promise<{ readonly network: HostNetwork; readonly clock: Clock }>;
   /** From a cryptographic generator. */
   fillRandom(words: Uint32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>): void;
   /** Undefined where nothing is kept. */

@@ -6,6 +6,7 @@ import { checkMachineOptions } from 'anillo';
 import { deviceHelp, parseDevice } from '../device-options.ts';
 import { runSession } from '../machine-session.ts';
 import { VERSION } from '../version.ts';
+import { qemuAttachments } from './qemu-attachments.ts';
 import { parseQemuCpu } from './qemu-cpu.ts';
 import { parseQemuOptions, QEMU_OPTIONS, type QemuValues } from './qemu-options.ts';
 
@@ -51,8 +52,8 @@ function machineOf(texts: readonly string[]): string | undefined {
   throw new AnilloError('BAD_OPTION', `There is no machine "${name}"; use pc or q35.`);
 }
 
-/** QEMU names devices with `id=`; nothing refers to the names here. */
-const withoutId = (text: string): string => text.replace(/,id=[^,]*/, '');
+/** QEMU names devices with `id=`; nothing refers to the names here. The legacy interface of virtio is not there in any case. */
+const withoutId = (text: string): string => text.replaceAll(/,(id|bus|bootindex|romfile|disable-legacy|disable-modern)=[^,]*/g, '');
 
 function serialSpec(text: string): string {
   if (text === 'stdio' || text === 'mon:stdio') return 'stdio';
@@ -70,8 +71,8 @@ function serialPorts(values: QemuValues): readonly string[] {
 }
 
 function checkNoDisplay(values: QemuValues): void {
-  const allowed = ['none', 'off', 'curses', 'nographic', 'std', 'null', 'user'];
-  const unwanted = (['display', 'vga', 'vnc', 'net', 'nic', 'monitor', 'parallel'] as const).flatMap((name) =>
+  const allowed = ['none', 'off', 'curses', 'nographic', 'std', 'null'];
+  const unwanted = (['display', 'vga', 'vnc', 'monitor', 'parallel'] as const).flatMap((name) =>
     values[name].filter((value) => !allowed.includes(value.split(',')[0])).map((value) => `-${name} ${value}`),
   );
   if (unwanted.length > 0) throw new AnilloError('UNSUPPORTED', `${unwanted[0]}: this version has no such thing; use "none".`);
@@ -107,7 +108,8 @@ export async function anilloQemu(args: readonly string[]): Promise<number> {
   const cpu = parseQemuCpu(last(values.cpu) ?? 'qemu64');
   const accel = acceleratorOf(values);
   const memory = last(values.m);
-  const devices = values.device.map((text) => parseDevice(withoutId(text)));
+  const attachments = qemuAttachments(values);
+  const devices = [...values.device.map((text) => parseDevice(withoutId(text))), ...attachments.devices];
   checkMachineOptions({ machine, devices, cpus });
   const serial = serialPorts(values);
   checkKernel(last(values.kernel));
@@ -124,6 +126,8 @@ export async function anilloQemu(args: readonly string[]): Promise<number> {
       noReboot: values['no-reboot'].length > 0,
       machine,
       devices,
+      drives: attachments.drives,
+      netdevs: attachments.netdevs,
     },
     serial,
     gdb: last(values.gdb)?.replace(/^tcp:/, '') ?? (values.s.length > 0 ? ':1234' : undefined),

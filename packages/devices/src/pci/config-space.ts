@@ -62,6 +62,7 @@ export class ConfigSpace implements ConfigTarget {
   readonly #bytes: Uint8Array;
   readonly #powerOn = new Uint8Array(CONFIG_BYTES);
   readonly #writable = new Uint8Array(CONFIG_BYTES);
+  readonly #forbidden = new Uint8Array(CONFIG_BYTES);
   readonly #clearable = new Uint8Array(CONFIG_BYTES);
   #capabilityEnd = CONFIG.specific;
   #lastCapabilityLink: number = CONFIG.capabilities;
@@ -87,6 +88,11 @@ export class ConfigSpace implements ConfigTarget {
     for (let i = 0; i < byteCount; i++) this.#writable[offset + i] |= mask >>> (i * 8);
   }
 
+  /** Keeps `mask` at `offset` as it is, until the function is reset. */
+  forbid(offset: number, mask: number, byteCount: AccessBytes): void {
+    for (let i = 0; i < byteCount; i++) this.#forbidden[offset + i] |= mask >>> (i * 8);
+  }
+
   /** Lets the guest clear the bits of `mask` at `offset` by writing ones. */
   allowClear(offset: number, mask: number, byteCount: AccessBytes): void {
     for (let i = 0; i < byteCount; i++) this.#clearable[offset + i] |= mask >>> (i * 8);
@@ -105,6 +111,7 @@ export class ConfigSpace implements ConfigTarget {
 
   reset(): void {
     this.#bytes.set(this.#powerOn);
+    this.#forbidden.fill(0);
   }
 
   save(): Uint8Array {
@@ -125,7 +132,7 @@ export class ConfigSpace implements ConfigTarget {
     for (let i = 0; i < byteCount; i++) {
       const at = (offset + i) & 255;
       const byte = (value >>> (i * 8)) & 0xff;
-      const mask = this.#writable[at];
+      const mask = this.#writable[at] & ~this.#forbidden[at];
       this.#bytes[at] = (this.#bytes[at] & ~mask & ~(byte & this.#clearable[at])) | (byte & mask);
     }
   }

@@ -19,6 +19,7 @@ const MODELS: readonly { readonly model: string; readonly [key: string]: string 
   { model: 'virtio-blk-pci', drive: 'disk', packed: 'on', 'num-queues': 2 },
   { model: 'virtio-rng-pci', packed: 'on' },
   { model: 'virtio-net-pci', netdev: 'network', packed: 'on', queues: 2 },
+  { model: 'virtio-balloon-pci', control: 'balloon', packed: 'on' },
   { model: 'virtio-console-pci', port0: 'console', packed: 'on' },
 ];
 /** Where nothing may ever be written: descriptors point below it, or far away. */

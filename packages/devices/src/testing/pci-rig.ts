@@ -6,6 +6,7 @@ import type { AccessBytes, DeviceContext } from '../device.ts';
 import type { ApicMessage, InterruptRemapper } from '../irqchip/apic-message.ts';
 import { CONFIG } from '../pci/config-space.ts';
 import { PciBus } from '../pci/pci-bus.ts';
+import { BalloonControl } from '../virtio/balloon-control.ts';
 import { Backends } from '../backends.ts';
 import { BufferedBackend, DeviceRig } from './device-rig.ts';
 import { MemoryDisk } from './memory-disk.ts';
@@ -19,6 +20,7 @@ export class PciRig extends DeviceRig {
   ]);
   readonly disk = new MemoryDisk(1024 * 512);
   readonly network = new RecordedNetwork();
+  readonly balloon = new BalloonControl();
   readonly console = new BufferedBackend();
   /** Messages of PCI functions, before anybody remaps them. */
   readonly messages: { readonly address: number; readonly data: number; readonly source: number | undefined }[] = [];
@@ -55,6 +57,7 @@ export class PciRig extends DeviceRig {
     backends: new Backends({
       drives: { disk: this.disk },
       networks: { network: this.network },
+      balloons: { balloon: this.balloon },
       consoles: { console: this.console },
       fillRandom: (bytes) => void bytes.fill(0xa5),
     }),

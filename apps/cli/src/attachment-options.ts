@@ -1,0 +1,119 @@
+// `--disk`, `--net` and their kin in `anillo-qemu`: text with settings becomes disks and networks of the library, and the devices that they are attached to.
+
+import { AnilloError } from '@anillo/base/anillo-error';
+import type { DeviceOptions } from '@anillo/devices/device-declaration';
+import type { DiskFile, DiskOption } from 'anillo/disk-option';
+import type { NetworkOption, UserNetwork } from 'anillo/network-option';
+
+export interface Attachments {
+  readonly drives: Readonly<Record<string, DiskOption>>;
+  readonly netdevs: Readonly<Record<string, NetworkOption>>;
+  readonly devices: readonly DeviceOptions[];
+}
+
+/** KEY=VALUE after KEY=VALUE; a comma within a value is written twice. A word without "=" has the value "on". */
+export function splitSettings(text: string): (readonly [key: string, value: string])[] {
+  const words = text.replaceAll(',,', '\0').split(',');
+  return words.map((word) => {
+    const equals = word.indexOf('=');
+    const [key, value] = equals < 0 ? [word, 'on'] : [word.slice(0, equals), word.slice(equals + 1)];
+    return [key.replaceAll('\0', ','), value.replaceAll('\0', ',')];
+  });
+}
+
+export function isOn(option: string, key: string, value: string): boolean {
+  if (value === 'on' || value === 'off') return value === 'on';
+  throw new AnilloError('BAD_OPTION', `${option} takes ${key}=on or ${key}=off, not "${value}".`);
+}
+
+/** Collects what several options say. */
+export class AttachmentList implements Attachments {
+  readonly drives: Record<string, DiskOption> = {};
+  readonly netdevs: Record<string, NetworkOption> = {};
+  readonly devices: DeviceOptions[] = [];
+
+  /** `id`: undefined, nobody has named it. Gives its name. */
+  addDrive(id: string | undefined, disk: DiskOption): string {
+    const name = id ?? `disk${Object.keys(this.drives).length}`;
+    if (Object.hasOwn(this.drives, name))
+      throw new AnilloError('BAD_OPTION', `Two disks are called "${name}"; give each an id of its own.`);
+    this.drives[name] = disk;
+    return name;
+  }
+
+  addNetwork(id: string | undefined, network: NetworkOption): string {
+    const name = id ?? `net${Object.keys(this.netdevs).length}`;
+    if (Object.hasOwn(this.netdevs, name))
+      throw new AnilloError('BAD_OPTION', `Two networks are called "${name}"; give each an id of its own.`);
+    this.netdevs[name] = network;
+    return name;
+  }
+
+  /** `FILE[,format=F][,ro][,snapshot][,id=NAME][,PROPERTY=VALUE...]`; the properties are virtio-blk-pci's, which is added unless the disk has an id. */
+  addDisk(text: string): void {
+    const [[first, firstValue], ...settings] = splitSettings(text);
+    const file: { -readonly [K in keyof DiskFile]: DiskFile[K] } = { file: firstValue === 'on' ? first : `${first}=${firstValue}` };
+    if (file.file === '') throw new AnilloError('BAD_OPTION', '--disk needs a file: --disk FILE[,format=FORMAT][,ro][,snapshot].');
+    const properties: Record<string, string> = {};
+    let id: string | undefined;
+    for (const [key, value] of settings) {
+      if (key === 'format') file.format = value;
+      else if (key === 'ro') file.readOnly = isOn('--disk', key, value);
+      else if (key === 'snapshot') file.snapshot = isOn('--disk', key, value);
+      else if (key === 'id') id = value;
+      else properties[key] = value;
+    }
+    const drive = this.addDrive(id, file);
+    if (id === undefined) this.devices.push({ ...properties, model: 'virtio-blk-pci', drive });
+    else if (Object.keys(properties).length > 0)
+      throw new AnilloError(
+        'BAD_OPTION',
+        `--disk with an id adds no device; give ${Object.keys(properties)[0]} to the --device that has drive=${id}.`,
+      );
+  }
+
+  /** `user[,hostfwd=RULE...][,restrict][,id=NAME][,PROPERTY=VALUE...]` or `none`; the properties are virtio-net-pci's, which is added unless the network has an id. */
+  addNet(text: string): void {
+    const [[kind], ...settings] = splitSettings(text);
+    if (kind === 'none' && settings.length === 0) return;
+    if (kind !== 'user') throw new AnilloError('BAD_OPTION', `--net takes user or none, not "${kind}".`);
+    const { network, id, rest } = userNetwork('--net', settings);
+    const netdev = this.addNetwork(id, network);
+    if (id === undefined) this.devices.push({ ...rest, model: 'virtio-net-pci', netdev });
+    else if (Object.keys(rest).length > 0)
+      throw new AnilloError(
+        'BAD_OPTION',
+        `--net with an id adds no device; give ${Object.keys(rest)[0]} to the --device that has netdev=${id}.`,
+      );
+  }
+}
+
+/** What the settings of a user network say; `rest` is for somebody else. */
+export function userNetwork(
+  option: string,
+  settings: readonly (readonly [string, string])[],
+): { network: UserNetwork; id: string | undefined; rest: Record<string, string> } {
+  const forwards = settings.filter(([key]) => key === 'hostfwd').map(([, rule]) => parseForward(rule));
+  const restrict = settings.findLast(([key]) => key === 'restrict');
+  const id = settings.findLast(([key]) => key === 'id')?.[1];
+  const rest = Object.fromEntries(settings.filter(([key]) => !['hostfwd', 'restrict', 'id'].includes(key)));
+  return { network: { kind: 'user', forwards, isRestricted: restrict && isOn(option, ...restrict) }, id, rest };
+}
+
+/** `tcp|udp:[ADDRESS]:PORT-[ADDRESS]:PORT`, host first. */
+function parseForward(rule: string): NonNullable<UserNetwork['forwards']>[number] {
+  const match = /^(?:(tcp|udp):)?([^:]*):(\d{1,5})-([^:]*):(\d{1,5})$/.exec(rule);
+  if (match === null)
+    throw new AnilloError(
+      'BAD_OPTION',
+      `"${rule}" is no port to forward; write for example hostfwd=tcp::2222-:22 (host's port, then the guest's).`,
+    );
+  const [, protocol = 'tcp', hostAddress, hostPort, guest, guestPort] = match;
+  return {
+    protocol: protocol === 'udp' ? 'udp' : 'tcp',
+    hostPort: Number(hostPort),
+    guestPort: Number(guestPort),
+    ...(hostAddress === '' ? {} : { hostAddress }),
+    ...(guest === '' ? {} : { guest }),
+  };
+}

@@ -1,0 +1,85 @@
+// QEMU's `-drive`, `-blockdev`, `-netdev`, `-nic` and `-net`: disks and networks, and the devices that some of them add.
+
+import { AnilloError } from '@anillo/base/anillo-error';
+import type { DiskFile } from 'anillo/disk-option';
+import { AttachmentList, isOn, splitSettings, userNetwork } from '../attachment-options.ts';
+import type { QemuValues } from './qemu-options.ts';
+
+/** They say how the host is to do it, or when: here that is as it is. */
+const IGNORED_DRIVE = ['index', 'media', 'cache', 'aio', 'discard', 'detect-zeroes', 'bus', 'unit'];
+const NET_MODELS = ['virtio', 'virtio-net-pci'];
+
+const settingsOf = (text: string): Record<string, string> => Object.fromEntries(splitSettings(text));
+
+function needed(option: string, key: string, value: string | undefined): string {
+  if (value === undefined || value === '') throw new AnilloError('BAD_OPTION', `${option} needs ${key}=; add it.`);
+  return value;
+}
+
+function refuse(option: string, settings: Readonly<Record<string, string>>): void {
+  const [key] = Object.keys(settings);
+  if (key !== undefined) throw new AnilloError('UNSUPPORTED', `${option} does not take ${key}= here; leave it out.`);
+}
+
+/** `file=F[,if=virtio|none][,id=][,format=][,readonly=][,snapshot=][,serial=][,werror=][,rerror=]`. */
+function addDrive(list: AttachmentList, text: string, isSnapshot: boolean): void {
+  const { file, if: place = 'ide', id, format, readonly = 'off', snapshot = 'off', ...others } = settingsOf(text);
+  const properties = Object.fromEntries(Object.entries(others).filter(([key]) => !IGNORED_DRIVE.includes(key)));
+  const disk: DiskFile = {
+    file: needed('-drive', 'file', file),
+    format,
+    readOnly: isOn('-drive', 'readonly', readonly),
+    snapshot: isSnapshot || isOn('-drive', 'snapshot', snapshot),
+  };
+  const drive = list.addDrive(id, disk);
+  if (place === 'virtio') list.devices.push({ ...properties, model: 'virtio-blk-pci', drive });
+  else if (place !== 'none') throw new AnilloError('UNSUPPORTED', `-drive ${text}: there is no ${place} bus here; add if=virtio.`);
+}
+
+/** `driver=FORMAT,node-name=N,file.driver=file,file.filename=F[,read-only=]`: one node for an image in a file. */
+function addBlockdev(list: AttachmentList, text: string, isSnapshot: boolean): void {
+  const settings = settingsOf(text);
+  const { driver, 'node-name': name, 'file.filename': nested, filename, 'read-only': readOnly = 'off', ...others } = settings;
+  const rest = Object.fromEntries(
+    Object.entries(others).filter(([key]) => key !== 'file.driver' && !/^(file\.)?(cache|aio|locking|discard)/.test(key)),
+  );
+  refuse('-blockdev', rest);
+  const file = needed('-blockdev', 'file.filename', nested ?? filename);
+  const format = driver === 'file' ? 'raw' : driver;
+  list.addDrive(needed('-blockdev', 'node-name', name), {
+    file,
+    format,
+    readOnly: isOn('-blockdev', 'read-only', readOnly),
+    snapshot: isSnapshot,
+  });
+}
+
+function addNetdev(list: AttachmentList, text: string): void {
+  const [[kind], ...settings] = splitSettings(text);
+  if (kind !== 'user') throw new AnilloError('UNSUPPORTED', `-netdev ${kind} is not there; use -netdev user.`);
+  const { network, id, rest } = userNetwork('-netdev', settings);
+  refuse('-netdev', rest);
+  list.addNetwork(needed('-netdev', 'id', id), network);
+}
+
+/** `user[,model=virtio-net-pci][,mac=][,hostfwd=...]` or `none`; `-net nic` adds nothing of its own. */
+function addNic(list: AttachmentList, option: string, text: string): void {
+  const [[kind], ...settings] = splitSettings(text);
+  if (kind === 'none' || (option === '-net' && kind === 'nic')) return;
+  if (kind !== 'user') throw new AnilloError('UNSUPPORTED', `${option} ${kind} is not there; use user or none.`);
+  const { network, id, rest } = userNetwork(option, settings);
+  const { model = 'virtio', ...properties } = rest;
+  if (!NET_MODELS.includes(model)) throw new AnilloError('UNSUPPORTED', `There is no network card ${model}; use model=virtio-net-pci.`);
+  list.devices.push({ ...properties, model: 'virtio-net-pci', netdev: list.addNetwork(id, network) });
+}
+
+export function qemuAttachments(values: QemuValues): AttachmentList {
+  const list = new AttachmentList();
+  const isSnapshot = values.snapshot.length > 0;
+  for (const text of values.drive) addDrive(list, text, isSnapshot);
+  for (const text of values.blockdev) addBlockdev(list, text, isSnapshot);
+  for (const text of values.netdev) addNetdev(list, text);
+  for (const text of values.nic) addNic(list, '-nic', text);
+  for (const text of values.net) addNic(list, '-net', text);
+  return list;
+}
