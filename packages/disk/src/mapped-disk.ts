@@ -40,6 +40,9 @@ export interface MappedDiskOptions {
   readonly facts?: Readonly<Record<string, unknown>>;
 }
 
+/** Of which extents are made in one call. */
+const MAX_RUNS = 16384;
+
 /** What lies behind the parent's end is absent. */
 async function readParent(parent: Disk, offset: number, into: readonly Uint8Array[]): Promise<void> {
   const inside = Math.max(0, Math.min(listByteCount(into), parent.byteCount - offset));
@@ -137,9 +140,14 @@ export class MappedDisk implements Disk {
   async extents(offset: number, byteCount: number): Promise<readonly Extent[]> {
     checkRange(this, offset, byteCount);
     const found: Extent[] = [];
+    let count = 0;
     for await (const [at, run] of this.#runs(offset, byteCount)) {
+      if (++count > MAX_RUNS) break;
       if (run.kind === 'absent' && this.#parent !== undefined) {
-        for (const extent of await this.#parentExtents(this.#parent, at, run.byteCount)) addExtent(found, extent);
+        const behind = await this.#parentExtents(this.#parent, at, run.byteCount);
+        for (const extent of behind) addExtent(found, extent);
+        const last = behind[behind.length - 1];
+        if (last.offset + last.byteCount < at + run.byteCount) break;
         continue;
       }
       addExtent(found, {
@@ -154,7 +162,8 @@ export class MappedDisk implements Disk {
   async #parentExtents(parent: Disk, offset: number, byteCount: number): Promise<readonly Extent[]> {
     const inside = Math.max(0, Math.min(byteCount, parent.byteCount - offset));
     const found = inside === 0 ? [] : (await parent.extents(offset, inside)).map((extent) => ({ ...extent, depth: extent.depth + 1 }));
-    if (inside === byteCount) return found;
+    const told = found.length === 0 ? offset : found[found.length - 1].offset + found[found.length - 1].byteCount;
+    if (inside === byteCount || told < offset + inside) return found;
     const behind = { offset: offset + inside, byteCount: byteCount - inside, depth: 0, kind: 'absent' } as const;
     return [...found, { ...behind, isCompressed: false, storeOffset: undefined }];
   }
