@@ -66,6 +66,24 @@ describe('connections of a guest', () => {
     assert.equal(rig.nat.remembered.connections, 0);
   });
 
+  test('work with machines that offload nothing, and with those that have no room now and then', () => {
+    const random = createRandom(6);
+    for (const how of [{ takesWork: false }, { refuses: () => random(3) === 0 }, { takesWork: false, refuses: () => random(2) === 0 }]) {
+      const rig = new NatRig({}, how);
+      const server = withServer(rig);
+      const guest = rig.connect('10.0.2.2', 80);
+      rig.clock.advance(1000);
+      const [up, down] = [randomBytes(400_000, 7), randomBytes(700_000, 8)];
+      guest.connection.write(up);
+      server.connection.write(down);
+      rig.clock.advance(20_000);
+      assert.ok(Buffer.compare(server.bytes, up) === 0);
+      assert.ok(Buffer.compare(guest.bytes, down) === 0, `${guest.receivedBytes}`);
+      const longest = Math.max(...rig.frames.map((frame) => frame.length));
+      assert.ok(how.takesWork === false ? longest <= 1514 : longest > 20_000, `${longest}`);
+    }
+  });
+
   test('reach the world, and over IPv6', () => {
     const rig = new NatRig();
     withServer(rig, '198.51.100.7', 443);

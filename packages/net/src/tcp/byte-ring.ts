@@ -1,8 +1,6 @@
 // Bytes that wait, to be acknowledged or to be taken: a ring that grows as it must and is given back when it is empty.
 
 const SMALLEST_BYTES = 4096;
-/** An empty ring of this size or less is kept. */
-const KEPT_BYTES = 65_536;
 
 export class ByteRing {
   #ring = new Uint8Array(0);
@@ -40,10 +38,11 @@ export class ByteRing {
     return this.#ring.subarray(this.#start, Math.min(this.#ring.length, this.#start + this.#length));
   }
 
-  drop(byteCount: number): void {
+  /** An empty ring is given back if it is larger than `keptBytes`. */
+  drop(byteCount: number, keptBytes: number): void {
     this.#length -= byteCount;
     this.#start = this.#length === 0 ? 0 : (this.#start + byteCount) & (this.#ring.length - 1);
-    if (this.#length === 0 && this.#ring.length > KEPT_BYTES) this.#ring = new Uint8Array(0);
+    if (this.#length === 0 && this.#ring.length > keptBytes) this.#ring = new Uint8Array(0);
   }
 
   clear(): void {

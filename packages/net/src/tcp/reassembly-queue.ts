@@ -46,6 +46,8 @@ export class ReassemblyQueue {
       if (!this.#insert(index, start, bytes.slice(from, from + room))) return;
       start = seqAdd(start, room);
       from += room;
+      // It may have become one with the range before it, and with the one behind.
+      index = Math.max(0, index - 1);
     }
   }
 

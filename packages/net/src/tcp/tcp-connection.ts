@@ -84,6 +84,9 @@ export class TcpConnection {
         get largestPayload() {
           return carrier.largestPayload;
         },
+        get keptBytes() {
+          return environment.bufferBytes;
+        },
       },
       this.#initialSequence,
     );

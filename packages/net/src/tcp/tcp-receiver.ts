@@ -6,6 +6,9 @@ import { seqAdd, seqAfter, seqAtOrAfter, seqDistance } from './sequence.ts';
 import type { TcpSegment } from './tcp-segment.ts';
 import { TCP_FLAGS } from './tcp-segment.ts';
 
+/** An empty queue of this size or less is kept. */
+const KEPT_BYTES = 16_384;
+
 export interface ReceiverHost {
   /** Bytes in order, lent for the call. */
   deliver(bytes: Uint8Array): void;
@@ -136,7 +139,7 @@ export class TcpReceiver {
     while (!this.isPaused && this.#queue.length > 0) {
       const front = this.#queue.front();
       // Dropped first: the ring stays as it is until something is pushed, which nothing does within the call.
-      this.#queue.drop(front.length);
+      this.#queue.drop(front.length, KEPT_BYTES);
       this.#host.deliver(front);
     }
   }

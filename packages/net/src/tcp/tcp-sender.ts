@@ -17,6 +17,8 @@ export interface SenderHost {
   emit(sequence: number, flags: number, offset: number, byteCount: number): boolean;
   /** So many bytes may be sent at once; whoever carries them cuts them. */
   readonly largestPayload: number;
+  /** So large a buffer is kept when it is empty. */
+  readonly keptBytes: number;
 }
 
 export class TcpSender {
@@ -205,7 +207,7 @@ export class TcpSender {
 
   #advance(advance: number, segment: TcpSegment, nowMs: number): number {
     const freed = Math.min(advance, this.buffer.length);
-    this.buffer.drop(freed);
+    this.buffer.drop(freed, this.#host.keptBytes);
     if (this.#isFinSent && advance > freed) this.isFinAcknowledged = true;
     this.una = segment.acknowledgment;
     if (seqAfter(this.una, this.nxt)) this.nxt = this.una;

@@ -36,7 +36,7 @@ export class NatRig {
   readonly #guestEnd: FramePort;
   #nextPort = 50_000;
 
-  constructor(options: Partial<NatOptions> = {}, how: { hostLimit?: number } = {}) {
+  constructor(options: Partial<NatOptions> = {}, how: { hostLimit?: number; takesWork?: boolean; refuses?: () => boolean } = {}) {
     const { clock } = this;
     this.network = new MemoryNetwork(clock, how.hostLimit);
     const [outer, inner] = createCable();
@@ -52,8 +52,12 @@ export class NatRig {
     });
     const { receiver } = inner;
     inner.receiver = {
-      takesWork: true,
+      takesWork: how.takesWork ?? true,
       send: (frame, work) => {
+        if (how.refuses?.()) {
+          clock.after(1, () => inner.hasRoom());
+          return false;
+        }
         this.frames.push(frame.slice());
         return receiver!.send(frame, work);
       },
