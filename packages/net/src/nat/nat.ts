@@ -60,6 +60,8 @@ export class Nat {
   readonly #forwards: PortForwards;
   readonly #advertisement: Deadline;
   #current: IpPacket | undefined;
+  /** Whose address was looked at last: it need not be again. */
+  #lastSource: { readonly address: IpAddress; readonly mac: number } | undefined;
   #isClosed = false;
 
   constructor(options: NatOptions) {
@@ -234,7 +236,9 @@ export class Nat {
   #learn(address: IpAddress, mac: number): void {
     const isNeighbour =
       (this.#addresses.isOnLink(address) || (address.family === 6 && address.isLinkLocal)) && !this.#addresses.isOwn(address);
-    if (isNeighbour && !isGroupMac(mac) && mac !== this.#link.mac) this.#link.learn(address, mac);
+    if (!isNeighbour || isGroupMac(mac) || mac === this.#link.mac) return;
+    this.#lastSource = undefined;
+    this.#link.learn(address, mac);
   }
 
   #receive(packet: IpPacket): void {
@@ -279,8 +283,11 @@ export class Nat {
   }
 
   #learnSource(packet: IpPacket): void {
+    const last = this.#lastSource;
+    if (last?.address.family === packet.family && last.mac === packet.sourceMac && last.address.isAt(packet.bytes, packet.sourceAt)) return;
     const { source } = packet;
     if (this.#link.neighbours.macOf(source.text) !== packet.sourceMac) this.#learn(source, packet.sourceMac);
+    this.#lastSource = { address: source, mac: packet.sourceMac };
   }
 
   #receiveUdp(packet: IpPacket): void {

@@ -62,6 +62,8 @@ export class UdpRelay {
   readonly #options: UdpRelayOptions;
   readonly #ports = new Map<string, Port>();
   readonly #sweep: Deadline;
+  /** The port that sent last. */
+  #lastPort: Port | undefined;
 
   constructor(options: UdpRelayOptions) {
     this.#options = options;
@@ -76,7 +78,10 @@ export class UdpRelay {
   receive(packet: IpPacket): void {
     const { bytes, start } = packet;
     const guestPort = read16(bytes, start);
-    const port = this.#portOf(packet.source, guestPort);
+    const known = this.#lastPort;
+    const isKnown = known?.port === guestPort && known.guest.family === packet.family && known.guest.isAt(bytes, packet.sourceAt);
+    const port = isKnown ? known : this.#portOf(packet.source, guestPort);
+    this.#lastPort = port;
     const partner = this.#partnerOf(port, packet, read16(bytes, start + 2));
     if (partner === undefined) return;
     const nowMs = this.#options.clock.nowMs();
@@ -140,6 +145,7 @@ export class UdpRelay {
   close(): void {
     for (const port of this.#ports.values()) port.socket?.close();
     this.#ports.clear();
+    this.#lastPort = undefined;
     this.#sweep.clear();
   }
 
@@ -264,6 +270,7 @@ export class UdpRelay {
 
   #forget(key: string, port: Port): void {
     this.#ports.delete(key);
+    this.#lastPort = undefined;
     port.socket?.close();
   }
 }
