@@ -8,15 +8,15 @@
 // Urgent data is read like all other (RFC 6093, 6).
 
 import { Deadline } from '../timer-queue.ts';
-import { write16, write32 } from '../network-order.ts';
 import { seqAdd, seqAfter, seqAtOrAfter, seqDistance } from './sequence.ts';
 import type { TcpCarrier, TcpEnd, TcpEnvironment, TcpHandler } from './tcp-ports.ts';
-import { OWN_WINDOW_SCALE, TIMESTAMP_BYTES, TcpOptions } from './tcp-options.ts';
+import { TcpEmitter } from './tcp-emitter.ts';
+import { OWN_WINDOW_SCALE, TIMESTAMP_BYTES } from './tcp-options.ts';
 import { TcpReceiver } from './tcp-receiver.ts';
 import { TCP_FLAGS, type TcpSegment } from './tcp-segment.ts';
 import { TcpSender } from './tcp-sender.ts';
 
-const { fin: FIN, syn: SYN, rst: RST, ack: ACK } = TCP_FLAGS;
+const { syn: SYN, rst: RST, ack: ACK } = TCP_FLAGS;
 
 export type TcpState =
   | 'waiting'
@@ -34,6 +34,8 @@ export type TcpState =
 const DELAYED_ACK_MS = 20;
 /** So many of the first segments are acknowledged at once: a sender in slow start waits for it. */
 const QUICK_ACKS = 16;
+/** What a peer's delayed acknowledgment takes beyond two round trips. */
+const PROBE_SLACK_MS = 50;
 const TIME_WAIT_MS = 10_000;
 /** The user is gone, and the peer does not end. */
 const ORPHAN_MS = 60_000;
@@ -56,6 +58,7 @@ export class TcpConnection {
   readonly #handler: TcpHandler;
   readonly #sender: TcpSender;
   readonly #receiver: TcpReceiver;
+  readonly #emitter: TcpEmitter;
   readonly #retransmission: Deadline;
   readonly #delayedAck: Deadline;
   /** Keep-alive, TIME-WAIT, and what is left when the user has gone. */
@@ -64,11 +67,11 @@ export class TcpConnection {
   #state: TcpState;
   #peerSynSequence = 0;
   #peerScale = 0;
-  readonly #options = new TcpOptions();
-  #lastAckSent = 0;
   #quickAcks = QUICK_ACKS;
   #tries = 0;
   #keepAlives = 0;
+  /** The next timeout only asks. */
+  #isProbing = false;
   #wantsRoom = false;
   #isClosedTold = false;
 
@@ -91,6 +94,7 @@ export class TcpConnection {
       this.#initialSequence,
     );
     this.#receiver = new TcpReceiver({ deliver: (bytes) => this.#deliver(bytes) });
+    this.#emitter = new TcpEmitter(environment, carrier, this.#sender, this.#receiver);
     this.#retransmission = new Deadline(environment.timers, () => this.#onRetransmission());
     this.#delayedAck = new Deadline(environment.timers, () => {
       this.#receiver.isAckDue = true;
@@ -193,7 +197,7 @@ export class TcpConnection {
     this.#receiver.isPaused = false;
     this.#receiver.drain();
     this.#tellEnd();
-    if (this.#receiver.isWindowNews(this.#bufferLimit)) this.#receiver.isAckDue = true;
+    if (this.#receiver.isWindowNews(this.#emitter.bufferLimit)) this.#receiver.isAckDue = true;
     this.#settleSoon();
   }
 
@@ -246,10 +250,6 @@ export class TcpConnection {
     }
   }
 
-  get #bufferLimit(): number {
-    return this.#options.usesScale ? this.#environment.bufferBytes : Math.min(0xffff, this.#environment.bufferBytes);
-  }
-
   #settleSoon(): void {
     if (!this.isSettling) this.#environment.settleSoon(this);
   }
@@ -260,15 +260,15 @@ export class TcpConnection {
     const sender = this.#sender;
     this.#peerSynSequence = segment.sequence;
     this.#receiver.start(seqAdd(segment.sequence, 1));
-    this.#lastAckSent = this.#receiver.next;
-    this.#options.usesScale = segment.windowScale >= 0;
+    this.#emitter.lastAckSent = this.#receiver.next;
+    this.#emitter.options.usesScale = segment.windowScale >= 0;
     this.#peerScale = Math.max(0, segment.windowScale);
-    this.#receiver.scale = this.#options.usesScale ? OWN_WINDOW_SCALE : 0;
-    this.#options.usesTimestamps = segment.hasTimestamps;
-    this.#options.recentTimestamp = segment.timestamp;
-    this.#options.usesSack = segment.isSackPermitted;
-    sender.usesSack = this.#options.usesSack;
-    const optionBytes = this.#options.usesTimestamps ? TIMESTAMP_BYTES : 0;
+    this.#receiver.scale = this.#emitter.options.usesScale ? OWN_WINDOW_SCALE : 0;
+    this.#emitter.options.usesTimestamps = segment.hasTimestamps;
+    this.#emitter.options.recentTimestamp = segment.timestamp;
+    this.#emitter.options.usesSack = segment.isSackPermitted;
+    sender.usesSack = this.#emitter.options.usesSack;
+    const optionBytes = this.#emitter.options.usesTimestamps ? TIMESTAMP_BYTES : 0;
     const peerMss = segment.mss === 0 ? DEFAULT_MSS : Math.max(SMALLEST_MSS, segment.mss);
     sender.mss = Math.min(peerMss, this.#carrier.mss) - optionBytes;
     this.#receiver.mss = this.#carrier.mss - optionBytes;
@@ -305,10 +305,10 @@ export class TcpConnection {
     const receiver = this.#receiver;
     const isReset = segment.has(RST);
     if (
-      this.#options.usesTimestamps &&
+      this.#emitter.options.usesTimestamps &&
       segment.hasTimestamps &&
       !isReset &&
-      seqDistance(segment.timestamp, this.#options.recentTimestamp) < 0
+      seqDistance(segment.timestamp, this.#emitter.options.recentTimestamp) < 0
     ) {
       receiver.isAckDue = true;
       return;
@@ -321,8 +321,8 @@ export class TcpConnection {
     }
     if (segment.has(SYN)) return this.#challenge();
     if (!segment.has(ACK) || !this.#takeAcknowledgment(segment)) return;
-    if (this.#options.usesTimestamps && segment.hasTimestamps && seqAtOrAfter(this.#lastAckSent, segment.sequence))
-      this.#options.recentTimestamp = segment.timestamp;
+    if (this.#emitter.options.usesTimestamps && segment.hasTimestamps && seqAtOrAfter(this.#emitter.lastAckSent, segment.sequence))
+      this.#emitter.options.recentTimestamp = segment.timestamp;
     this.#takeText(segment);
   }
 
@@ -379,8 +379,8 @@ export class TcpConnection {
 
   #onAdvance(): void {
     const sender = this.#sender;
+    // Set anew once it is known what is on its way.
     this.#retransmission.clear();
-    this.#armRetransmission();
     if (this.#wantsRoom && sender.buffer.length <= this.#environment.bufferBytes >> 1) {
       this.#wantsRoom = false;
       this.#handler.onRoom();
@@ -413,7 +413,7 @@ export class TcpConnection {
     }
     if (segment.length === 0) return;
     if (this.#isClosedTold && segment.payloadBytes > 0) return this.abort();
-    receiver.take(segment, REASSEMBLY_COST * this.#bufferLimit);
+    receiver.take(segment, REASSEMBLY_COST * this.#emitter.bufferLimit);
     if (receiver.unacknowledgedBytes > 0 && this.#quickAcks > 0) {
       this.#quickAcks--;
       receiver.isAckDue = true;
@@ -469,7 +469,10 @@ export class TcpConnection {
   #armRetransmission(): void {
     const sender = this.#sender;
     if (this.#state === 'closed' || (!sender.isInFlight && !(this.#maySendData && sender.isHeldByWindow))) return;
-    this.#retransmission.set(this.#environment.nowMs() + sender.rtt.rtoMs);
+    const { rtoMs, smoothedMs } = sender.rtt;
+    this.#isProbing = this.#maySendData && sender.isInFlight && sender.mayProbe;
+    const waitMs = this.#isProbing ? Math.min(rtoMs, 2 * smoothedMs + PROBE_SLACK_MS) : rtoMs;
+    this.#retransmission.set(this.#environment.nowMs() + waitMs);
   }
 
   #onRetransmission(): void {
@@ -477,6 +480,10 @@ export class TcpConnection {
     const isOpening = this.#state === 'syn-sent' || this.#state === 'syn-received';
     // A machine that stands still is no peer that has gone.
     if (this.isBlocked) return this.#armRetransmission();
+    if (this.#isProbing && sender.isInFlight && sender.mayProbe) {
+      sender.probeTail();
+      return this.#armRetransmission();
+    }
     if (++this.#tries > (isOpening ? SYN_TRIES : DATA_TRIES)) {
       if (!isOpening) this.#emit(sender.max, RST | ACK, 0, 0);
       return this.#close('timeout');
@@ -523,37 +530,14 @@ export class TcpConnection {
 
   /** False: no room now; the connection waits for it. */
   #emit(sequence: number, flags: number, offset: number, byteCount: number): boolean {
-    const carrier = this.#carrier;
-    const receiver = this.#receiver;
-    const { buffer: bytes } = carrier;
-    const start = carrier.begin();
-    const isAck = (flags & ACK) !== 0;
-    const headerEnd = this.#options.write(bytes, start + 20, flags, { nowMs: this.#environment.nowMs(), mss: carrier.mss, receiver });
-    write32(bytes, start + 4, sequence);
-    write32(bytes, start + 8, isAck ? receiver.next : 0);
-    bytes[start + 12] = ((headerEnd - start) >> 2) << 4;
-    bytes[start + 13] = flags;
-    write16(bytes, start + 14, (flags & RST) !== 0 ? 0 : receiver.announce(this.#bufferLimit, (flags & SYN) !== 0));
-    write16(bytes, start + 18, 0);
-    if (byteCount > 0) this.#sender.buffer.copy(offset, byteCount, bytes, headerEnd);
-    if (!carrier.send(headerEnd + byteCount, headerEnd - start, this.#sender.mss)) {
-      if (!this.isBlocked) {
-        this.isBlocked = true;
-        this.#environment.waitForRoom(this);
-      }
-      return false;
+    if (this.#emitter.emit(sequence, flags, offset, byteCount)) {
+      if ((flags & ACK) !== 0) this.#delayedAck.clear();
+      return true;
     }
-    if (isAck) this.#onAckSent();
-    if ((byteCount > 0 || (flags & FIN) !== 0) && !this.#retransmission.isSet) {
-      this.#retransmission.set(this.#environment.nowMs() + this.#sender.rtt.rtoMs);
+    if (!this.isBlocked) {
+      this.isBlocked = true;
+      this.#environment.waitForRoom(this);
     }
-    return true;
-  }
-
-  #onAckSent(): void {
-    this.#lastAckSent = this.#receiver.next;
-    this.#receiver.isAckDue = false;
-    this.#receiver.unacknowledgedBytes = 0;
-    this.#delayedAck.clear();
+    return false;
   }
 }

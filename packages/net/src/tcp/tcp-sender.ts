@@ -1,5 +1,5 @@
 // The sending half of a connection (RFC 9293, 3.8): what is waiting, what is on its way, what is lost. Congestion control is NewReno (RFC 5681, RFC 6582) with loss recovery by SACK
-// (RFC 6675), with a large first window: the link is memory, and what congests is a receiver that drops.
+// (RFC 6675) and a probe of the tail (RFC 8985), with a large first window: the link is memory, and what congests is a receiver that drops.
 
 import { ByteRing } from './byte-ring.ts';
 import { RttEstimator } from './rtt-estimator.ts';
@@ -47,6 +47,12 @@ export class TcpSender {
   #recover: number;
   /** In recovery: behind what has been sent again. */
   #retransmitted: number;
+  /** What has been sent again is lost as well if much of what was first sent behind this arrives before it. */
+  #resentMark: number;
+  /** The tail has been sent once more to provoke an answer (RFC 8985, 7). */
+  #isProbed = false;
+  /** So many bytes count as a segment where losses are told; 0 after a probe: whatever is missing is lost. */
+  #lossUnit = 0;
   /** Of the round trip that is measured without timestamps. */
   #timed: { readonly sequence: number; readonly sentMs: number } | undefined;
 
@@ -57,6 +63,7 @@ export class TcpSender {
     this.max = initialSequence;
     this.#recover = initialSequence;
     this.#retransmitted = initialSequence;
+    this.#resentMark = initialSequence;
   }
 
   get isInFlight(): boolean {
@@ -125,7 +132,7 @@ export class TcpSender {
     if (unsent <= 0) return 0;
     const flight =
       this.#isRecovering && this.usesSack
-        ? this.#sacked.pipe(this.una, this.max, this.#retransmitted, this.mss)
+        ? this.#sacked.pipe(this.una, this.max, this.#retransmitted, this.#lossUnit)
         : seqDistance(this.nxt, this.una);
     const byCongestion = this.#congestionWindow - flight;
     const byWindow = seqDistance(seqAdd(this.una, this.window), this.nxt);
@@ -165,11 +172,11 @@ export class TcpSender {
 
   /** RFC 6675, 5 (C): what is lost, as far as the congestion window lets it. */
   #retransmitLost(): boolean {
-    let pipe = this.#sacked.pipe(this.una, this.max, this.#retransmitted, this.mss);
+    let pipe = this.#sacked.pipe(this.una, this.max, this.#retransmitted, this.#lossUnit);
     while (this.#congestionWindow - pipe >= this.mss && !this.#sacked.isEmpty) {
       const from = seqAfter(this.#retransmitted, this.una) ? this.#retransmitted : this.una;
       const gap = this.#sacked.gapFrom(from, this.max);
-      if (gap === undefined || !seqAfter(this.#sacked.highest, gap.start) || !this.#sacked.isLost(gap.start, this.mss)) return true;
+      if (gap === undefined || !seqAfter(this.#sacked.highest, gap.start) || !this.#sacked.isLost(gap.start, this.#lossUnit)) return true;
       const room = this.#congestionWindow - pipe;
       const sent = this.#resend(gap.start, Math.min(seqDistance(gap.end, gap.start), room - (room % this.mss), this.#host.largestPayload));
       if (sent === 0) return false;
@@ -191,11 +198,36 @@ export class TcpSender {
       this.#duplicates++;
       if (this.#isRecovering && !this.usesSack) this.#congestionWindow += this.mss;
     }
-    if (!this.#isRecovering && this.isInFlight && seqAtOrAfter(this.una, this.#recover)) {
-      const isLost = this.#duplicates >= DUPLICATES || (!this.#sacked.isEmpty && this.#sacked.isLost(this.una, this.mss));
-      if (isLost) this.#enterRecovery();
-    }
+    if (this.#isRecovering) this.#findLostAgain();
+    else if (this.isInFlight && seqAtOrAfter(this.una, this.#recover)) this.#findLoss();
     return freed;
+  }
+
+  #findLoss(): void {
+    const sacked = this.#sacked;
+    const isTailThere = this.#isProbed && !sacked.isEmpty && sacked.highest === this.max;
+    const isLost = this.#duplicates >= DUPLICATES || isTailThere || (!sacked.isEmpty && sacked.isLost(this.una, this.mss));
+    if (isLost) this.#enterRecovery(isTailThere ? 0 : this.mss);
+  }
+
+  /** What was sent for the first time after the retransmissions has arrived, and they have not. */
+  #findLostAgain(): void {
+    const sacked = this.#sacked;
+    if (sacked.isEmpty || seqDistance(sacked.highest, this.#resentMark) <= (DUPLICATES - 1) * this.mss) return;
+    this.#retransmitted = this.una;
+    this.#resentMark = this.max;
+  }
+
+  /** Is it worth provoking an answer before all is sent again? */
+  get mayProbe(): boolean {
+    return this.usesSack && !this.#isRecovering && !this.#isProbed && this.rtt.backoff === 0 && this.rtt.smoothedMs > 0;
+  }
+
+  /** The last segment once more. */
+  probeTail(): void {
+    this.#isProbed = true;
+    const byteCount = Math.min(this.mss, seqDistance(this.max, this.una));
+    this.#resend(seqAdd(this.max, -byteCount), byteCount);
   }
 
   #takeSack(segment: TcpSegment): boolean {
@@ -215,6 +247,7 @@ export class TcpSender {
     this.#measure(segment, nowMs);
     this.rtt.endBackoff();
     this.#duplicates = 0;
+    this.#isProbed = false;
     if (!this.#isRecovering) {
       this.#grow(advance);
     } else if (seqAtOrAfter(this.una, this.#recover)) {
@@ -245,8 +278,10 @@ export class TcpSender {
     this.#congestionWindow = Math.min(LARGEST_WINDOW_BYTES, this.#congestionWindow + step);
   }
 
-  #enterRecovery(): void {
+  #enterRecovery(lossUnit: number): void {
     this.#isRecovering = true;
+    this.#lossUnit = lossUnit;
+    this.#resentMark = this.max;
     this.#recover = this.max;
     this.#threshold = Math.max(2 * this.mss, Math.floor(seqDistance(this.max, this.una) / 2));
     this.#congestionWindow = this.#threshold + (this.usesSack ? 0 : DUPLICATES * this.mss);
@@ -258,6 +293,7 @@ export class TcpSender {
     if (this.rtt.backoff === 0) this.#threshold = Math.max(2 * this.mss, Math.floor(seqDistance(this.max, this.una) / 2));
     this.#congestionWindow = this.mss;
     this.#isRecovering = false;
+    this.#isProbed = false;
     this.#recover = this.max;
     this.#duplicates = 0;
     // The peer may have thrown away what it had only named (RFC 2018, 8).
