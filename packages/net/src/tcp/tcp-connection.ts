@@ -1,35 +1,18 @@
 // One end of a TCP connection (RFC 9293), with window scale and timestamps (RFC 7323), SACK (RFC 2018) and RFC 5961's care.
 //
-//   waiting --answer--> syn-received --+                    +-- end --> fin-wait-1 -> fin-wait-2 --+
-//                                      +--> established ----+              |                       +--> time-wait -> closed
-//   syn-sent --------------------------+                    |              +-----> closing --------+
-//                                                           +-- peer's FIN --> close-wait -- end --> last-ack -> closed
-//
 // Urgent data is read like all other (RFC 6093, 6).
 
 import { Deadline } from '../timer-queue.ts';
 import { seqAdd, seqAfter, seqAtOrAfter, seqDistance } from './sequence.ts';
 import type { TcpCarrier, TcpEnd, TcpEnvironment, TcpHandler } from './tcp-ports.ts';
 import { TcpEmitter } from './tcp-emitter.ts';
-import { OWN_WINDOW_SCALE, TIMESTAMP_BYTES } from './tcp-options.ts';
+import { OWN_WINDOW_SCALE } from './tcp-options.ts';
 import { TcpReceiver } from './tcp-receiver.ts';
 import { TCP_FLAGS, type TcpSegment } from './tcp-segment.ts';
 import { TcpSender } from './tcp-sender.ts';
+import { SENDING_STATES, type TcpState } from './tcp-state.ts';
 
 const { syn: SYN, rst: RST, ack: ACK } = TCP_FLAGS;
-
-export type TcpState =
-  | 'waiting'
-  | 'syn-sent'
-  | 'syn-received'
-  | 'established'
-  | 'fin-wait-1'
-  | 'fin-wait-2'
-  | 'close-wait'
-  | 'closing'
-  | 'last-ack'
-  | 'time-wait'
-  | 'closed';
 
 const DELAYED_ACK_MS = 20;
 /** So many of the first segments are acknowledged at once: a sender in slow start waits for it. */
@@ -44,8 +27,6 @@ const DATA_TRIES = 10;
 const KEEP_ALIVE_IDLE_MS = 120_000;
 const KEEP_ALIVE_STEP_MS = 15_000;
 const KEEP_ALIVE_TRIES = 8;
-const SMALLEST_MSS = 88;
-const DEFAULT_MSS = 536;
 /** What is kept of early segments may cost this many times the window. */
 const REASSEMBLY_COST = 2;
 
@@ -54,7 +35,6 @@ export class TcpConnection {
   isSettling = false;
   isBlocked = false;
   readonly #environment: TcpEnvironment;
-  readonly #carrier: TcpCarrier;
   readonly #handler: TcpHandler;
   readonly #sender: TcpSender;
   readonly #receiver: TcpReceiver;
@@ -66,7 +46,6 @@ export class TcpConnection {
   readonly #initialSequence: number;
   #state: TcpState;
   #peerSynSequence = 0;
-  #peerScale = 0;
   #quickAcks = QUICK_ACKS;
   #tries = 0;
   #keepAlives = 0;
@@ -77,7 +56,6 @@ export class TcpConnection {
 
   constructor(environment: TcpEnvironment, carrier: TcpCarrier, handler: TcpHandler) {
     this.#environment = environment;
-    this.#carrier = carrier;
     this.#handler = handler;
     this.#initialSequence = environment.random32();
     this.#state = 'waiting';
@@ -238,16 +216,7 @@ export class TcpConnection {
   }
 
   get #maySendData(): boolean {
-    switch (this.#state) {
-      case 'established':
-      case 'close-wait':
-      case 'fin-wait-1':
-      case 'closing':
-      case 'last-ack':
-        return true;
-      default:
-        return false;
-    }
+    return SENDING_STATES.has(this.#state);
   }
 
   #settleSoon(): void {
@@ -257,23 +226,11 @@ export class TcpConnection {
   // Receiving
 
   #takeSyn(segment: TcpSegment): void {
-    const sender = this.#sender;
     this.#peerSynSequence = segment.sequence;
     this.#receiver.start(seqAdd(segment.sequence, 1));
-    this.#emitter.lastAckSent = this.#receiver.next;
-    this.#emitter.options.usesScale = segment.windowScale >= 0;
-    this.#peerScale = Math.max(0, segment.windowScale);
-    this.#receiver.scale = this.#emitter.options.usesScale ? OWN_WINDOW_SCALE : 0;
-    this.#emitter.options.usesTimestamps = segment.hasTimestamps;
-    this.#emitter.options.recentTimestamp = segment.timestamp;
-    this.#emitter.options.usesSack = segment.isSackPermitted;
-    sender.usesSack = this.#emitter.options.usesSack;
-    const optionBytes = this.#emitter.options.usesTimestamps ? TIMESTAMP_BYTES : 0;
-    const peerMss = segment.mss === 0 ? DEFAULT_MSS : Math.max(SMALLEST_MSS, segment.mss);
-    sender.mss = Math.min(peerMss, this.#carrier.mss) - optionBytes;
-    this.#receiver.mss = this.#carrier.mss - optionBytes;
+    this.#emitter.agree(segment);
     // The window of a SYN is never scaled.
-    sender.setWindow(segment.window, segment.sequence, this.#initialSequence);
+    this.#sender.setWindow(segment.window, segment.sequence, this.#initialSequence);
   }
 
   #receiveInSynSent(segment: TcpSegment): void {
@@ -354,7 +311,7 @@ export class TcpConnection {
         return false;
       }
       sender.acknowledgeSyn();
-      sender.setWindow(segment.window << this.#peerScale, segment.sequence, acknowledgment);
+      sender.setWindow(segment.window << this.#emitter.options.peerScale, segment.sequence, acknowledgment);
       this.#establish();
     }
     // RFC 5961, 5.
@@ -367,7 +324,7 @@ export class TcpConnection {
     this.#tries = 0;
     this.#keepAlives = 0;
     sender.acknowledge(segment, nowMs);
-    sender.updateWindow(segment.window << this.#peerScale, segment.sequence, acknowledgment);
+    sender.updateWindow(segment.window << this.#emitter.options.peerScale, segment.sequence, acknowledgment);
     if (sender.una !== wasAt) this.#onAdvance();
     else if (!sender.isInFlight && sender.window > 0) {
       // No more probes.

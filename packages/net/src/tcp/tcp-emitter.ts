@@ -1,12 +1,14 @@
 // Writes the segments of a connection, headers, options and all, and hands them to its carrier.
 
 import { write16, write32 } from '../network-order.ts';
-import { TcpOptions } from './tcp-options.ts';
+import { OWN_WINDOW_SCALE, TcpOptions, TIMESTAMP_BYTES } from './tcp-options.ts';
 import type { TcpCarrier, TcpEnvironment } from './tcp-ports.ts';
 import type { TcpReceiver } from './tcp-receiver.ts';
-import { TCP_FLAGS } from './tcp-segment.ts';
+import { TCP_FLAGS, type TcpSegment } from './tcp-segment.ts';
 import type { TcpSender } from './tcp-sender.ts';
 
+const SMALLEST_MSS = 88;
+const DEFAULT_MSS = 536;
 const WINDOW_WITHOUT_SCALE = 0xffff;
 
 export class TcpEmitter {
@@ -29,6 +31,24 @@ export class TcpEmitter {
   get bufferLimit(): number {
     const { bufferBytes } = this.#environment;
     return this.options.usesScale ? bufferBytes : Math.min(WINDOW_WITHOUT_SCALE, bufferBytes);
+  }
+
+  /** By the peer's SYN both know what they may use (RFC 9293, 3.7.1; RFC 7323; RFC 2018). */
+  agree(syn: TcpSegment): void {
+    const { options } = this;
+    const { mss } = this.#carrier;
+    this.lastAckSent = this.#receiver.next;
+    options.usesScale = syn.windowScale >= 0;
+    options.peerScale = Math.max(0, syn.windowScale);
+    this.#receiver.scale = options.usesScale ? OWN_WINDOW_SCALE : 0;
+    options.usesTimestamps = syn.hasTimestamps;
+    options.recentTimestamp = syn.timestamp;
+    options.usesSack = syn.isSackPermitted;
+    this.#sender.usesSack = options.usesSack;
+    const optionBytes = options.usesTimestamps ? TIMESTAMP_BYTES : 0;
+    const peerMss = syn.mss === 0 ? DEFAULT_MSS : Math.max(SMALLEST_MSS, syn.mss);
+    this.#sender.mss = Math.min(peerMss, mss) - optionBytes;
+    this.#receiver.mss = mss - optionBytes;
   }
 
   /** With bytes of the send buffer from `offset` on. False: no room now. */

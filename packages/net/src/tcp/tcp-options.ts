@@ -16,6 +16,8 @@ export class TcpOptions {
   usesScale = true;
   usesTimestamps = true;
   usesSack = true;
+  /** The shift of the windows that the peer announces. */
+  peerScale = 0;
   /** TS.Recent. */
   recentTimestamp = 0;
   readonly #sackBlocks: number[] = [];
