@@ -40,6 +40,7 @@ export class TranslationCache {
   readonly #encoder: BlockEncoder;
   readonly #bytes: Uint8Array;
   readonly #remembered: RememberedBlocks;
+  /** Lists that have become empty stay: where a key goes and comes back, V8 walks over all its former places. */
   readonly #byPage = new Map<number, number[]>();
   #arenaAt: number;
 
@@ -258,13 +259,10 @@ export class TranslationCache {
     const dying = new Set(records.filter((record) => this.#overlaps(record, page, from, end)));
     if (dying.size === 0) return;
     for (const record of dying) this.#kill(record);
-    if (dying.size === records.length) this.#byPage.delete(page);
-    else {
-      this.#byPage.set(
-        page,
-        records.filter((record) => !dying.has(record)),
-      );
-    }
+    this.#byPage.set(
+      page,
+      records.filter((record) => !dying.has(record)),
+    );
     this.onDrop(page, dying);
   }
 
