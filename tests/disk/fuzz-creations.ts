@@ -4,5 +4,6 @@ import type { CreateOptions } from '@anillo/disk/disk-format';
 
 export const FUZZ_CREATIONS: Readonly<Record<string, readonly CreateOptions[]>> = {
   vmdk: [{}, { subformat: 'streamOptimized' }],
+  vhdx: [{ block_size: '1M' }],
   vdi: [{}, { static: 'on' }],
 };

@@ -4,9 +4,10 @@ import type { DiskFormat } from './disk-format.ts';
 import { QCOW2 } from './qcow2/qcow2.ts';
 import { RAW } from './raw.ts';
 import { VDI } from './vdi/vdi.ts';
+import { VHDX } from './vhdx/vhdx.ts';
 import { VMDK } from './vmdk/vmdk.ts';
 
-export const FORMATS: readonly DiskFormat[] = [QCOW2, RAW, VMDK, VDI];
+export const FORMATS: readonly DiskFormat[] = [QCOW2, RAW, VMDK, VHDX, VDI];
 
 export function formatNamed(name: string): DiskFormat | undefined {
   return FORMATS.find((format) => format.name === name);
