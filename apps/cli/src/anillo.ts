@@ -2,11 +2,13 @@
 
 import { nearest } from './option-table.ts';
 import { RUN_HELP, runCommand } from './run-command.ts';
+import { nbdCommand } from './nbd-command.ts';
 import { VERSION } from './version.ts';
 
 const HELP = `Usage: anillo COMMAND [OPTION...]
 
 Commands:
+  nbd         Serve a disk image to other programs; 'anillo nbd --help'.
   run         Run a machine in this terminal; without options Debian Linux with BusyBox.
 
 Options:
@@ -18,6 +20,7 @@ ${RUN_HELP}`;
 /** Status for the process. */
 export async function anillo(args: readonly string[]): Promise<number> {
   const [command, ...rest] = args;
+  if (command === 'nbd') return nbdCommand(rest);
   if (command === 'run') return runCommand(rest);
   if (command === '--version' || command === '-V') {
     process.stdout.write(`anillo ${VERSION}\n`);

@@ -6,6 +6,8 @@ import { dirname, isAbsolute, join } from 'node:path';
 import type { ByteStore } from '@anillo/disk/byte-store';
 import type { ImageHost } from '@anillo/disk/disk-format';
 import { openFileStore } from './file-store.ts';
+import { isNbdUri } from './nbd-address.ts';
+import { openNbd } from './nbd-client.ts';
 import { NODE_CODECS } from './node-codecs.ts';
 
 /** What an image calls another file goes from the folder that the image is in. */
@@ -18,7 +20,10 @@ export function imagePath(name: string, beside: string): string {
 export function imageFiles(options: { readonly isUnlocked?: boolean } = {}): ImageHost {
   return {
     codecs: NODE_CODECS,
-    openStore: (name, beside, isReadOnly) => openFileStore(imagePath(name, beside), { isReadOnly, isUnlocked: options.isUnlocked }),
+    openStore: (name, beside, isReadOnly): Promise<ByteStore> =>
+      isNbdUri(name)
+        ? openNbd(name, { isReadOnly })
+        : openFileStore(imagePath(name, beside), { isReadOnly, isUnlocked: options.isUnlocked }),
   };
 }
 
