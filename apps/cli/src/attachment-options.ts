@@ -3,11 +3,13 @@
 import { AnilloError } from '@anillo/base/anillo-error';
 import type { DeviceOptions } from '@anillo/devices/device-declaration';
 import type { DiskFile, DiskOption } from 'anillo/disk-option';
+import type { FolderOption, HostFolderOption } from 'anillo/folder-option';
 import type { NetworkOption, UserNetwork } from 'anillo/network-option';
 
 export interface Attachments {
   readonly drives: Readonly<Record<string, DiskOption>>;
   readonly netdevs: Readonly<Record<string, NetworkOption>>;
+  readonly folders: Readonly<Record<string, FolderOption>>;
   readonly devices: readonly DeviceOptions[];
 }
 
@@ -30,6 +32,7 @@ export function isOn(option: string, key: string, value: string): boolean {
 export class AttachmentList implements Attachments {
   readonly drives: Record<string, DiskOption> = {};
   readonly netdevs: Record<string, NetworkOption> = {};
+  readonly folders: Record<string, FolderOption> = {};
   readonly devices: DeviceOptions[] = [];
 
   /** `id`: undefined, nobody has named it. Gives its name. */
@@ -70,6 +73,33 @@ export class AttachmentList implements Attachments {
         'BAD_OPTION',
         `--disk with an id adds no device; give ${Object.keys(properties)[0]} to the --device that has drive=${id}.`,
       );
+  }
+
+  addFolder(id: string | undefined, folder: FolderOption): string {
+    const name = id ?? `folder${Object.keys(this.folders).length}`;
+    if (Object.hasOwn(this.folders, name))
+      throw new AnilloError('BAD_OPTION', `Two shared folders are called "${name}"; give each an id of its own.`);
+    this.folders[name] = folder;
+    return name;
+  }
+
+  /** `FOLDER,tag=NAME[,ro][,ownership=mapped|none]`. */
+  addShare(text: string): void {
+    const [[first, firstValue], ...settings] = splitSettings(text);
+    const share: { -readonly [K in keyof HostFolderOption]: HostFolderOption[K] } = {
+      folder: firstValue === 'on' ? first : `${first}=${firstValue}`,
+    };
+    let tag = '';
+    for (const [key, value] of settings) {
+      if (key === 'tag') tag = value;
+      else if (key === 'ro') share.readOnly = isOn('--share', key, value);
+      else if (key === 'ownership' && (value === 'mapped' || value === 'none')) share.ownership = value;
+      else
+        throw new AnilloError('BAD_OPTION', `--share does not take "${key}=${value}"; write FOLDER,tag=NAME[,ro][,ownership=mapped|none].`);
+    }
+    if (share.folder === '' || tag === '')
+      throw new AnilloError('BAD_OPTION', '--share needs a folder and what the guest calls it: --share FOLDER,tag=NAME[,ro].');
+    this.devices.push({ model: 'virtio-9p-pci', fsdev: this.addFolder(undefined, share), mount_tag: tag });
   }
 
   /** `user[,hostfwd=RULE...][,restrict][,id=NAME][,PROPERTY=VALUE...]` or `none`; the properties are virtio-net-pci's, which is added unless the network has an id. */

@@ -44,6 +44,11 @@ export const RUN_OPTIONS = {
     help: 'Adds a network card: user[,hostfwd=tcp::2222-:22...][,restrict=on]\n[,PROPERTY=VALUE...]. With id=NAME the network is for a --device with\nnetdev=NAME.',
     repeatable: true,
   },
+  share: {
+    argument: 'FOLDER',
+    help: 'Shares a folder: FOLDER,tag=NAME[,ro][,ownership=mapped|none].\nLinux mounts it with: mount -t 9p -o trans=virtio NAME /mnt.',
+    repeatable: true,
+  },
   gdb: { argument: 'HOST:PORT', help: "Serves gdb's remote protocol there; the guest waits for it." },
   trace: {
     argument: 'LIST',
@@ -126,6 +131,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const attachments = new AttachmentList();
   for (const text of values.disk ?? []) attachments.addDisk(text);
   for (const text of values.net ?? []) attachments.addNet(text);
+  for (const text of values.share ?? []) attachments.addShare(text);
   const devices = [...(values.device ?? []).map(parseDevice), ...attachments.devices];
   const trace = values.trace === undefined ? undefined : parseTraceCategories(values.trace);
   if (values.symbols !== undefined && values.profile === undefined)
@@ -140,6 +146,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
       devices,
       drives: attachments.drives,
       netdevs: attachments.netdevs,
+      folders: attachments.folders,
       memory: values.memory,
       cpus,
       cpu: values.cpu,

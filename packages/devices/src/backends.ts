@@ -3,6 +3,7 @@
 import { AnilloError } from '@anillo/base/anillo-error';
 import type { CharBackend } from './device.ts';
 import type { BalloonControl } from './virtio/balloon-control.ts';
+import type { FileTree } from './virtio/9p/file-tree.ts';
 import type { BlockBackend } from './virtio/block-backend.ts';
 import type { NetBackend } from './virtio/net-backend.ts';
 
@@ -11,6 +12,7 @@ export interface BackendsByName {
   readonly networks?: Readonly<Record<string, NetBackend>>;
   readonly consoles?: Readonly<Record<string, CharBackend>>;
   readonly balloons?: Readonly<Record<string, BalloonControl>>;
+  readonly folders?: Readonly<Record<string, FileTree>>;
   /** From a cryptographic generator. */
   readonly fillRandom?: (bytes: Uint8Array<ArrayBuffer>) => void;
 }
@@ -47,6 +49,10 @@ export class Backends {
 
   balloon(name: string | undefined, what: string): BalloonControl {
     return this.#take('balloon', this.#named.balloons, name, what, 'control');
+  }
+
+  folder(name: string | undefined, what: string): FileTree {
+    return this.#take('folder', this.#named.folders, name, what, 'fsdev');
   }
 
   fillRandom(bytes: Uint8Array<ArrayBuffer>): void {

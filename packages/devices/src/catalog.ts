@@ -12,6 +12,7 @@ import { isaDebugExit } from './system/isa-debug-exit.ts';
 import { pcTestdev } from './system/pc-testdev.ts';
 import { pvPanic } from './system/pvpanic.ts';
 import { virtioBalloon } from './virtio/balloon.ts';
+import { virtio9p } from './virtio/9p.ts';
 import { virtioBlk } from './virtio/blk.ts';
 import { virtioConsole } from './virtio/console.ts';
 import { virtioNet } from './virtio/net.ts';
@@ -27,6 +28,7 @@ export const CATALOG: readonly DeviceDeclaration[] = [
   pvPanic,
   uart16550,
   ...virtioBalloon,
+  ...virtio9p,
   ...virtioBlk,
   ...virtioConsole,
   ...virtioNet,

@@ -36,7 +36,7 @@ export interface TextProperty {
 /** The name of what the device is attached to. */
 export interface BackendProperty {
   readonly kind: 'backend';
-  readonly of: 'drive' | 'network' | 'console' | 'balloon';
+  readonly of: 'drive' | 'network' | 'console' | 'balloon' | 'folder';
   readonly summary: string;
   readonly default: undefined;
 }

@@ -6,9 +6,10 @@ import type { CharBackend } from '@anillo/devices/device';
 import type { DeviceOptions } from '@anillo/devices/device-declaration';
 import type { BalloonControl } from '@anillo/devices/virtio/balloon-control';
 import { type DiskOptions, openDrives } from './disk-option.ts';
+import { type FolderOptions, openFolders } from './folder-option.ts';
 import { type NetworkOptions, plugNetworks } from './network-option.ts';
 
-export interface AttachmentOptions extends DiskOptions, NetworkOptions {
+export interface AttachmentOptions extends DiskOptions, NetworkOptions, FolderOptions {
   readonly balloons?: Readonly<Record<string, BalloonControl>>;
   readonly consoles?: Readonly<Record<string, CharBackend>>;
 }
@@ -24,18 +25,24 @@ export interface Attachments {
 export async function attach(options: AttachmentOptions): Promise<Attachments> {
   const drives = await openDrives(options);
   try {
-    const networks = await plugNetworks(options);
+    const folders = await openFolders(options);
+    const networks = await plugNetworks(options).catch((error: unknown) => {
+      folders.close();
+      throw error;
+    });
     return {
       backends: {
         drives: drives.drives,
         networks: networks.netdevs,
+        folders: folders.folders,
         balloons: options.balloons,
         consoles: options.consoles,
         fillRandom: (bytes) => host.fillRandom(bytes),
       },
-      devices: [...drives.devices, ...networks.devices],
+      devices: [...drives.devices, ...networks.devices, ...folders.devices],
       async close() {
         networks.close();
+        folders.close();
         await drives.close();
       },
     };

@@ -25,6 +25,7 @@ import type { GuestMemory } from '@anillo/memory/guest-memory';
 import { parseMemory } from '@anillo/machine/machine-memory';
 import { readBootImages, readFirmware } from './boot-files.ts';
 import { attach } from './attachments.ts';
+import type { FolderOption } from './folder-option.ts';
 import type { DiskOption } from './disk-option.ts';
 import type { NetworkOption } from './network-option.ts';
 import {
@@ -78,6 +79,10 @@ export interface MachineOptions {
   readonly networks?: readonly NetworkOption[];
   /** Networks by name, for devices that say `netdev: NAME`. */
   readonly netdevs?: Readonly<Record<string, NetworkOption>>;
+  /** Folders that the guest mounts (`mount -t 9p -o trans=virtio TAG /mnt`), by tag, each as a virtio-9p-pci device. */
+  readonly shares?: Readonly<Record<string, FolderOption>>;
+  /** Folders by name, for devices that say `fsdev: NAME`. */
+  readonly folders?: Readonly<Record<string, FolderOption>>;
   /** The host's ends of virtio-balloon devices that say `control: NAME`: `new BalloonControl()` of `anillo/balloon-control`. */
   readonly balloons?: Readonly<Record<string, BalloonControl>>;
   /** Back ends by name for ports of virtio-console devices. */

@@ -51,6 +51,7 @@ export const host: RuntimeHost = {
     ]);
     return { network: new NodeNetwork(), clock: networkClock };
   },
+  openFolder: async (options) => new (await import('@anillo/host-node/host-folder')).HostFolder(options),
   fillRandom: (words) => void randomFillSync(words),
   openRuntimeSource: (fingerprint) => new RuntimeStore(fingerprint),
   openTranslations: (fingerprint) => new TranslationStore(fingerprint),

@@ -4,6 +4,7 @@ import type { ImageHost } from '@anillo/disk/disk-format';
 import type { Runtime } from '@anillo/codegen/runtime-module';
 import type { Clock } from '@anillo/net/clock';
 import type { HostNetwork } from '@anillo/net/host-network';
+import type { FileTree } from '@anillo/devices/virtio/9p/file-tree';
 import type { MachineHost } from '@anillo/machine/machine-host';
 
 /** Keeps the translator's generated runtime module between runs; never fails its caller. */
@@ -30,6 +31,12 @@ export interface RuntimeHost extends Pick<MachineHost, 'nowNs' | 'wallMs'> {
   openImages?(): Promise<ImageHost>;
   /** Sockets of the host for networks; absent: there are none. Loaded when the first is opened. */
   openSockets?(): Promise<{ readonly network: HostNetwork; readonly clock: Clock }>;
+  /** A folder of the host's to be shared; absent: there are none. AnilloError FILE or UNSUPPORTED. */
+  openFolder?(options: {
+    readonly path: string;
+    readonly isReadOnly?: boolean;
+    readonly ownership?: 'mapped' | 'none';
+  }): Promise<FileTree & Disposable>;
   /** From a cryptographic generator. */
   fillRandom(words: Uint32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>): void;
   /** Undefined where nothing is kept. */

@@ -128,6 +128,7 @@ export async function anilloQemu(args: readonly string[]): Promise<number> {
       devices,
       drives: attachments.drives,
       netdevs: attachments.netdevs,
+      folders: attachments.folders,
     },
     serial,
     gdb: last(values.gdb)?.replace(/^tcp:/, '') ?? (values.s.length > 0 ? ':1234' : undefined),

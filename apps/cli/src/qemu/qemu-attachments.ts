@@ -1,4 +1,4 @@
-// QEMU's `-drive`, `-blockdev`, `-netdev`, `-nic` and `-net`: disks and networks, and the devices that some of them add.
+// QEMU's `-virtfs`, `-fsdev`, `-drive`, `-blockdev`, `-netdev`, `-nic` and `-net`: disks and networks, and the devices that some of them add.
 
 import { AnilloError } from '@anillo/base/anillo-error';
 import type { DiskFile } from 'anillo/disk-option';
@@ -73,11 +73,31 @@ function addNic(list: AttachmentList, option: string, text: string): void {
   list.devices.push({ ...properties, model: 'virtio-net-pci', netdev: list.addNetwork(id, network) });
 }
 
+/** `local,path=[,mount_tag=][,security_model=mapped-xattr|none][,readonly=on][,id=]`; passthrough is not there: the guest's owners never become the host's. */
+function addFsdev(list: AttachmentList, option: string, text: string): void {
+  const [[kind], ...words] = splitSettings(text);
+  if (kind !== 'local') throw new AnilloError('UNSUPPORTED', `${option} ${kind} is not there; use ${option} local.`);
+  const settings = Object.fromEntries(words);
+  const { path, id, mount_tag: tag, security_model: model = 'none', readonly = 'off', multidevs: _, writeout: __, ...rest } = settings;
+  refuse(option, rest);
+  if (!['mapped', 'mapped-xattr', 'none'].includes(model))
+    throw new AnilloError('UNSUPPORTED', `security_model=${model} is not there; use mapped-xattr or none.`);
+  const folder = {
+    folder: needed(option, 'path', path),
+    readOnly: isOn(option, 'readonly', readonly),
+    ownership: model === 'none' ? ('none' as const) : ('mapped' as const),
+  };
+  if (option === '-fsdev') list.addFolder(needed(option, 'id', id), folder);
+  else list.devices.push({ model: 'virtio-9p-pci', fsdev: list.addFolder(id, folder), mount_tag: needed(option, 'mount_tag', tag) });
+}
+
 export function qemuAttachments(values: QemuValues): AttachmentList {
   const list = new AttachmentList();
   const isSnapshot = values.snapshot.length > 0;
   for (const text of values.drive) addDrive(list, text, isSnapshot);
   for (const text of values.blockdev) addBlockdev(list, text, isSnapshot);
+  for (const text of values.fsdev) addFsdev(list, '-fsdev', text);
+  for (const text of values.virtfs) addFsdev(list, '-virtfs', text);
   for (const text of values.netdev) addNetdev(list, text);
   for (const text of values.nic) addNic(list, '-nic', text);
   for (const text of values.net) addNic(list, '-net', text);

@@ -32,6 +32,8 @@ export const QEMU_OPTIONS = {
   display: WITH_ARGUMENT,
   vnc: WITH_ARGUMENT,
   vga: WITH_ARGUMENT,
+  virtfs: { argument: true, repeatable: true },
+  fsdev: { argument: true, repeatable: true },
   net: { argument: true, repeatable: true },
   nic: { argument: true, repeatable: true },
   monitor: { argument: true, repeatable: true },

@@ -17,6 +17,7 @@ export interface FuzzOptions {
 /** Devices that have nothing in common but their core; each with a back end of the rig. */
 const MODELS: readonly { readonly model: string; readonly [key: string]: string | number }[] = [
   { model: 'virtio-blk-pci', drive: 'disk', packed: 'on', 'num-queues': 2 },
+  { model: 'virtio-9p-pci', fsdev: 'folder', packed: 'on' },
   { model: 'virtio-rng-pci', packed: 'on' },
   { model: 'virtio-net-pci', netdev: 'network', packed: 'on', queues: 2 },
   { model: 'virtio-balloon-pci', control: 'balloon', packed: 'on' },

@@ -9,6 +9,7 @@ import { PciBus } from '../pci/pci-bus.ts';
 import { BalloonControl } from '../virtio/balloon-control.ts';
 import { Backends } from '../backends.ts';
 import { BufferedBackend, DeviceRig } from './device-rig.ts';
+import { EmptyTree } from './empty-tree.ts';
 import { MemoryDisk } from './memory-disk.ts';
 import { RecordedNetwork } from './recorded-network.ts';
 
@@ -58,6 +59,7 @@ export class PciRig extends DeviceRig {
       drives: { disk: this.disk },
       networks: { network: this.network },
       balloons: { balloon: this.balloon },
+      folders: { folder: new EmptyTree() },
       consoles: { console: this.console },
       fillRandom: (bytes) => void bytes.fill(0xa5),
     }),
