@@ -18,6 +18,8 @@ export interface SessionOptions {
   readonly machine: MachineOptions;
   /** "stdio", "file:PATH" or "none", COM1 first. */
   readonly serial: readonly string[];
+  /** "stdio" or "file:PATH", hvc0 first. */
+  readonly consoles?: readonly string[];
   readonly gdb?: string;
   /** What to tell on the error output. */
   readonly trace?: TraceChoice;
@@ -69,6 +71,15 @@ function openSerial(specs: readonly string[], endOfInput: boolean, onKey: (key: 
   };
 }
 
+/** One device with a port for each, where there are any. */
+function virtioConsoles({ devices = [] }: MachineOptions, backends: readonly (CharBackend | 'none')[]): Partial<MachineOptions> {
+  if (backends.includes('none')) throw new AnilloError('BAD_OPTION', 'A --console is stdio or file:PATH; leave out the one that is none.');
+  if (backends.length === 0) return {};
+  const consoles = Object.fromEntries(backends.map((backend, i) => [`console${i}`, backend as CharBackend]));
+  const ports = Object.fromEntries(Object.keys(consoles).map((name, i) => [`port${i}`, name]));
+  return { consoles, devices: [...devices, { ...ports, model: 'virtio-console-pci' }] };
+}
+
 /** What the host failed at for a device. */
 function tellFailure(sentence: string, isPaused: boolean): void {
   const how = process.stdin.isTTY === true ? 'Ctrl-A C goes on' : `kill -CONT ${process.pid} goes on`;
@@ -104,7 +115,8 @@ export async function runSession(options: SessionOptions): Promise<number> {
   const goOn = (): void => {
     if (machine?.isHeld === true) machine.resume();
   };
-  const ports = openSerial(options.serial, options.endOfInput === true, (key) =>
+  const { serial, consoles = [] } = options;
+  const ports = openSerial([...serial, ...consoles], options.endOfInput === true, (key) =>
     handleConsoleKey(key, { quit, powerButton: () => machine?.powerButton(), reset: () => machine?.reset(), goOn, say: complain }),
   );
   process.on('SIGCONT', goOn);
@@ -123,7 +135,8 @@ export async function runSession(options: SessionOptions): Promise<number> {
       ...options.machine,
       trace,
       profile: profile?.profile,
-      serial: ports.backends,
+      serial: ports.backends.slice(0, serial.length),
+      ...virtioConsoles(options.machine, ports.backends.slice(serial.length)),
       onHostFailure: tellFailure,
     });
     if (signalStatus !== undefined) return signalStatus;

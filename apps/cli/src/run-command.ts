@@ -28,6 +28,11 @@ export const RUN_OPTIONS = {
   'no-translation-cache': { help: 'Neither uses nor keeps what earlier runs have translated.' },
   'no-reboot': { help: 'A guest that resets ends the machine.' },
   serial: { argument: 'PORT', help: 'stdio, file:FILE or none. Default: stdio. Again for the second port.', repeatable: true },
+  console: {
+    argument: 'PORT',
+    help: 'A virtio console: stdio or file:FILE. hvc0 in Linux, again for hvc1.\nWith stdio the serial port is none, unless it is given.',
+    repeatable: true,
+  },
   machine: { argument: 'NAME', help: 'pc, or q35 (PCI Express; an IOMMU may be added). Default: pc.', choices: BOARD_NAMES },
   device: {
     argument: 'NAME',
@@ -154,7 +159,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
       noReboot: values['no-reboot'],
       translationCache: values['no-translation-cache'] !== true,
     },
-    serial: values.serial ?? ['stdio'],
+    serial: values.serial ?? (values.console?.includes('stdio') === true ? ['none'] : ['stdio']),
+    consoles: values.console ?? [],
     gdb: values.gdb,
     trace,
     stats: values.stats,

@@ -86,7 +86,7 @@ export interface CharBackend {
   read(): number;
   onInput: (() => void) | undefined;
   /** Of the terminal, in characters; absent: it is none. */
-  readonly size?: { readonly columns: number; readonly rows: number };
+  readonly size?: { readonly columns: number; readonly rows: number } | undefined;
   onResize?: (() => void) | undefined;
 }
 

@@ -19,7 +19,10 @@ export interface InputStream {
 /** What is used of process.stdout. */
 export interface OutputStream {
   write(bytes: Uint8Array, done?: () => void): boolean;
-  on(event: 'error' | 'drain', listener: () => void): unknown;
+  on(event: 'error' | 'drain' | 'resize', listener: () => void): unknown;
+  /** Of a terminal. */
+  readonly columns?: number;
+  readonly rows?: number;
 }
 
 export interface CharStdioOptions {
@@ -41,6 +44,7 @@ const CHUNK_BYTES = 16 * 1024;
 export class CharStdio implements CharBackend {
   onDrain: (() => void) | undefined;
   onInput: (() => void) | undefined;
+  onResize: (() => void) | undefined;
   readonly #input: InputStream;
   readonly #output: OutputStream;
   readonly #options: CharStdioOptions;
@@ -75,6 +79,7 @@ export class CharStdio implements CharBackend {
       this.#outputFull = false;
       this.onDrain?.();
     });
+    this.#output.on('resize', () => this.onResize?.());
     this.#input.on('error', () => options.onEnd?.());
     this.#input.on('end', () => options.onEnd?.());
   }
@@ -104,6 +109,12 @@ export class CharStdio implements CharBackend {
 
   #setRaw(raw: boolean): void {
     if (this.#input.isTTY === true) this.#input.setRawMode?.(raw);
+  }
+
+  /** Undefined where the output is no terminal. */
+  get size(): { readonly columns: number; readonly rows: number } | undefined {
+    const { columns, rows } = this.#output;
+    return columns === undefined || rows === undefined ? undefined : { columns, rows };
   }
 
   get available(): number {
