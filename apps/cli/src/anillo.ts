@@ -1,5 +1,6 @@
 // The command `anillo`: its subcommands.
 
+import { imageCommand } from './image/image-command.ts';
 import { nearest } from './option-table.ts';
 import { RUN_HELP, runCommand } from './run-command.ts';
 import { nbdCommand } from './nbd-command.ts';
@@ -10,6 +11,7 @@ const HELP = `Usage: anillo COMMAND [OPTION...]
 Commands:
   nbd         Serve a disk image to other programs; 'anillo nbd --help'.
   run         Run a machine in this terminal; without options Debian Linux with BusyBox.
+  image       Make, look at and change disk images; 'anillo image --help'.
 
 Options:
   -h, --help  This text.
@@ -22,6 +24,7 @@ export async function anillo(args: readonly string[]): Promise<number> {
   const [command, ...rest] = args;
   if (command === 'nbd') return nbdCommand(rest);
   if (command === 'run') return runCommand(rest);
+  if (command === 'image') return imageCommand(rest);
   if (command === '--version' || command === '-V') {
     process.stdout.write(`anillo ${VERSION}\n`);
     return 0;
@@ -30,7 +33,7 @@ export async function anillo(args: readonly string[]): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
-  const close = nearest(command.replace(/^-*/, ''), ['run', 'help', 'version']);
+  const close = nearest(command.replace(/^-*/, ''), ['run', 'image', 'help', 'version']);
   const hint = close === undefined ? "'anillo --help' lists the commands." : `did you mean ${close === 'version' ? '--version' : close}?`;
   process.stderr.write(`anillo: There is no command "${command}"; ${hint}\n`);
   return 2;

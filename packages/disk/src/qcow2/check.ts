@@ -36,6 +36,7 @@ interface Findings {
 async function readStoredCounts(store: ByteStore, header: Header, survey: Survey): Promise<SparseCounts> {
   const { clusterBytes, refcountsPerBlock, refcountOrder } = geometryOf(header);
   const stored = new SparseCounts();
+  const end = Math.ceil((await store.size()) / clusterBytes);
   const block = new Uint8Array(clusterBytes);
   const view = new DataView(block.buffer);
   for (const [index, offset] of survey.refcountBlocks) {
@@ -43,7 +44,9 @@ async function readStoredCounts(store: ByteStore, header: Header, survey: Survey
     if (block.every((byte) => byte === 0)) continue;
     for (let at = 0; at < refcountsPerBlock; at++) {
       const count = refcountIn(view, at, refcountOrder);
-      if (count !== 0) stored.set(index * refcountsPerBlock + at, count);
+      const cluster = index * refcountsPerBlock + at;
+      // What is counted behind the end and not referred to takes no room.
+      if (count !== 0 && (cluster < end || survey.references.get(cluster) > 0)) stored.set(cluster, count);
     }
   }
   return stored;
