@@ -67,9 +67,14 @@ export async function convertCommand(args: readonly string[]): Promise<number> {
 
 const STEP = 2 << 20;
 
-/** The first byte in which they differ behind `offset`; undefined where they do not. */
-async function firstDifference(a: Disk, b: Disk, onProgress: (part: number) => void): Promise<number | undefined> {
-  const longest = Math.max(a.byteCount, b.byteCount);
+/** The first sector of a range in which they differ; undefined where they do not. */
+async function firstDifference(
+  a: Disk,
+  b: Disk,
+  start: number,
+  end: number,
+  onProgress: (part: number) => void,
+): Promise<number | undefined> {
   const readPart = async (disk: Disk, offset: number, count: number): Promise<Uint8Array | undefined> => {
     const here = Math.min(count, disk.byteCount - offset);
     if (here <= 0) return undefined;
@@ -80,9 +85,9 @@ async function firstDifference(a: Disk, b: Disk, onProgress: (part: number) => v
     await disk.read(offset, [bytes.subarray(0, here)]);
     return isZero(bytes) ? undefined : bytes;
   };
-  for (let at = 0; at < longest; at += STEP) {
-    onProgress(at / longest);
-    const count = Math.min(STEP, longest - at);
+  for (let at = start; at < end; at += STEP) {
+    onProgress(at / end);
+    const count = Math.min(STEP, end - at);
     const [left, right] = await Promise.all([readPart(a, at, count), readPart(b, at, count)]);
     if (left === undefined && right === undefined) continue;
     const [x, y] = [left ?? new Uint8Array(count), right ?? new Uint8Array(count)];
@@ -116,11 +121,17 @@ export async function compareCommand(args: readonly string[]): Promise<number> {
   try {
     const b = await openNamed(positionals[1], { isReadOnly: true, format: values['second-format'] }, values['force-share']);
     try {
-      if (a.byteCount !== b.byteCount) {
-        say(values.strict === true ? 'Strict mode: Image size mismatch!' : 'Warning: Image size mismatch!');
-        if (values.strict === true) return 1;
+      const [shorter, longer] = [a.byteCount, b.byteCount].sort((x, y) => x - y);
+      if (shorter !== longer && values.strict === true) {
+        say('Strict mode: Image size mismatch!');
+        return 1;
       }
-      const difference = await firstDifference(a, b, progressLine(values.progress === true));
+      const onProgress = progressLine(values.progress === true);
+      let difference = await firstDifference(a, b, 0, shorter, onProgress);
+      if (difference === undefined && shorter !== longer) {
+        say('Warning: Image size mismatch!');
+        difference = await firstDifference(a, b, shorter, longer, onProgress);
+      }
       if (difference !== undefined) {
         say(`Content mismatch at offset ${difference}!`);
         return 1;
