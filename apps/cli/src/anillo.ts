@@ -33,7 +33,7 @@ export async function anillo(args: readonly string[]): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
-  const close = nearest(command.replace(/^-*/, ''), ['run', 'image', 'help', 'version']);
+  const close = nearest(command.replace(/^-*/, ''), ['run', 'image', 'nbd', 'help', 'version']);
   const hint = close === undefined ? "'anillo --help' lists the commands." : `did you mean ${close === 'version' ? '--version' : close}?`;
   process.stderr.write(`anillo: There is no command "${command}"; ${hint}\n`);
   return 2;

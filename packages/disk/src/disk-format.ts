@@ -12,6 +12,8 @@ export interface ImageHost {
    * AnilloError FILE where it is missing.
    */
   openStore(name: string, beside: string, isReadOnly: boolean): Promise<ByteStore>;
+  /** An empty store that is gone once it is closed. Absent: this host has none but memory. */
+  openTemporary?(): Promise<ByteStore>;
 }
 
 export interface OpenOptions {

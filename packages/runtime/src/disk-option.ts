@@ -13,7 +13,7 @@ export interface DiskFile {
   /** "raw", "qcow2"...; without: guessed by the first bytes, where a guest could have written what it likes. */
   readonly format?: string;
   readonly readOnly?: boolean;
-  /** What the guest writes is kept in memory and lost at the end. */
+  /** What the guest writes is kept beside the image, in a file without a name, and lost at the end. */
   readonly snapshot?: boolean;
 }
 
@@ -38,18 +38,17 @@ function imageHost(): Promise<ImageHost> {
 }
 
 async function openFile({ file, format, readOnly = false, snapshot = false }: DiskFile): Promise<Disk> {
-  const [images, { openImage, requireFormat }, { MemoryStore }] = await Promise.all([
+  const [images, { openImage }, { openOverlay }, { MemoryStore }] = await Promise.all([
     imageHost(),
     import('@anillo/disk/open-image'),
+    import('@anillo/disk/overlay'),
     import('@anillo/disk/memory-store'),
   ]);
   const disk = await openImage(file, { isReadOnly: readOnly || snapshot, format, trustsProbe: true }, images);
   if (!snapshot || readOnly) return disk;
   try {
-    const overlay = requireFormat('qcow2');
-    const store = new MemoryStore(`changes of ${file}`);
-    await overlay.create?.(store, disk.byteCount, {}, images);
-    return await overlay.open(store, { isReadOnly: false, backing: disk }, images);
+    const store = (await images.openTemporary?.()) ?? new MemoryStore(`changes of ${file}`);
+    return await openOverlay(disk, store, images.codecs);
   } catch (error) {
     await disk.close();
     throw error;

@@ -35,12 +35,14 @@ export const host: RuntimeHost = {
   readFile: readHostFile,
   rereader: hostFileRereader,
   openImages: async () => {
-    const [{ openFileStore }, { NODE_CODECS }] = await Promise.all([
+    const [{ openFileStore }, { createTemporaryStore }, { NODE_CODECS }] = await Promise.all([
       import('@anillo/host-node/file-store'),
+      import('@anillo/host-node/image-files'),
       import('@anillo/host-node/node-codecs'),
     ]);
     return {
       codecs: NODE_CODECS,
+      openTemporary: createTemporaryStore,
       openStore: (name, beside, isReadOnly) => openFileStore(beside === '' ? name : resolve(dirname(beside), name), { isReadOnly }),
     };
   },
