@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AttachmentList, splitSettings } from './attachment-options.ts';
-import { qemuAttachments } from './qemu/qemu-attachments.ts';
+import { qemuAttachments, qemuDevices } from './qemu/qemu-attachments.ts';
 import { parseQemuOptions } from './qemu/qemu-options.ts';
+import { parseScreenshot } from './screenshot.ts';
 
 test('settings are KEY=VALUE, a comma is written twice', () => {
   assert.deepEqual(splitSettings('a,,b=c,d=e,,f,g'), [
@@ -61,4 +62,32 @@ test("QEMU's words for them", () => {
   assert.throws(() => qemu('-netdev', 'tap,id=t'), /-netdev tap is not there/);
   assert.throws(() => qemu('-nic', 'user,model=e1000'), /no network card e1000/);
   assert.throws(() => qemu('-blockdev', 'driver=raw,node-name=x,throttling=1,filename=f'), /does not take throttling=/);
+});
+
+test('a vsock is sockets with a device; with an id it is sockets alone', () => {
+  const list = new AttachmentList();
+  list.addVsock('--vsock', splitSettings('cid=5,path=/run/a,,b.sock,packed=on'));
+  list.addVsock('--vsock', splitSettings('path=c,id=second'));
+  assert.deepEqual(list.vsocks, { vsock0: '/run/a,b.sock', second: 'c' });
+  assert.deepEqual(list.devices, [{ model: 'virtio-vsock-pci', sockets: 'vsock0', 'guest-cid': '5', packed: 'on' }]);
+  assert.throws(() => list.addVsock('--vsock', splitSettings('cid=5')), /--vsock takes .*cid=3,path=PATH/);
+  assert.throws(() => list.addVsock('--vsock', splitSettings('path=c,cid=5,id=x')), /--vsock takes/);
+  assert.throws(() => list.addVsock('--vsock', splitSettings('path=c,id=second')), /Two vsocks are called "second"/);
+  assert.throws(() => list.addVsock('--vsock', splitSettings('path=c,id=d,packed=on')), /give packed to the --device that has sockets=d/);
+});
+
+test("QEMU's vsock, with a path", () => {
+  const values = parseQemuOptions(['-device', 'vhost-vsock-pci,id=v,guest-cid=7,path=/run/v', '-device', 'virtio-rng-pci']);
+  const list = qemuAttachments(values);
+  assert.deepEqual(qemuDevices(list, values), ['virtio-rng-pci']);
+  assert.deepEqual(list.devices, [{ model: 'virtio-vsock-pci', sockets: 'vsock0', 'guest-cid': '7' }]);
+  const without = parseQemuOptions(['-device', 'vhost-vsock-pci,guest-cid=7']);
+  assert.throws(() => qemuDevices(qemuAttachments(without), without), /-device vhost-vsock-pci needs path=/);
+});
+
+test('a picture goes to a file, and has a size', () => {
+  assert.deepEqual(parseScreenshot('a=b.png,size=640x480'), { path: 'a=b.png', size: { width: 640, height: 480 } });
+  assert.deepEqual(parseScreenshot('x.png').size, { width: 1280, height: 800 });
+  for (const bad of ['', 'x,size=1x1', 'x,size=99999x1', 'x,depth=8'])
+    assert.throws(() => parseScreenshot(bad), /--screenshot takes a file/);
 });

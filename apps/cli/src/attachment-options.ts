@@ -5,11 +5,13 @@ import type { DeviceOptions } from '@anillo/devices/device-declaration';
 import type { DiskFile, DiskOption } from 'anillo/disk-option';
 import type { FolderOption, HostFolderOption } from 'anillo/folder-option';
 import type { NetworkOption, UserNetwork } from 'anillo/network-option';
+import type { VsockPlace } from 'anillo/vsock-option';
 
 export interface Attachments {
   readonly drives: Readonly<Record<string, DiskOption>>;
   readonly netdevs: Readonly<Record<string, NetworkOption>>;
   readonly folders: Readonly<Record<string, FolderOption>>;
+  readonly vsocks: Readonly<Record<string, VsockPlace>>;
   readonly devices: readonly DeviceOptions[];
 }
 
@@ -33,6 +35,7 @@ export class AttachmentList implements Attachments {
   readonly drives: Record<string, DiskOption> = {};
   readonly netdevs: Record<string, NetworkOption> = {};
   readonly folders: Record<string, FolderOption> = {};
+  readonly vsocks: Record<string, VsockPlace> = {};
   readonly devices: DeviceOptions[] = [];
 
   /** `id`: undefined, nobody has named it. Gives its name. */
@@ -100,6 +103,26 @@ export class AttachmentList implements Attachments {
     if (share.folder === '' || tag === '')
       throw new AnilloError('BAD_OPTION', '--share needs a folder and what the guest calls it: --share FOLDER,tag=NAME[,ro].');
     this.devices.push({ model: 'virtio-9p-pci', fsdev: this.addFolder(undefined, share), mount_tag: tag });
+  }
+
+  /** `cid=NUMBER,path=PATH[,id=NAME]` and virtio-vsock-pci's properties, which is added unless it has an id. `option`: as the user calls it. */
+  addVsock(option: string, settings: readonly (readonly [string, string])[]): void {
+    const { cid, path, id, ...properties } = Object.fromEntries(settings);
+    if (path === undefined || path === '' || (cid === undefined) === (id === undefined))
+      throw new AnilloError(
+        'BAD_OPTION',
+        `${option} takes the guest's number and a path for sockets: cid=3,path=PATH; or path=PATH,id=NAME for a device of its own.`,
+      );
+    const name = id ?? `vsock${Object.keys(this.vsocks).length}`;
+    if (Object.hasOwn(this.vsocks, name))
+      throw new AnilloError('BAD_OPTION', `Two vsocks are called "${name}"; give each an id of its own.`);
+    this.vsocks[name] = path;
+    if (cid !== undefined) this.devices.push({ ...properties, model: 'virtio-vsock-pci', sockets: name, 'guest-cid': cid });
+    else if (Object.keys(properties).length > 0)
+      throw new AnilloError(
+        'BAD_OPTION',
+        `${option} with an id adds no device; give ${Object.keys(properties)[0]} to the --device that has sockets=${id}.`,
+      );
   }
 
   /** `user[,hostfwd=RULE...][,restrict][,id=NAME][,PROPERTY=VALUE...]` or `none`; the properties are virtio-net-pci's, which is added unless the network has an id. */

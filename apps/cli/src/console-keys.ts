@@ -5,6 +5,7 @@ Ctrl-A H   this help
 Ctrl-A X   quit (the machine's power is cut)
 Ctrl-A P   press the power button
 Ctrl-A R   press the reset button
+Ctrl-A S   write what the display shows (--screenshot)
 Ctrl-A C   go on after the host has failed at something
 Ctrl-A A   send Ctrl-A to the guest
 `;
@@ -15,6 +16,7 @@ export interface ConsoleActions {
   reset(): void;
   /** Goes on where the machine waits for the host to be mended. */
   goOn(): void;
+  screenshot(): void;
   say(text: string): void;
 }
 
@@ -23,5 +25,6 @@ export function handleConsoleKey(key: string, actions: ConsoleActions): void {
   else if (key === 'p') actions.powerButton();
   else if (key === 'r') actions.reset();
   else if (key === 'c') actions.goOn();
+  else if (key === 's') actions.screenshot();
   else if (key === 'h' || key === '?') actions.say(CONSOLE_HELP.replaceAll('\n', '\r\n'));
 }

@@ -11,6 +11,7 @@ import { ClosedInput } from './closed-input.ts';
 import { handleConsoleKey } from './console-keys.ts';
 import { GdbServer } from './gdb/gdb-server.ts';
 import { ProfileFile } from './profile-file.ts';
+import { writeScreenshot } from './screenshot.ts';
 import { statsReport } from './stats-report.ts';
 
 export interface SessionOptions {
@@ -21,6 +22,8 @@ export interface SessionOptions {
   /** "stdio" or "file:PATH", hvc0 first. */
   readonly consoles?: readonly string[];
   readonly gdb?: string;
+  /** Where pictures of the machine's display go. */
+  readonly screenshot?: string;
   /** What to tell on the error output. */
   readonly trace?: TraceChoice;
   readonly stats?: boolean;
@@ -115,9 +118,20 @@ export async function runSession(options: SessionOptions): Promise<number> {
   const goOn = (): void => {
     if (machine?.isHeld === true) machine.resume();
   };
+  const takePicture = async (): Promise<void> => {
+    if (machine === undefined || options.screenshot === undefined) return;
+    complain(`anillo: ${await writeScreenshot(options.screenshot, machine.display)}\n`);
+  };
   const { serial, consoles = [] } = options;
   const ports = openSerial([...serial, ...consoles], options.endOfInput === true, (key) =>
-    handleConsoleKey(key, { quit, powerButton: () => machine?.powerButton(), reset: () => machine?.reset(), goOn, say: complain }),
+    handleConsoleKey(key, {
+      quit,
+      screenshot: () => void takePicture(),
+      powerButton: () => machine?.powerButton(),
+      reset: () => machine?.reset(),
+      goOn,
+      say: complain,
+    }),
   );
   process.on('SIGCONT', goOn);
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -148,6 +162,7 @@ export async function runSession(options: SessionOptions): Promise<number> {
       firstInstructionMs = performance.now();
     });
     const exit = await machine.waitForExit();
+    await takePicture();
     await gdb?.close(exit.status);
     await ports.close();
     if (exit.reason === 'triple-fault' || exit.reason === 'panicked' || options.verbose === true) complain(`anillo: ${exit.detail}\n`);

@@ -5,9 +5,10 @@ import { AnilloError } from '@anillo/base/anillo-error';
 import { checkMachineOptions } from 'anillo';
 import { BOARD_NAMES } from 'anillo/registry';
 import { type DefaultGuest, fetchGuest } from './default-guest/fetch-guest.ts';
-import { AttachmentList } from './attachment-options.ts';
+import { AttachmentList, splitSettings } from './attachment-options.ts';
 import { deviceHelp, parseDevice } from './device-options.ts';
 import { runSession } from './machine-session.ts';
+import { parseScreenshot } from './screenshot.ts';
 import { type OptionValues, optionHelp, parseOptions } from './option-table.ts';
 
 export const RUN_OPTIONS = {
@@ -53,6 +54,15 @@ export const RUN_OPTIONS = {
     argument: 'FOLDER',
     help: 'Shares a folder: FOLDER,tag=NAME[,ro][,ownership=mapped|none].\nLinux mounts it with: mount -t 9p -o trans=virtio NAME /mnt.',
     repeatable: true,
+  },
+  vsock: {
+    argument: 'SETTINGS',
+    help: "Sockets between the guest's programs (AF_VSOCK) and the host's:\ncid=3,path=PATH. Clients of PATH say CONNECT PORT; where the guest\nconnects to a port, somebody listens on PATH_PORT.",
+    repeatable: true,
+  },
+  screenshot: {
+    argument: 'FILE',
+    help: 'Adds a display, a keyboard and a tablet: FILE[,size=1280x800]. What is\nseen goes there as PNG with Ctrl-A S, and at the end.',
   },
   gdb: { argument: 'HOST:PORT', help: "Serves gdb's remote protocol there; the guest waits for it." },
   trace: {
@@ -137,6 +147,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   for (const text of values.disk ?? []) attachments.addDisk(text);
   for (const text of values.net ?? []) attachments.addNet(text);
   for (const text of values.share ?? []) attachments.addShare(text);
+  for (const text of values.vsock ?? []) attachments.addVsock('--vsock', splitSettings(text));
+  const screenshot = values.screenshot === undefined ? undefined : parseScreenshot(values.screenshot);
   const devices = [...(values.device ?? []).map(parseDevice), ...attachments.devices];
   const trace = values.trace === undefined ? undefined : parseTraceCategories(values.trace);
   if (values.symbols !== undefined && values.profile === undefined)
@@ -152,6 +164,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
       drives: attachments.drives,
       netdevs: attachments.netdevs,
       folders: attachments.folders,
+      vsocks: attachments.vsocks,
+      display: screenshot?.size,
       memory: values.memory,
       cpus,
       cpu: values.cpu,
@@ -162,6 +176,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     serial: values.serial ?? (values.console?.includes('stdio') === true ? ['none'] : ['stdio']),
     consoles: values.console ?? [],
     gdb: values.gdb,
+    screenshot: screenshot?.path,
     trace,
     stats: values.stats,
     profile: values.profile === undefined ? undefined : { path: values.profile, symbols: values.symbols ?? [] },

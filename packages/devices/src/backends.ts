@@ -5,7 +5,10 @@ import type { CharBackend } from './device.ts';
 import type { BalloonControl } from './virtio/balloon-control.ts';
 import type { FileTree } from './virtio/9p/file-tree.ts';
 import type { BlockBackend } from './virtio/block-backend.ts';
+import type { DisplayTarget } from './virtio/gpu/display-target.ts';
+import type { InputSource } from './virtio/input/input-source.ts';
 import type { NetBackend } from './virtio/net-backend.ts';
+import type { VsockBackend } from './virtio/vsock/vsock-backend.ts';
 
 export interface BackendsByName {
   readonly drives?: Readonly<Record<string, BlockBackend>>;
@@ -13,6 +16,9 @@ export interface BackendsByName {
   readonly consoles?: Readonly<Record<string, CharBackend>>;
   readonly balloons?: Readonly<Record<string, BalloonControl>>;
   readonly folders?: Readonly<Record<string, FileTree>>;
+  readonly vsocks?: Readonly<Record<string, VsockBackend>>;
+  readonly displays?: Readonly<Record<string, DisplayTarget>>;
+  readonly inputs?: Readonly<Record<string, InputSource>>;
   /** From a cryptographic generator. */
   readonly fillRandom?: (bytes: Uint8Array<ArrayBuffer>) => void;
 }
@@ -53,6 +59,18 @@ export class Backends {
 
   folder(name: string | undefined, what: string): FileTree {
     return this.#take('folder', this.#named.folders, name, what, 'fsdev');
+  }
+
+  vsock(name: string | undefined, what: string): VsockBackend {
+    return this.#take('vsock', this.#named.vsocks, name, what, 'sockets');
+  }
+
+  display(name: string | undefined, what: string, property: string): DisplayTarget {
+    return this.#take('display', this.#named.displays, name, what, property);
+  }
+
+  input(name: string | undefined, what: string): InputSource {
+    return this.#take('input', this.#named.inputs, name, what, 'source');
   }
 
   fillRandom(bytes: Uint8Array<ArrayBuffer>): void {

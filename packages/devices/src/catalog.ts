@@ -15,8 +15,11 @@ import { virtioBalloon } from './virtio/balloon.ts';
 import { virtio9p } from './virtio/9p.ts';
 import { virtioBlk } from './virtio/blk.ts';
 import { virtioConsole } from './virtio/console.ts';
+import { virtioGpu } from './virtio/gpu.ts';
+import { virtioInputs } from './virtio/input.ts';
 import { virtioNet } from './virtio/net.ts';
 import { virtioRng } from './virtio/rng.ts';
+import { virtioVsock } from './virtio/vsock.ts';
 
 export const CATALOG: readonly DeviceDeclaration[] = [
   debugConsole,
@@ -31,8 +34,11 @@ export const CATALOG: readonly DeviceDeclaration[] = [
   ...virtio9p,
   ...virtioBlk,
   ...virtioConsole,
+  ...virtioGpu,
+  ...virtioInputs,
   ...virtioNet,
   ...virtioRng,
+  ...virtioVsock,
 ];
 
 /** The declaration of that name, if any. */

@@ -36,7 +36,7 @@ export interface TextProperty {
 /** The name of what the device is attached to. */
 export interface BackendProperty {
   readonly kind: 'backend';
-  readonly of: 'drive' | 'network' | 'console' | 'balloon' | 'folder';
+  readonly of: 'drive' | 'network' | 'console' | 'balloon' | 'folder' | 'vsock' | 'display' | 'input';
   readonly summary: string;
   readonly default: undefined;
 }

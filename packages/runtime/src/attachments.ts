@@ -5,11 +5,14 @@ import type { BackendsByName } from '@anillo/devices/backends';
 import type { CharBackend } from '@anillo/devices/device';
 import type { DeviceOptions } from '@anillo/devices/device-declaration';
 import type { BalloonControl } from '@anillo/devices/virtio/balloon-control';
+import type { Display } from './display.ts';
 import { type DiskOptions, openDrives } from './disk-option.ts';
 import { type FolderOptions, openFolders } from './folder-option.ts';
+import { type DisplayOptions, makeDisplay } from './display-option.ts';
 import { type NetworkOptions, plugNetworks } from './network-option.ts';
+import { openVsocks, type VsockOptions } from './vsock-option.ts';
 
-export interface AttachmentOptions extends DiskOptions, NetworkOptions, FolderOptions {
+export interface AttachmentOptions extends DiskOptions, NetworkOptions, FolderOptions, VsockOptions, DisplayOptions {
   readonly balloons?: Readonly<Record<string, BalloonControl>>;
   readonly consoles?: Readonly<Record<string, CharBackend>>;
 }
@@ -18,36 +21,45 @@ export interface Attachments {
   readonly backends: BackendsByName;
   /** For what nobody named. */
   readonly devices: readonly DeviceOptions[];
+  /** What `display` asked for. */
+  readonly display: Display | undefined;
   close(): Promise<void>;
 }
 
 /** AnilloError for what cannot be had; then nothing stays open. */
 export async function attach(options: AttachmentOptions): Promise<Attachments> {
-  const drives = await openDrives(options);
+  const opened: { close(): void | Promise<void> }[] = [];
+  const close = async (): Promise<void> => {
+    for (const one of opened.splice(0).reverse()) await one.close();
+  };
+  const keep = <T extends { close(): void | Promise<void> }>(one: T): T => {
+    opened.push(one);
+    return one;
+  };
   try {
-    const folders = await openFolders(options);
-    const networks = await plugNetworks(options).catch((error: unknown) => {
-      folders.close();
-      throw error;
-    });
+    const drives = keep(await openDrives(options));
+    const folders = keep(await openFolders(options));
+    const networks = keep(await plugNetworks(options));
+    const vsocks = keep(await openVsocks(options));
+    const { display, displays, inputs, devices } = makeDisplay(options);
     return {
       backends: {
         drives: drives.drives,
         networks: networks.netdevs,
         folders: folders.folders,
+        vsocks: vsocks.vsocks,
+        displays,
+        inputs,
         balloons: options.balloons,
         consoles: options.consoles,
         fillRandom: (bytes) => host.fillRandom(bytes),
       },
-      devices: [...drives.devices, ...networks.devices, ...folders.devices],
-      async close() {
-        networks.close();
-        folders.close();
-        await drives.close();
-      },
+      devices: [...drives.devices, ...networks.devices, ...folders.devices, ...vsocks.devices, ...devices],
+      display,
+      close,
     };
   } catch (error) {
-    await drives.close().catch(() => {});
+    await close().catch(() => {});
     throw error;
   }
 }

@@ -15,6 +15,8 @@ import { checkDevice } from '@anillo/devices/catalog';
 import type { CharBackend } from '@anillo/devices/device';
 import type { DeviceOptions } from '@anillo/devices/device-declaration';
 import type { BalloonControl } from '@anillo/devices/virtio/balloon-control';
+import type { DisplayTarget, Size } from '@anillo/devices/virtio/gpu/display-target';
+import type { InputSource } from '@anillo/devices/virtio/input/input-source';
 import { Machine as CoreMachine, type MachineState } from '@anillo/machine/machine';
 import type { MachineSpec } from '@anillo/machine/machine-spec';
 import type { MachineDebug } from '@anillo/machine/machine-debug';
@@ -24,10 +26,12 @@ import type { MachineHost } from '@anillo/machine/machine-host';
 import type { GuestMemory } from '@anillo/memory/guest-memory';
 import { parseMemory } from '@anillo/machine/machine-memory';
 import { readBootImages, readFirmware } from './boot-files.ts';
-import { attach } from './attachments.ts';
+import { type Attachments, attach } from './attachments.ts';
 import type { FolderOption } from './folder-option.ts';
 import type { DiskOption } from './disk-option.ts';
+import type { Display } from './display.ts';
 import type { NetworkOption } from './network-option.ts';
+import type { VsockOption, VsockPlace } from './vsock-option.ts';
 import {
   type AcceleratorName,
   acceleratorTier,
@@ -83,6 +87,19 @@ export interface MachineOptions {
   readonly shares?: Readonly<Record<string, FolderOption>>;
   /** Folders by name, for devices that say `fsdev: NAME`. */
   readonly folders?: Readonly<Record<string, FolderOption>>;
+  /**
+   * Sockets between programs of the guest (AF_VSOCK) and of the host: `{ cid: 3, sockets: '/run/vm.sock' }` for Unix sockets around a path, or a back end of one's
+   * own. A virtio-vsock-pci device.
+   */
+  readonly vsock?: VsockOption;
+  /** Paths, or back ends, by name for devices that say `sockets: NAME`. */
+  readonly vsocks?: Readonly<Record<string, VsockPlace>>;
+  /** A display, keyboard and pointer, as `machine.display`; true: of 1280 by 800 pixels. Devices virtio-gpu-pci, virtio-keyboard-pci and virtio-tablet-pci. */
+  readonly display?: boolean | Size;
+  /** Displays of one's own, for virtio-gpu devices that say `display: NAME`. */
+  readonly displays?: Readonly<Record<string, DisplayTarget>>;
+  /** Where events come from, for virtio-keyboard, virtio-mouse and virtio-tablet devices that say `source: NAME`. */
+  readonly inputs?: Readonly<Record<string, InputSource>>;
   /** The host's ends of virtio-balloon devices that say `control: NAME`: `new BalloonControl()` of `anillo/balloon-control`. */
   readonly balloons?: Readonly<Record<string, BalloonControl>>;
   /** Back ends by name for ports of virtio-console devices. */
@@ -130,12 +147,11 @@ export class Machine {
   readonly debug: MachineDebug;
   readonly #core: CoreMachine;
   readonly #serial: SerialStream | undefined;
-  /** Lets go what the machine's devices are attached to. */
-  readonly #detach: () => Promise<void>;
+  readonly #attached: Attachments;
 
-  private constructor(core: CoreMachine, serial: SerialStream | undefined, detach: () => Promise<void>) {
+  private constructor(core: CoreMachine, serial: SerialStream | undefined, attached: Attachments) {
     this.#core = core;
-    this.#detach = detach;
+    this.#attached = attached;
     this.#serial = serial;
     this.debug = core.debug;
     core.waitForExit().then(
@@ -186,7 +202,7 @@ export class Machine {
     try {
       core = new CoreMachine(spec, accelerator ?? (await createAccelerator(options.translationCache)), machineHost());
       core.load(await reading);
-      return new Machine(core, stream, () => attached.close());
+      return new Machine(core, stream, attached);
     } catch (error) {
       await core?.[Symbol.asyncDispose]();
       await attached.close().catch(() => {});
@@ -207,6 +223,13 @@ export class Machine {
         'The first serial port is attached to something else; create the machine with serial: "stream" to use it here.',
       );
     return this.#serial;
+  }
+
+  /** What the guest shows, and its keys. AnilloError STATE without the option `display`. */
+  get display(): Display {
+    const { display } = this.#attached;
+    if (display === undefined) throw new AnilloError('STATE', 'This machine has no display; create it with display: true.');
+    return display;
   }
 
   /** What was loaded, for people: "Linux 6.1.0-37-amd64 (64-bit entry, 8.3 MiB)". */
@@ -267,6 +290,6 @@ export class Machine {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#core[Symbol.asyncDispose]();
     await this.#core.settled();
-    await this.#detach();
+    await this.#attached.close();
   }
 }

@@ -54,6 +54,7 @@ export const host: RuntimeHost = {
     return { network: new NodeNetwork(), clock: networkClock };
   },
   openFolder: async (options) => new (await import('@anillo/host-node/host-folder')).HostFolder(options),
+  openVsock: async (path) => (await import('@anillo/host-node/unix-vsock')).UnixVsock.open(path),
   fillRandom: (words) => void randomFillSync(words),
   openRuntimeSource: (fingerprint) => new RuntimeStore(fingerprint),
   openTranslations: (fingerprint) => new TranslationStore(fingerprint),

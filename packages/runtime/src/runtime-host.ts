@@ -5,6 +5,7 @@ import type { Runtime } from '@anillo/codegen/runtime-module';
 import type { Clock } from '@anillo/net/clock';
 import type { HostNetwork } from '@anillo/net/host-network';
 import type { FileTree } from '@anillo/devices/virtio/9p/file-tree';
+import type { VsockBackend } from '@anillo/devices/virtio/vsock/vsock-backend';
 import type { MachineHost } from '@anillo/machine/machine-host';
 
 /** Keeps the translator's generated runtime module between runs; never fails its caller. */
@@ -37,6 +38,8 @@ export interface RuntimeHost extends Pick<MachineHost, 'nowNs' | 'wallMs'> {
     readonly isReadOnly?: boolean;
     readonly ownership?: 'mapped' | 'none';
   }): Promise<FileTree & Disposable>;
+  /** Unix sockets for a machine's vsock, around a path; absent: there are none. AnilloError FILE. */
+  openVsock?(path: string): Promise<VsockBackend & Disposable>;
   /** From a cryptographic generator. */
   fillRandom(words: Uint32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>): void;
   /** Undefined where nothing is kept. */

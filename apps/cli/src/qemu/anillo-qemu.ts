@@ -6,7 +6,7 @@ import { checkMachineOptions } from 'anillo';
 import { deviceHelp, parseDevice } from '../device-options.ts';
 import { runSession } from '../machine-session.ts';
 import { VERSION } from '../version.ts';
-import { qemuAttachments } from './qemu-attachments.ts';
+import { qemuAttachments, qemuDevices } from './qemu-attachments.ts';
 import { parseQemuCpu } from './qemu-cpu.ts';
 import { parseQemuOptions, QEMU_OPTIONS, type QemuValues } from './qemu-options.ts';
 
@@ -109,7 +109,7 @@ export async function anilloQemu(args: readonly string[]): Promise<number> {
   const accel = acceleratorOf(values);
   const memory = last(values.m);
   const attachments = qemuAttachments(values);
-  const devices = [...values.device.map((text) => parseDevice(withoutId(text))), ...attachments.devices];
+  const devices = [...qemuDevices(attachments, values).map((text) => parseDevice(withoutId(text))), ...attachments.devices];
   checkMachineOptions({ machine, devices, cpus });
   const serial = serialPorts(values);
   checkKernel(last(values.kernel));
@@ -129,6 +129,7 @@ export async function anilloQemu(args: readonly string[]): Promise<number> {
       drives: attachments.drives,
       netdevs: attachments.netdevs,
       folders: attachments.folders,
+      vsocks: attachments.vsocks,
     },
     serial,
     gdb: last(values.gdb)?.replace(/^tcp:/, '') ?? (values.s.length > 0 ? ':1234' : undefined),

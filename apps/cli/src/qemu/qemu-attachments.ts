@@ -91,6 +91,24 @@ function addFsdev(list: AttachmentList, option: string, text: string): void {
   else list.devices.push({ model: 'virtio-9p-pci', fsdev: list.addFolder(id, folder), mount_tag: needed(option, 'mount_tag', tag) });
 }
 
+const VSOCK_MODELS = ['vhost-vsock-pci', 'vhost-vsock-device'];
+/** They name the device, or say what this one is without in any case. */
+const IGNORED_VSOCK = ['id', 'bus', 'bootindex', 'romfile', 'disable-legacy', 'disable-modern', 'vhostfd'];
+
+/**
+ * `vhost-vsock-pci,guest-cid=N,path=PATH`: QEMU's is the host's own AF_VSOCK, for which Unix sockets around a path stand here. What is another device is left:
+ * true.
+ */
+function isOther(list: AttachmentList, text: string): boolean {
+  const [[model], ...settings] = splitSettings(text);
+  if (!VSOCK_MODELS.includes(model)) return true;
+  const { 'guest-cid': cid, path, ...rest } = Object.fromEntries(settings.filter(([key]) => !IGNORED_VSOCK.includes(key)));
+  const option = `-device ${model}`;
+  const places = { cid: needed(option, 'guest-cid', cid), path: needed(option, 'path', path) };
+  list.addVsock(option, Object.entries({ ...rest, ...places }));
+  return false;
+}
+
 export function qemuAttachments(values: QemuValues): AttachmentList {
   const list = new AttachmentList();
   const isSnapshot = values.snapshot.length > 0;
@@ -103,3 +121,7 @@ export function qemuAttachments(values: QemuValues): AttachmentList {
   for (const text of values.net) addNic(list, '-net', text);
   return list;
 }
+
+/** What is left of `-device`, when those that stand for more than a device have been attached. */
+export const qemuDevices = (list: AttachmentList, values: QemuValues): readonly string[] =>
+  values.device.filter((text) => isOther(list, text));

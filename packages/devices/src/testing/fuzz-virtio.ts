@@ -22,6 +22,10 @@ const MODELS: readonly { readonly model: string; readonly [key: string]: string 
   { model: 'virtio-net-pci', netdev: 'network', packed: 'on', queues: 2 },
   { model: 'virtio-balloon-pci', control: 'balloon', packed: 'on' },
   { model: 'virtio-console-pci', port0: 'console', packed: 'on' },
+  { model: 'virtio-vsock-pci', sockets: 'vsock', packed: 'on' },
+  { model: 'virtio-gpu-pci', display: 'display', max_hostmem: 4 << 20, packed: 'on' },
+  { model: 'virtio-keyboard-pci', source: 'input', packed: 'on' },
+  { model: 'virtio-tablet-pci', source: 'input', packed: 'on' },
 ];
 /** Where nothing may ever be written: descriptors point below it, or far away. */
 const CANARY = 0xf0000;
@@ -56,18 +60,55 @@ class Rubbish {
   }
 }
 
+/** Requests that are nearly right, as words, of devices whose heads say more than a kind. */
+const REQUESTS: Readonly<Record<string, (random: Rubbish) => readonly number[]>> = {
+  'virtio-vsock-pci': (random) => [
+    ...[3, 0, random.pick([2, 2, 2, 2, 3, 9]), 0, 1 + random.below(3), 80 + random.below(2)],
+    ...[random.pick([0, 0, 8, 484, 512, 9000, 0xffffffff]), 1 | (random.pick([1, 1, 2, 3, 4, 5, 5, 6, 7, 8]) << 16), random.below(4)],
+    ...[random.pick([0, 100, 0x40000, 0xffffffff]), random.pick([0, 0, 100, 0xffffffff])],
+  ],
+  'virtio-gpu-pci': (random) => {
+    const side = (): number => random.pick([0, 1, 8, 64, 64, 100, 0xffffffff]);
+    const body = [side(), side(), side(), side(), random.below(3), random.below(3), random.below(3), 0];
+    const id = random.below(3);
+    const command = random.pick([
+      ...[[0x100], [0x101, id, random.pick([1, 2, 67, 99]), side(), side()], [0x101, 1, 1, 64, 64], [0x102, id], [0x103, ...body]],
+      ...[
+        [0x103, 0, 0, 64, 64, 0, 1],
+        [0x104, ...body],
+        [0x105, ...body],
+        [0x105, 0, 0, 64, 64, 0, 0, 1, 0],
+      ],
+      ...[
+        [0x106, id, random.pick([0, 1, 3, 20_000]), random.address(), 0, random.length(), 0],
+        [0x106, 1, 1, 0x30000, 0, 0x4000, 0],
+      ],
+      ...[
+        [0x107, id],
+        [0x10a, id],
+        [0x300, 0, 1, 1, 0, ...body],
+        [0x301, ...body],
+        [random.below(0x400), ...body],
+      ],
+    ]);
+    return [command[0], random.below(4), 7, 0, 0, 0, ...command.slice(1)];
+  },
+};
+
 /** Ring contents: mostly a chain or several of the form that the device expects, with some of it spoilt. */
-function fillRing(rig: VirtioRig, { ring }: RigQueue, random: Rubbish, isPacked: boolean): void {
+function fillRing(rig: VirtioRig, { ring }: RigQueue, random: Rubbish, isPacked: boolean, model: string): void {
   const { size } = ring;
-  const isGood = random.below(3) === 0;
+  const request = REQUESTS[model];
+  const isGood = random.below(3) < (request === undefined ? 1 : 2);
+  const spoilt = request === undefined ? 8 : 200;
   for (let i = 0; i < size; i++) {
     const isWritable = isGood ? i % 3 === 2 : random.below(2) === 0;
-    const flags = (isWritable ? 2 : 0) | (isGood ? (i % 3 === 2 ? 0 : 1) : random.below(2)) | (random.below(8) === 0 ? 4 : 0);
+    const flags = (isWritable ? 2 : 0) | (isGood ? (i % 3 === 2 ? 0 : 1) : random.below(2)) | (random.below(spoilt) === 0 ? 4 : 0);
     const address = isGood ? 0x20000 + i * 0x2000 : random.address();
     const byteCount = isGood ? (isWritable ? 513 : i % 3 === 0 ? 16 : 512) : random.length();
     const next = isGood ? (i + 1) % size : random.pick([(i + 1) % size, random.below(size), random.below(0x10000)]);
-    const wrap = isPacked ? random.pick([0x80, 0x80, 0x8000, 0x8080, 0]) : 0;
-    rig.put(ring.descriptors + i * 16, address, random.below(20) === 0 ? random.below(4) : 0, byteCount);
+    const wrap = isPacked ? (request !== undefined && isGood ? 0x80 : random.pick([0x80, 0x80, 0x8000, 0x8080, 0])) : 0;
+    rig.put(ring.descriptors + i * 16, address, random.below(2 * spoilt) === 0 ? random.below(4) : 0, byteCount);
     rig.put(ring.descriptors + i * 16 + 12, isPacked ? random.below(0x10000) | ((flags | wrap) << 16) : flags | (next << 16));
     // What devices take for heads of requests.
     rig.put(
@@ -80,13 +121,22 @@ function fillRing(rig: VirtioRig, { ring }: RigQueue, random: Rubbish, isPacked:
     // Tables.
     rig.put(0x70000 + i * 16, random.address(), 0, random.length(), random.below(8) | (random.below(size) << 16));
   }
+  // Their first 16 bytes, and what follows in the buffer behind.
+  for (let i = 0; request !== undefined && isGood && i < size; i += 3) {
+    const words = request(random);
+    rig.put(0x20000 + i * 0x2000, ...words.slice(0, 4));
+    rig.put(0x20000 + (i + 1) * 0x2000, ...words.slice(4));
+  }
   if (isPacked) {
     rig.put(ring.driver, random.below(0x10000) | (random.below(4) << 16));
     return;
   }
-  for (let i = 0; i < size; i++) rig.ram.write16(gpa(ring.driver + 4 + i * 2), isGood ? (i * 3) % size : random.below(size + 1));
-  const available = isGood ? 1 + random.below(Math.ceil(size / 3)) : random.pick([1, 2, size, size + 1, random.below(0x10000)]);
-  rig.put(ring.driver, random.below(2) | (available << 16));
+  // Behind what the device has taken, so that it goes on there.
+  const base = isGood ? rig.ram.read16(gpa(ring.driver + 2)) : 0;
+  for (let i = 0; i < size; i++)
+    rig.ram.write16(gpa(ring.driver + 4 + ((base + i) % size) * 2), isGood ? (i * 3) % size : random.below(size + 1));
+  const available = isGood ? base + 1 + random.below(Math.ceil(size / 3)) : random.pick([1, 2, size, size + 1, random.below(0x10000)]);
+  rig.put(ring.driver, random.below(2) | ((available & 0xffff) << 16));
 }
 
 function pokeRegisters(rig: VirtioRig, random: Rubbish): void {
@@ -100,8 +150,38 @@ function pokeRegisters(rig: VirtioRig, random: Rubbish): void {
   rig.readIsr();
 }
 
+/** Peers connect, read, write and go, or do nothing of that. */
+function pokeSockets({ sockets }: VirtioRig, random: Rubbish): void {
+  if (random.below(4) === 0) sockets.ask(1 + random.below(3));
+  for (const socket of sockets.sockets) {
+    const deed = random.below(8);
+    if (deed === 0) socket.events?.onConnected();
+    else if (deed === 1) socket.take();
+    else if (deed === 2) socket.take(Math.min(socket.untakenBytes, random.below(100)));
+    else if (deed === 3) socket.put(new Uint8Array(random.pick([1, 100, 9000])));
+    else if (deed === 4) socket.endInput();
+    else if (deed === 5 && random.below(4) === 0) socket.close(random.below(2) === 0);
+    if (socket.untakenBytes > 256 * 1024) throw new Error('a socket holds more than its window');
+    socket.written.length = 0;
+  }
+  sockets.sockets = sockets.sockets.filter(({ isDestroyed }) => !isDestroyed);
+}
+
+function pokeScreen({ display, input }: VirtioRig, random: Rubbish): void {
+  if (random.below(8) === 0) {
+    display.size = random.below(2) === 0 ? undefined : { width: random.below(5000), height: random.below(5000) };
+    display.onResize?.();
+  }
+  for (let n = random.below(4); n > 0; n--) input.sink?.([{ type: random.below(4), code: random.below(500), value: random.below(9) - 4 }]);
+  display.updates.length = 0;
+  input.lights.length = 0;
+}
+
 /** Frames and bytes arrive, and there is room or not. */
-function pokeBackends({ network, console: terminal }: VirtioRig, random: Rubbish): void {
+function pokeBackends(rig: VirtioRig, random: Rubbish): void {
+  pokeSockets(rig, random);
+  pokeScreen(rig, random);
+  const { network, console: terminal } = rig;
   network.hasSpace = random.below(3) !== 0;
   terminal.room = random.pick([0, 5, Infinity]);
   if (network.hasSpace) network.onRoom?.();
@@ -119,7 +199,7 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 8; i++) await Promise.resolve();
 }
 
-async function life(rig: VirtioRig, random: Rubbish): Promise<{ broken: number; served: number }> {
+async function life(rig: VirtioRig, random: Rubbish, model: string): Promise<{ broken: number; served: number }> {
   const isPacked = random.below(2) === 0;
   const optional = [FEATURE.indirectDescriptors, FEATURE.eventIndex, ...MODEL_FEATURES];
   const features = [...(isPacked ? [FEATURE.packedRing] : []), ...optional.filter((bit) => random.below(2) === 0 && rig.offers(bit))];
@@ -129,9 +209,10 @@ async function life(rig: VirtioRig, random: Rubbish): Promise<{ broken: number; 
   rig.disk.isHeld = random.below(3) === 0;
   rig.disk.failure = random.below(5) === 0 ? new Error('out of order') : undefined;
   const before = queues.map(({ ring }) => rig.ram.read16(gpa(ring.device + 2)));
-  for (let step = 1 + random.below(4); step > 0; step--) {
+  // Longer where one request builds on another.
+  for (let step = 1 + random.below(REQUESTS[model] === undefined ? 4 : 24); step > 0; step--) {
     const queue = random.pick(queues);
-    fillRing(rig, queue, random, isPacked);
+    fillRing(rig, queue, random, isPacked, model);
     rig.notify(queue);
     if (random.below(3) === 0) pokeRegisters(rig, random);
     if (random.below(2) === 0) rig.disk.release();
@@ -148,8 +229,8 @@ async function life(rig: VirtioRig, random: Rubbish): Promise<{ broken: number; 
   }
   rig.status = 0;
   rig.disk.release();
-  await settle();
-  if (rig.status !== 0) throw new Error('the device does not reset');
+  for (let n = 0; n < 100 && (n === 0 || rig.status !== 0); n++) await settle();
+  if (rig.status !== 0) throw new Error(`${model}: it does not reset`);
   return { broken, served };
 }
 
@@ -164,11 +245,12 @@ export async function fuzzVirtio({
   let served = 0;
   for (let cases = 0; cases < caseCount; ) {
     const rig = new VirtioRig();
-    createDevice(random.pick(MODELS), rig.context);
+    const options = random.pick(MODELS);
+    createDevice(options, rig.context);
     rig.find();
     rig.ram.write(gpa(CANARY), new Uint8Array(RIG_MEMORY_BYTES - CANARY).fill(0x5a));
     for (let n = 0; n < LIVES && cases < caseCount; n++, cases++) {
-      const one = await life(rig, random);
+      const one = await life(rig, random, options.model);
       broken += one.broken;
       served += one.served;
     }

@@ -11,6 +11,8 @@ import { Backends } from '../backends.ts';
 import { BufferedBackend, DeviceRig } from './device-rig.ts';
 import { EmptyTree } from './empty-tree.ts';
 import { MemoryDisk } from './memory-disk.ts';
+import { MemorySockets } from './memory-sockets.ts';
+import { RecordedDisplay, RecordedInput } from './recorded-display.ts';
 import { RecordedNetwork } from './recorded-network.ts';
 
 export const RIG_MEMORY_BYTES = 0x100000;
@@ -23,6 +25,9 @@ export class PciRig extends DeviceRig {
   readonly network = new RecordedNetwork();
   readonly balloon = new BalloonControl();
   readonly console = new BufferedBackend();
+  readonly sockets = new MemorySockets();
+  readonly display = new RecordedDisplay();
+  readonly input = new RecordedInput();
   /** Messages of PCI functions, before anybody remaps them. */
   readonly messages: { readonly address: number; readonly data: number; readonly source: number | undefined }[] = [];
   /** Interrupts that the IOMMU sent itself. */
@@ -61,6 +66,9 @@ export class PciRig extends DeviceRig {
       balloons: { balloon: this.balloon },
       folders: { folder: new EmptyTree() },
       consoles: { console: this.console },
+      vsocks: { vsock: this.sockets },
+      displays: { display: this.display },
+      inputs: { input: this.input },
       fillRandom: (bytes) => void bytes.fill(0xa5),
     }),
     expectHost: () => {},

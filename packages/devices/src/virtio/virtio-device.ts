@@ -58,6 +58,10 @@ export interface KindLink {
   readonly isRunning: boolean;
   /** Has `handle` take all chains of a queue, as many as are good at a time, until it says false: then it wants no more for now. */
   serve(queue: Virtqueue, handle: (chain: Chain) => unknown): void;
+  /** Has the kind notified of the queue again, when the machine has done other things. */
+  later(queue: Virtqueue): void;
+  /** Appends views of memory at an address that the driver gave, translated as those in rings; false: some of it is not there, or there would be more than `most`. */
+  addViews(address: number, byteCount: number, isWrite: boolean, into: Uint8Array[], most: number): boolean;
   /** The guest did what it must not: the device needs a reset. */
   fail(reason: string): void;
   /** `config` has changed. */
@@ -123,6 +127,8 @@ export class VirtioDevice implements QueueOwner {
         return device.isRunning;
       },
       serve: (queue, handle) => this.#serve(queue, handle),
+      later: (queue) => this.#later(queue),
+      addViews: (address, byteCount, isWrite, into, most) => this.memory.addViews(address, byteCount, isWrite, into, most),
       fail: (reason) => this.fail(reason),
       configChanged: () => this.configChanged(),
     });
@@ -280,6 +286,10 @@ export class VirtioDevice implements QueueOwner {
       const chain = queue.next();
       if (chain === undefined || handle(chain) === false) return;
     }
+    this.#later(queue);
+  }
+
+  #later(queue: Virtqueue): void {
     this.#unfinished.add(queue);
     this.#again.arm(this.#clock.nowNs());
   }
