@@ -1,19 +1,18 @@
 // Tables of an image, page by page and a bounded number of them; a hostile header can claim a table of any size. Writes go through.
 
 import type { ByteStore } from './byte-store.ts';
+import { LruMap } from './lru-map.ts';
 import { viewOf } from './packed-layout.ts';
 
 const PAGE_BYTES = 16384;
 
 export class PageCache {
   readonly #store: ByteStore;
-  readonly #maxPages: number;
-  /** In order of use, the latest last. */
-  readonly #pages = new Map<number, Promise<DataView>>();
+  readonly #pages: LruMap<number, Promise<DataView>>;
 
   constructor(store: ByteStore, maxPages = 256) {
     this.#store = store;
-    this.#maxPages = maxPages;
+    this.#pages = new LruMap(maxPages);
   }
 
   async #load(page: number): Promise<DataView> {
@@ -24,20 +23,15 @@ export class PageCache {
 
   #page(page: number): Promise<DataView> {
     const known = this.#pages.get(page);
-    if (known !== undefined) {
-      this.#pages.delete(page);
-      this.#pages.set(page, known);
-      return known;
-    }
+    if (known !== undefined) return known;
     const loading = this.#load(page);
     this.#pages.set(page, loading);
     loading.catch(() => this.#forget(page, loading));
-    if (this.#pages.size > this.#maxPages) this.#pages.delete(this.#pages.keys().next().value as number);
     return loading;
   }
 
   #forget(page: number, loaded: Promise<DataView>): void {
-    if (this.#pages.get(page) === loaded) this.#pages.delete(page);
+    if (this.#pages.peek(page) === loaded) this.#pages.delete(page);
   }
 
   /** The page with that byte of the store, and where in it; entries do not straddle pages. */

@@ -4,6 +4,9 @@
 import type { ByteStore } from '../byte-store.ts';
 import { settleAll } from '../settle-all.ts';
 
+/** Blocks that the hand looks at for one that is added. */
+const LONGEST_SEARCH = 64;
+
 export interface Block {
   readonly offset: number;
   readonly view: DataView;
@@ -11,6 +14,8 @@ export interface Block {
   isDirty: boolean;
   /** Spared by the next eviction. */
   isUsed: boolean;
+  /** Its place in the ring of those that are in memory. */
+  place: number;
   /** How many still need exactly this object. */
   pins: number;
 }
@@ -25,6 +30,9 @@ export class BlockCache {
   readonly #blockBytes: number;
   readonly #capacity: number;
   readonly #blocks = new Map<number, Block>();
+  /** The same, where the hand goes round that looks for one to drop. */
+  readonly #ring: Block[] = [];
+  #hand = 0;
   readonly #loading = new Map<number, Promise<Block>>();
   readonly #dirty = new Set<Block>();
 
@@ -70,7 +78,8 @@ export class BlockCache {
   /** What the store holds, or is about to, without reading it. */
   add(offset: number, bytes: Uint8Array): Block {
     const old = this.#blocks.get(offset);
-    if (old !== undefined) this.#dirty.delete(old);
+    if (old !== undefined) this.#drop(old);
+    if (this.#blocks.size >= this.#capacity) this.#evict();
     const block: Block = {
       offset,
       bytes,
@@ -78,9 +87,10 @@ export class BlockCache {
       isDirty: false,
       isUsed: true,
       pins: 0,
+      place: this.#ring.length,
     };
     this.#blocks.set(offset, block);
-    if (this.#blocks.size > this.#capacity) this.#evict();
+    this.#ring.push(block);
     return block;
   }
 
@@ -94,16 +104,24 @@ export class BlockCache {
   forget(offset: number, byteCount: number): void {
     for (let at = offset; at < offset + byteCount; at += this.#blockBytes) {
       const block = this.#blocks.get(at);
-      if (block === undefined) continue;
-      this.#dirty.delete(block);
-      block.isDirty = false;
-      this.#blocks.delete(at);
+      if (block !== undefined) this.#drop(block);
     }
   }
 
   forgetAll(): void {
     this.#blocks.clear();
     this.#dirty.clear();
+    this.#ring.length = 0;
+  }
+
+  #drop(block: Block): void {
+    this.#dirty.delete(block);
+    block.isDirty = false;
+    this.#blocks.delete(block.offset);
+    const last = this.#ring.pop()!;
+    if (last === block) return;
+    this.#ring[block.place] = last;
+    last.place = block.place;
   }
 
   /** What has changed as it is now, by offset; it counts as clean from now on, and stays in memory until `written` or `failed`. */
@@ -147,16 +165,15 @@ export class BlockCache {
     await settleAll(writes);
   }
 
-  /** Second chance: a block that was used since it was last looked at goes to the end of the row. */
+  /** A clock: a block that was used since the hand came by last is spared once. Where all are needed, there are more than the capacity for a while. */
   #evict(): void {
-    let tries = 64;
-    for (const [offset, block] of this.#blocks) {
-      if (tries-- === 0 || this.#blocks.size <= this.#capacity) return;
+    for (let tries = LONGEST_SEARCH; tries > 0 && this.#blocks.size >= this.#capacity; tries--) {
+      if (this.#hand >= this.#ring.length) this.#hand = 0;
+      const block = this.#ring[this.#hand];
       if (block.isDirty || block.pins > 0 || block.isUsed) {
         block.isUsed = false;
-        this.#blocks.delete(offset);
-        this.#blocks.set(offset, block);
-      } else this.#blocks.delete(offset);
+        this.#hand++;
+      } else this.#drop(block);
     }
   }
 }

@@ -3,6 +3,7 @@
 import { AnilloError } from '@anillo/base/anillo-error';
 import type { Codec } from '../codecs.ts';
 import type { Disk, Extent } from '../disk.ts';
+import { LruMap } from '../lru-map.ts';
 import { copyIntoList, listByteCount, listSlice, zeroList } from '../request.ts';
 import { zstdFrameLength } from '../zstd-frame.ts';
 import { settleAll } from '../settle-all.ts';
@@ -18,12 +19,13 @@ export class ClusterReader {
   readonly #codec: Codec | undefined;
   readonly backing: Disk | undefined;
   /** Decompressed clusters by their entry. */
-  readonly #kept = new Map<string, Promise<Uint8Array>>();
+  readonly #kept: LruMap<string, Promise<Uint8Array>>;
 
   constructor(tables: Tables, backing: Disk | undefined, codec: Codec | undefined) {
     this.#tables = tables;
     this.backing = backing;
     this.#codec = codec;
+    this.#kept = new LruMap(Math.max(1, KEPT_BYTES / tables.geometry.clusterBytes));
   }
 
   /** A place in the image may hold other bytes from now on. */
@@ -91,7 +93,6 @@ export class ClusterReader {
       cluster = this.#decompress(run);
       cluster.catch(() => this.#kept.delete(key));
       this.#kept.set(key, cluster);
-      if (this.#kept.size * clusterBytes > KEPT_BYTES && this.#kept.size > 1) this.#kept.delete(this.#kept.keys().next().value!);
     }
     const from = run.offset % clusterBytes;
     copyIntoList(into, (await cluster).subarray(from, from + run.byteCount));

@@ -5,6 +5,7 @@ import { BlockFiller } from '../block-filler.ts';
 import type { ByteStore } from '../byte-store.ts';
 import type { Codecs } from '../codecs.ts';
 import type { ImageMap, Run } from '../mapped-disk.ts';
+import { LruMap } from '../lru-map.ts';
 import { PageCache } from '../page-cache.ts';
 import {
   GRAIN_MARKER_BYTES,
@@ -25,7 +26,7 @@ export class SparseExtent implements ImageMap {
   readonly #codecs: Codecs;
   readonly #pages: PageCache;
   readonly #filler: BlockFiller;
-  readonly #unpacked = new Map<number, Promise<Uint8Array>>();
+  readonly #unpacked: LruMap<number, Promise<Uint8Array>>;
   #storeBytes: number;
   #isMarkedUnclean = false;
 
@@ -35,6 +36,7 @@ export class SparseExtent implements ImageMap {
     this.#codecs = codecs;
     this.#storeBytes = storeBytes;
     this.#pages = new PageCache(store);
+    this.#unpacked = new LruMap(Math.max(1, Math.floor(KEPT_BYTES / header.grainBytes)));
     const table = {
       ...{ store, blockBytes: header.grainBytes, headBytes: 0, alignment: header.grainBytes, tailBytes: 0 },
       placeOf: async (grain: number) => {
@@ -107,8 +109,6 @@ export class SparseExtent implements ImageMap {
     if (known === undefined) {
       this.#unpacked.set(grain, unpacking);
       unpacking.catch(() => this.#unpacked.delete(grain));
-      if (this.#unpacked.size > Math.max(1, KEPT_BYTES / this.header.grainBytes))
-        this.#unpacked.delete(this.#unpacked.keys().next().value!);
     }
     const bytes = await unpacking;
     if (bytes.length < neededBytes) throw this.#damaged(`grain ${grain} has only ${bytes.length} bytes`);
