@@ -210,20 +210,57 @@ export class Refcounts {
 
   /** Its content is on the way to the disk before the table can name it. */
   async #addBlock(index: number, cluster: number): Promise<void> {
-    const { clusterBytes, blockBytes } = this.#image.geometry;
-    await this.#image.store.write(cluster * clusterBytes, [new Uint8Array(clusterBytes)]);
-    for (let at = 0; at < clusterBytes; at += blockBytes) this.cache.add(cluster * clusterBytes + at, new Uint8Array(blockBytes));
-    this.blocks.add(cluster);
-    this.#table.setUint32(index * 8, hiOf(cluster * clusterBytes));
-    this.#table.setUint32(index * 8 + 4, loOf(cluster * clusterBytes));
+    const { clusterBytes } = this.#image.geometry;
+    const empty = new Uint8Array(clusterBytes);
+    await this.#image.store.write(cluster * clusterBytes, [empty]);
+    this.#addToCache(cluster, empty);
+    setEntry(this.#table, index, cluster * clusterBytes);
     this.#dirtySectors.add(Math.floor((index * 8) / SECTOR));
   }
 
-  /** The new table, and the blocks that count it, lie where the first of these blocks counts. */
+  #addToCache(cluster: number, block: Uint8Array): void {
+    const { clusterBytes, blockBytes } = this.#image.geometry;
+    for (let at = 0; at < clusterBytes; at += blockBytes) this.cache.add(cluster * clusterBytes + at, block.slice(at, at + blockBytes));
+    this.blocks.add(cluster);
+  }
+
+  /**
+   * The new table, and the blocks that count it, lie where the first of these blocks counts. All of it is on the disk before it counts here: where the host fails
+   * meanwhile, the next try puts the same in the same place.
+   */
   async #growTable(index: number): Promise<void> {
     const { clusterBytes, refcountsPerBlock } = this.#image.geometry;
     const { header, store } = this.#image;
     const first = index * refcountsPerBlock;
+    const { blockCount, clusters } = this.#sizesToGrow(index);
+    const table = new Uint8Array(clusters * clusterBytes);
+    table.set(this.table);
+    const view = new DataView(table.buffer);
+    for (let block = 0; block < blockCount; block++) setEntry(view, index + block, (first + block) * clusterBytes);
+    const blocks = this.#countsOf(blockCount, blockCount + clusters);
+    const tableOffset = (first + blockCount) * clusterBytes;
+    await this.#writeBlocks();
+    await settleAll([store.write(first * clusterBytes, [blocks]), store.write(tableOffset, [table.slice()])]);
+    await store.flush();
+    const old = { refcountTableOffset: header.refcountTableOffset, refcountTableClusters: header.refcountTableClusters };
+    Object.assign(header, { refcountTableOffset: tableOffset, refcountTableClusters: clusters });
+    try {
+      await this.#image.writeHeader();
+    } catch (error) {
+      Object.assign(header, old);
+      throw error;
+    }
+    this.#table = view;
+    this.#dirtySectors.clear();
+    for (let block = 0; block < blockCount; block++)
+      this.#addToCache(first + block, blocks.subarray(block * clusterBytes, (block + 1) * clusterBytes));
+    this.#virginFrom = Math.max(this.#virginFrom, first + blockCount + clusters);
+    this.#image.freeLater(Math.floor(old.refcountTableOffset / clusterBytes), old.refcountTableClusters);
+  }
+
+  /** Blocks that count themselves and the table's clusters, which have room for more than that. */
+  #sizesToGrow(index: number): { readonly blockCount: number; readonly clusters: number } {
+    const { clusterBytes, refcountsPerBlock } = this.#image.geometry;
     let blockCount = 1;
     let clusters = 0;
     for (let last = 0; last !== blockCount; ) {
@@ -234,23 +271,18 @@ export class Refcounts {
     if (clusters * clusterBytes > Math.max(MAX_REFCOUNT_TABLE_BYTES, clusterBytes))
       throw new AnilloError(
         'UNSUPPORTED',
-        `${store.name} has reached the size that its clusters allow; convert it with a larger cluster_size.`,
+        `${this.#image.store.name} has reached the size that its clusters allow; convert it with a larger cluster_size.`,
       );
-    const table = new Uint8Array(clusters * clusterBytes);
-    table.set(this.table);
-    const old = { offset: header.refcountTableOffset, clusters: header.refcountTableClusters };
-    this.#table = new DataView(table.buffer);
-    for (let block = 0; block < blockCount; block++) await this.#addBlock(index + block, first + block);
-    await this.#take(first, blockCount + clusters);
-    this.#virginFrom = Math.max(this.#virginFrom, first + blockCount + clusters);
-    await this.#writeBlocks();
-    this.#dirtySectors.clear();
-    await store.write((first + blockCount) * clusterBytes, [table.slice()]);
-    await store.flush();
-    header.refcountTableOffset = (first + blockCount) * clusterBytes;
-    header.refcountTableClusters = clusters;
-    await this.#image.writeHeader();
-    this.#image.freeLater(Math.floor(old.offset / clusterBytes), old.clusters);
+    return { blockCount, clusters };
+  }
+
+  /** Blocks of which the first `ones` counts are 1. */
+  #countsOf(blockCount: number, ones: number): Uint8Array {
+    const { clusterBytes, refcountOrder } = this.#image.geometry;
+    const bytes = new Uint8Array(blockCount * clusterBytes);
+    const view = new DataView(bytes.buffer);
+    for (let at = 0; at < ones; at++) setRefcountIn(view, at, refcountOrder, 1);
+    return bytes;
   }
 
   /** Room for a compressed cluster of `byteCount` bytes; counts the clusters that it lies in once more. */
@@ -306,4 +338,9 @@ export class Refcounts {
       this.cache.written(copies);
     });
   }
+}
+
+function setEntry(table: DataView, index: number, offset: number): void {
+  table.setUint32(index * 8, hiOf(offset));
+  table.setUint32(index * 8 + 4, loOf(offset));
 }

@@ -63,15 +63,28 @@ export class CrashStore implements ByteStore {
   cut(random: Random): MemoryStore {
     const survivors: Change[] = [];
     const share = random.pick([0, 0.3, 0.7, 1]);
-    for (const change of this.#changes)
+    // Now and then only what came last: the host has no order of its own.
+    const since = random.below(3) === 0 ? this.#changes.length - 1 - random.below(8) : 0;
+    for (const [index, change] of this.#changes.entries())
       if ('resize' in change) survivors.push(change);
-      else
+      else if (index >= since)
         for (let at = 0; at < change.bytes.length; ) {
           const end = Math.min(change.bytes.length, at + 512 - ((change.offset + at) % 512));
           if (random.next() < share) survivors.push({ offset: change.offset + at, bytes: change.bytes.subarray(at, end) });
           at = end;
         }
     return new MemoryStore('cut', applied(this.#stable.slice(), survivors));
+  }
+
+  /** The same where of what was not flushed just the last changes have come to the disk, those behind the first `lostCount`. */
+  cutLosing(lostCount: number): MemoryStore {
+    const survivors = this.#changes.filter((change, index) => 'resize' in change || index >= lostCount);
+    return new MemoryStore('cut', applied(this.#stable.slice(), survivors));
+  }
+
+  /** Changes that have not been flushed. */
+  get unflushedCount(): number {
+    return this.#changes.length;
   }
 }
 
