@@ -18,6 +18,10 @@ export interface ByteStore {
   size(): Promise<number>;
   /** Fills the buffers one after the other; what lies behind the end reads as zeros. */
   read(offset: number, into: readonly Uint8Array[]): Promise<void>;
+  /** Reads at once, where that takes no longer than a copy; false: `read` has to do it, and what the buffers hold is not said. Absent: the host cannot tell. */
+  readNow?(offset: number, into: readonly Uint8Array[]): boolean;
+  /** Writes at once; false: `write` has to do it. */
+  writeNow?(offset: number, from: readonly Uint8Array[]): boolean;
   /** Writes the buffers one after the other; grows the store. */
   write(offset: number, from: readonly Uint8Array[]): Promise<void>;
   /** Cuts, or grows by zeros. */

@@ -25,6 +25,10 @@ export class MemoryStore implements ByteStore {
   }
 
   async read(offset: number, into: readonly Uint8Array[]): Promise<void> {
+    this.readNow(offset, into);
+  }
+
+  readNow(offset: number, into: readonly Uint8Array[]): boolean {
     let at = offset;
     for (const buffer of into) {
       for (let done = 0; done < buffer.length; ) {
@@ -37,14 +41,20 @@ export class MemoryStore implements ByteStore {
         at += count;
       }
     }
+    return true;
   }
 
   async write(offset: number, from: readonly Uint8Array[]): Promise<void> {
+    this.writeNow(offset, from);
+  }
+
+  writeNow(offset: number, from: readonly Uint8Array[]): boolean {
     let at = offset;
     for (const buffer of from) {
       this.#put(at, buffer);
       at += buffer.length;
     }
+    return true;
   }
 
   async resize(byteCount: number): Promise<void> {

@@ -17,6 +17,11 @@ export class Gate {
   #onEmpty: (() => void) | undefined;
   readonly #alone = new Mutex();
 
+  /** Nobody is alone, or wants to be. */
+  get isOpen(): boolean {
+    return this.#closed === undefined;
+  }
+
   /** Undefined: inside at once. Else one is inside when it resolves. */
   enter(): Promise<void> | undefined {
     if (this.#closed === undefined) {

@@ -43,6 +43,8 @@ async function probeStore(store: ByteStore): Promise<DiskFormat> {
 /** Keeps a disk that was guessed to be raw from becoming something else. */
 function guardFirstSector(disk: Disk): Disk {
   const write = disk.write.bind(disk);
+  const writeNow = disk.writeNow?.bind(disk);
+  disk.writeNow = (offset, from) => offset >= HEAD && writeNow?.(offset, from) === true;
   disk.write = async (offset, from) => {
     if (offset < HEAD) {
       const head = new Uint8Array(HEAD);

@@ -28,6 +28,17 @@ class RawDisk implements Disk {
     await this.#store.read(offset, into);
   }
 
+  readNow(offset: number, into: readonly Uint8Array[]): boolean {
+    checkRange(this, offset, listByteCount(into));
+    return this.#store.readNow?.(offset, into) ?? false;
+  }
+
+  writeNow(offset: number, from: readonly Uint8Array[]): boolean {
+    checkWritable(this);
+    checkRange(this, offset, listByteCount(from));
+    return this.#store.writeNow?.(offset, from) ?? false;
+  }
+
   async write(offset: number, from: readonly Uint8Array[]): Promise<void> {
     checkWritable(this);
     checkRange(this, offset, listByteCount(from));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdtempSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -63,10 +63,92 @@ test('two writers, or a writer and a reader, do not have one image', async () =>
 test('a file that somebody cuts is an error, not zeros', async () => {
   const path = join(folder, 'cut');
   writeFileSync(path, new Uint8Array(8192).fill(1));
-  const store = await openFileStore(path, { isReadOnly: true });
+  const store = await openFileStore(path, { isReadOnly: false });
   truncateSync(path, 4096);
   await store.read(0, [new Uint8Array(4096)]);
   await assert.rejects(store.read(4096, [new Uint8Array(512)]), { code: 'FILE', message: /has become shorter/ });
+  await store.close();
+});
+
+test('a file that is deleted holds nothing for long: a flush says so', async () => {
+  const path = join(folder, 'deleted');
+  const store = await createFileStore(path);
+  await store.write(0, [new Uint8Array(4096).fill(1)]);
+  await store.flush();
+  linkSync(path, `${path}2`);
+  rmSync(path);
+  await store.write(0, [new Uint8Array(4096).fill(2)]);
+  await store.flush();
+  rmSync(`${path}2`);
+  await store.flush();
+  await store.write(0, [new Uint8Array(4096).fill(3)]);
+  for (let time = 0; time < 2; time++)
+    await assert.rejects(store.flush(), {
+      code: 'FILE',
+      message: /deleted was deleted while it was in use; copy .* before the machine ends\.$/,
+    });
+  await store.close();
+});
+
+test('a file that is cut while it is written to is told by a flush', async () => {
+  const path = join(folder, 'cut2');
+  writeFileSync(path, new Uint8Array(8192).fill(1));
+  const store = await openFileStore(path, { isReadOnly: false });
+  truncateSync(path, 4096);
+  await store.write(0, [new Uint8Array(512)]);
+  await assert.rejects(store.flush(), { code: 'FILE', message: /has become shorter/ });
+  await store.close();
+});
+
+test('a file that is only read and that somebody changes is no good any more, until it is put back', async () => {
+  const path = join(folder, 'changed');
+  writeFileSync(path, new Uint8Array(8192).fill(1));
+  const { atime, mtime } = statSync(path);
+  utimesSync(path, atime, mtime);
+  const store = await openFileStore(path, { isReadOnly: true });
+  const bytes = new Uint8Array(512);
+  await store.read(0, [bytes]);
+  writeFileSync(path, new Uint8Array(8192).fill(2));
+  const later = (): Promise<void> => new Promise((done) => setTimeout(done, 3));
+  await later();
+  for (let time = 0; time < 2; time++) {
+    assert.equal(store.readNow!(0, [bytes]), false);
+    await assert.rejects(store.read(0, [bytes]), { code: 'FILE', message: /was changed while it was in use.*put it back/ });
+  }
+  writeFileSync(path, new Uint8Array(8192).fill(1));
+  utimesSync(path, atime, mtime);
+  await later();
+  await store.read(0, [bytes]);
+  assert.equal(bytes[0], 1);
+  await store.close();
+});
+
+test('requests that the host has in memory are done at once', async () => {
+  const store = await createFileStore(join(folder, 'prompt'));
+  const [a, b] = [new Uint8Array(512).fill(7), new Uint8Array(1024).fill(8)];
+  assert.equal(store.writeNow!(0, [a, b]), false, 'not where the file has to grow');
+  await store.write(0, [new Uint8Array(8192)]);
+  // The host may be busy with something else for once.
+  const insist = (work: () => boolean): void => {
+    const endMs = performance.now() + 5000;
+    while (!work()) assert.ok(performance.now() < endMs);
+  };
+  insist(() => store.writeNow!(512, [a, b]));
+  const back = [new Uint8Array(600), new Uint8Array(936)];
+  insist(() => store.readNow!(512, back));
+  assert.deepEqual(Buffer.concat(back), Buffer.concat([a, b]));
+  insist(() => store.writeNow!(0, [b]));
+  insist(() => store.readNow!(0, [b]));
+  assert.equal(store.readNow!(8000, [new Uint8Array(512)]), false, 'not behind the end');
+  assert.equal(store.readNow!(0, [new Uint8Array(1 << 20)]), false, 'not what is large');
+  await store.close();
+});
+
+test('what the host cannot read is one sentence', { skip: process.platform !== 'linux' }, async () => {
+  // Nothing is mapped there.
+  const store = await openFileStore('/proc/self/mem', { isReadOnly: true });
+  assert.equal(store.readNow!(0, [new Uint8Array(512)]), false);
+  await assert.rejects(store.read(0, [new Uint8Array(512)]), { code: 'FILE', message: /input\/output error\); check the disk\.$/ });
   await store.close();
 });
 

@@ -5,13 +5,19 @@ import { AnilloError } from '@anillo/base/anillo-error';
 import type { ByteStore, Stretch } from '@anillo/disk/byte-store';
 import { listByteCount, listSlice, zeroList } from '@anillo/disk/request';
 import { fileErrorReason } from './file.ts';
+import { cutShort, FileWatch } from './file-watch.ts';
 import { lockImage } from './image-lock.ts';
 import { ENXIO, FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE, hostLibc, type Libc, SEEK_DATA, SEEK_HOLE } from './libc.ts';
+import { Promptness } from './promptness.ts';
 
 /** As many buffers as one system call takes. */
 const MAX_BUFFERS = 1024;
 const ZEROS = 1 << 20;
 const MAX_STRETCHES = 8192;
+/** Requests of so many bytes may be done at once: more is worth a thread of its own. */
+const MAX_PROMPT_BYTES = 1 << 17;
+/** File systems (statfs(2)) that wait for other hosts or programs: NFS, CIFS, SMB2, FUSE, 9P, CEPH. */
+const REMOTE_FILE_SYSTEMS = new Set([0x6969, 0xff534d42, 0xfe534d42, 0x65735546, 0x01021997, 0x00c36400]);
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: "cannot grow: the host's disk is full; make room on it",
@@ -35,6 +41,14 @@ function deviceByteCount(stats: fs.Stats): number {
   return Number(fs.readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'utf8')) * 512;
 }
 
+function isRemote(path: string): boolean {
+  try {
+    return REMOTE_FILE_SYSTEMS.has(fs.statfsSync(path).type >>> 0);
+  } catch {
+    return true;
+  }
+}
+
 export interface FileStoreOptions {
   readonly isReadOnly: boolean;
   /** A new file, or an old one without its content. */
@@ -53,6 +67,10 @@ class FileStore implements ByteStore {
   readonly #isDevice: boolean;
   readonly #isTemporary: boolean;
   readonly #unlock: () => void;
+  /** Of files; undefined where what others do to it is no concern. */
+  readonly #watch: FileWatch | undefined;
+  /** Of reads and of writes; undefined where no request is prompt. */
+  readonly #prompt: { readonly reads: Promptness; readonly writes: Promptness } | undefined;
   /** What the file has at least: a shorter one has been cut by somebody else. */
   #byteCount: number;
   #hasUnflushed = false;
@@ -60,12 +78,15 @@ class FileStore implements ByteStore {
   #isOpen = true;
   #canPunch: boolean;
 
-  constructor(fd: number, path: string, byteCount: number, isDevice: boolean, options: FileStoreOptions, unlock: () => void) {
+  constructor(fd: number, path: string, stats: fs.Stats, options: FileStoreOptions, unlock: () => void) {
+    const isDevice = !stats.isFile();
     this.#fd = fd;
     this.name = path;
     this.isReadOnly = options.isReadOnly;
-    this.#byteCount = byteCount;
+    this.#byteCount = isDevice ? deviceByteCount(stats) : options.isNew === true ? 0 : stats.size;
     this.#isDevice = isDevice;
+    this.#watch = isDevice || options.isTemporary === true || options.isUnlocked === true ? undefined : new FileWatch(fd, path, stats);
+    this.#prompt = isDevice || isRemote(path) ? undefined : { reads: new Promptness(), writes: new Promptness() };
     this.#isTemporary = options.isTemporary === true;
     this.#unlock = unlock;
     this.#canPunch = this.#libc !== undefined;
@@ -98,14 +119,45 @@ class FileStore implements ByteStore {
 
   #afterRead(offset: number, into: readonly Uint8Array[], count: number, resolve: () => void, reject: (error: unknown) => void): void {
     const left = listByteCount(into) - count;
-    if (left === 0) resolve();
-    else if (count > 0) this.#read(offset + count, listSlice(into, count, left), resolve, reject);
-    else if (offset < this.#byteCount)
-      reject(new AnilloError('FILE', `The image ${this.name} has become shorter while it was in use; restore it from a copy.`));
-    else {
-      zeroList(into);
-      resolve();
-    }
+    if (left > 0 && count > 0) return this.#read(offset + count, listSlice(into, count, left), resolve, reject);
+    const wrong = left > 0 && offset < this.#byteCount ? cutShort(this.name) : this.#change();
+    if (wrong !== undefined) return reject(wrong);
+    if (left > 0) zeroList(into);
+    resolve();
+  }
+
+  #change(): AnilloError | undefined {
+    return this.isReadOnly ? this.#watch?.change() : undefined;
+  }
+
+  readNow(offset: number, into: readonly Uint8Array[]): boolean {
+    const byteCount = listByteCount(into);
+    if (this.#prompt === undefined || byteCount > MAX_PROMPT_BYTES || into.length > MAX_BUFFERS) return false;
+    return this.#prompt.reads.try(() => {
+      try {
+        const count = into.length === 1 ? fs.readSync(this.#fd, into[0], 0, byteCount, offset) : fs.readvSync(this.#fd, into, offset);
+        return count === byteCount && this.#change() === undefined;
+      } catch {
+        return false; // `read` will say why
+      }
+    });
+  }
+
+  writeNow(offset: number, from: readonly Uint8Array[]): boolean {
+    const byteCount = listByteCount(from);
+    // What makes the file longer takes room, which takes time.
+    if (this.#prompt === undefined || byteCount > MAX_PROMPT_BYTES || from.length > MAX_BUFFERS || offset + byteCount > this.#byteCount)
+      return false;
+    this.#hasUnflushed = true;
+    return this.#prompt.writes.try(() => {
+      try {
+        return (
+          byteCount === (from.length === 1 ? fs.writeSync(this.#fd, from[0], 0, byteCount, offset) : fs.writevSync(this.#fd, from, offset))
+        );
+      } catch {
+        return false;
+      }
+    });
   }
 
   write(offset: number, from: readonly Uint8Array[]): Promise<void> {
@@ -167,6 +219,8 @@ class FileStore implements ByteStore {
   async flush(): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     if (!this.#hasUnflushed || this.#isTemporary || this.isReadOnly) return;
+    const loss = this.#watch?.loss(this.#byteCount);
+    if (loss !== undefined) throw loss;
     this.#hasUnflushed = false;
     await new Promise<void>((resolve, reject) => {
       fs.fdatasync(this.#fd, (error) => {
@@ -232,9 +286,9 @@ export async function openFileStore(path: string, options: FileStoreOptions): Pr
       );
     if (options.isUnlocked !== true) unlock = lockImage(fd, path, options.isReadOnly);
     if (options.isNew === true && stats.isFile()) fs.ftruncateSync(fd, 0);
+    const store = new FileStore(fd, path, stats, options, unlock);
     if (options.isTemporary === true) fs.unlinkSync(path);
-    const byteCount = stats.isFile() ? (options.isNew === true ? 0 : stats.size) : deviceByteCount(stats);
-    return new FileStore(fd, path, byteCount, !stats.isFile(), options, unlock);
+    return store;
   } catch (error) {
     fs.closeSync(fd);
     unlock();

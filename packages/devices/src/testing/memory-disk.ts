@@ -8,6 +8,8 @@ export class MemoryDisk implements BlockBackend {
   readonly calls: string[] = [];
   /** Calls wait for `release`. */
   isHeld = false;
+  /** Does what it is asked to do at once. */
+  isPrompt = false;
   /** What calls reject with. */
   failure: Error | undefined = undefined;
   #waiting: (() => void)[] = [];
@@ -33,24 +35,42 @@ export class MemoryDisk implements BlockBackend {
     work();
   }
 
+  #get(offset: number, into: readonly Uint8Array[]): void {
+    let at = offset;
+    for (const part of into) {
+      part.set(this.bytes.subarray(at, at + part.length));
+      at += part.length;
+    }
+  }
+
+  #put(offset: number, from: readonly Uint8Array[]): void {
+    let at = offset;
+    for (const part of from) {
+      this.bytes.set(part, at);
+      at += part.length;
+    }
+  }
+
   read(offset: number, into: readonly Uint8Array[]): Promise<void> {
-    return this.#call(`read ${offset}`, () => {
-      let at = offset;
-      for (const part of into) {
-        part.set(this.bytes.subarray(at, at + part.length));
-        at += part.length;
-      }
-    });
+    return this.#call(`read ${offset}`, () => this.#get(offset, into));
+  }
+
+  readNow(offset: number, into: readonly Uint8Array[]): boolean {
+    if (!this.isPrompt) return false;
+    this.calls.push(`read ${offset} now`);
+    this.#get(offset, into);
+    return true;
   }
 
   write(offset: number, from: readonly Uint8Array[]): Promise<void> {
-    return this.#call(`write ${offset}`, () => {
-      let at = offset;
-      for (const part of from) {
-        this.bytes.set(part, at);
-        at += part.length;
-      }
-    });
+    return this.#call(`write ${offset}`, () => this.#put(offset, from));
+  }
+
+  writeNow(offset: number, from: readonly Uint8Array[]): boolean {
+    if (!this.isPrompt) return false;
+    this.calls.push(`write ${offset} now`);
+    this.#put(offset, from);
+    return true;
   }
 
   writeZeroes(offset: number, byteCount: number, mayUnmap: boolean): Promise<void> {

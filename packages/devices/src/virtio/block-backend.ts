@@ -8,6 +8,10 @@ export interface BlockBackend {
   readonly byteCount: number;
   readonly isReadOnly: boolean;
   read(offset: number, into: readonly Uint8Array[]): Promise<void>;
+  /** Reads at once, where that takes no longer than a copy; false: `read` has to do it, and what the buffers hold is not said. Absent: never. */
+  readNow?(offset: number, into: readonly Uint8Array[]): boolean;
+  /** Writes at once; false: `write` has to do it. */
+  writeNow?(offset: number, from: readonly Uint8Array[]): boolean;
   write(offset: number, from: readonly Uint8Array[]): Promise<void>;
   /** `mayUnmap`: the room may be given back. */
   writeZeroes(offset: number, byteCount: number, mayUnmap: boolean): Promise<void>;

@@ -49,6 +49,18 @@ export class ClusterReader {
     }
   }
 
+  /** At once, what lies in one piece; false: `read` has to do it. */
+  readNow(offset: number, into: readonly Uint8Array[]): boolean {
+    const byteCount = listByteCount(into);
+    const run = lookUp(this.#tables, offset, byteCount);
+    if (run === undefined || run.byteCount < byteCount || run.kind === COMPRESSED) return false;
+    if (run.kind === DATA) return this.#tables.store.readNow?.(run.host, into) ?? false;
+    if (run.kind === ABSENT && this.showsBehind(offset))
+      return offset + byteCount <= this.backing!.byteCount && (this.backing!.readNow?.(offset, into) ?? false);
+    zeroList(into);
+    return true;
+  }
+
   /** The bytes of a range; undefined where all of it reads as zeros without anything being read. */
   async bytesUnlessZero(offset: number, byteCount: number): Promise<Uint8Array | undefined> {
     if (byteCount === 0) return undefined;

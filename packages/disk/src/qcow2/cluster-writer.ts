@@ -63,6 +63,21 @@ export class ClusterWriter {
     else await settleAll(parts);
   }
 
+  /** At once, over what this image has alone and in one piece; false: `write` has to do it. */
+  writeNow(offset: number, from: readonly Uint8Array[]): boolean {
+    const tables = this.#tables;
+    const byteCount = listByteCount(from);
+    if (!tables.hasOwnTable(l1IndexOf(tables, offset)) || byteCount > mappedByBlock(tables, offset)) return false;
+    const block = tables.l2.peek(l2BlockOf(tables, offset));
+    if (block === undefined || !this.#isOwn(block.view, entryAt(tables, offset))) return false;
+    const { clusterBytes } = tables.geometry;
+    if (this.#movingIn(Math.floor(offset / clusterBytes), Math.ceil((offset + byteCount) / clusterBytes)) !== undefined) return false;
+    const run = runIn(tables, block, offset, byteCount);
+    if (run.kind !== DATA || run.byteCount < byteCount || this.#ownByteCount(block, offset, byteCount) < byteCount) return false;
+    tables.checkDataPlace(run.host, byteCount);
+    return tables.store.writeNow?.(run.host, from) ?? false;
+  }
+
   /** The piece of the L2 table for an address, this image's own, with nobody moving clusters of the range; or what to wait for before asking again. */
   #ready(offset: number, byteCount: number): Block | Promise<unknown> {
     const { clusterBytes } = this.#tables.geometry;

@@ -91,6 +91,28 @@ export class Qcow2Disk implements Disk {
     return this.#among(() => this.#reader.read(offset, into));
   }
 
+  readNow(offset: number, into: readonly Uint8Array[]): boolean {
+    checkRange(this, offset, listByteCount(into));
+    return this.#now(() => this.#reader.readNow(offset, into));
+  }
+
+  writeNow(offset: number, from: readonly Uint8Array[]): boolean {
+    const byteCount = listByteCount(from);
+    this.#checkWrite(offset, byteCount);
+    if (!this.#bitmaps.isReady || !this.#now(() => this.#writer.writeNow(offset, from))) return false;
+    this.#bitmaps.changed(offset, byteCount);
+    return true;
+  }
+
+  /** What is wrong with the image is said by who does it in other ways. */
+  #now(work: () => boolean): boolean {
+    try {
+      return this.#gate.isOpen && work();
+    } catch {
+      return false;
+    }
+  }
+
   async write(offset: number, from: readonly Uint8Array[]): Promise<void> {
     const byteCount = listByteCount(from);
     this.#checkWrite(offset, byteCount);

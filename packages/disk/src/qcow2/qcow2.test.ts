@@ -92,14 +92,17 @@ async function volley(random: Random, disk: Qcow2Disk, model: Model): Promise<vo
     if (kind < 6) {
       const bytes = random.bytes(byteCount);
       model.bytes.set(bytes, offset);
-      work.push(disk.write(offset, split(random, bytes)));
+      const parts = split(random, bytes);
+      if (random.below(2) === 0 || !disk.writeNow(offset, parts)) work.push(disk.write(offset, parts));
     } else if (kind < 8) {
       model.bytes.fill(0, offset, offset + byteCount);
       work.push(disk.writeZeroes(offset, byteCount, random.below(2) === 0));
     } else {
       const into = new Uint8Array(byteCount);
       const expected = model.bytes.slice(offset, offset + byteCount);
-      work.push(disk.read(offset, split(random, into)).then(() => assert.deepEqual(into, expected)));
+      const parts = split(random, into);
+      if (random.below(2) === 0 && disk.readNow(offset, parts)) assert.deepEqual(into, expected);
+      else work.push(disk.read(offset, parts).then(() => assert.deepEqual(into, expected)));
     }
   }
   await Promise.all(work);

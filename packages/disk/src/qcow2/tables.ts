@@ -99,6 +99,11 @@ export class Tables implements CountedImage {
     return (this.#l1.getUint32(index * 8) & COPIED_HI) !== 0;
   }
 
+  /** Is there one, and this image's alone? */
+  hasOwnTable(index: number): boolean {
+    return this.isOwnTable(index) && this.l1Offset(index) !== 0;
+  }
+
   setL1(index: number, offset: number, isOwn: boolean): void {
     this.#l1.setUint32(index * 8, (hiOf(offset) | (isOwn ? COPIED_HI : 0)) >>> 0);
     this.#l1.setUint32(index * 8 + 4, loOf(offset));
@@ -128,7 +133,7 @@ export class Tables implements CountedImage {
 
   /** Undefined: the table is there and this image's own. AnilloError BAD_IMAGE. */
   ownTable(l1Index: number): Promise<void> | undefined {
-    if (this.isOwnTable(l1Index) && this.l1Offset(l1Index) !== 0) return undefined;
+    if (this.hasOwnTable(l1Index)) return undefined;
     let made = this.#newTables.get(l1Index);
     if (made === undefined) {
       made = this.#makeTable(l1Index).finally(() => this.#newTables.delete(l1Index));

@@ -23,14 +23,23 @@ export class CrashStore implements ByteStore {
     return this.#now.read(offset, into);
   }
 
-  async write(offset: number, from: readonly Uint8Array[]): Promise<void> {
+  readNow(offset: number, into: readonly Uint8Array[]): boolean {
+    return this.#now.readNow(offset, into);
+  }
+
+  writeNow(offset: number, from: readonly Uint8Array[]): boolean {
     let at = offset;
     for (const part of from) {
       this.#changes.push({ offset: at, bytes: part.slice() });
       at += part.length;
     }
-    await this.#now.write(offset, from);
+    this.#now.writeNow(offset, from);
     this.onChange();
+    return true;
+  }
+
+  async write(offset: number, from: readonly Uint8Array[]): Promise<void> {
+    this.writeNow(offset, from);
     // Others come first now and then.
     for (let turns = offset % 3; turns > 0; turns--) await undefined;
   }
