@@ -2,8 +2,14 @@
 
 export type Architecture = 'amd64' | 'i386';
 
+/** What a guest has besides memory, CPUs and a serial port: disks and a network card on the host's network, by virtio over PCI. Its initial RAM disk has the modules. */
+export interface GuestDevices {
+  readonly disks: readonly { readonly path: string; readonly format: string }[];
+  readonly hasNetwork: boolean;
+}
+
 export type GuestImage =
-  | { readonly kind: 'linux'; readonly kernelPath: string; readonly initrdPath: string }
+  | { readonly kind: 'linux'; readonly kernelPath: string; readonly initrdPath: string; readonly devices?: GuestDevices }
   /** Ends the machine by isa-debug-exit at port 0xf4. */
   | { readonly kind: 'firmware'; readonly path: string };
 

@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { cpio, type CpioEntry } from '@anillo/cli/default-guest/cpio';
 import type { DefaultGuest } from '@anillo/cli/default-guest/fetch-guest';
 import { folderEntries } from '@anillo/cli/default-guest/folder-entries';
-import type { Architecture, GuestImage, Job } from './contender.ts';
-import { debianTree } from './guest/debian-tree.ts';
+import { kernelModules, type MODULES } from '@anillo/cli/default-guest/kernel-modules';
+import type { Architecture, GuestDevices, GuestImage, Job } from './contender.ts';
+import { debianTree, PROGRAMS, type TreeContent } from './guest/debian-tree.ts';
+import { DISK_PROGRAMS, diskImages } from './guest/disk-images.ts';
 import { BOOT_INIT, WORK_INIT, WORK_PATH, workScript } from './guest/guest-scripts.ts';
 import { inputFiles } from './guest/input-files.ts';
 import { ownPrograms } from './guest/own-programs.ts';
@@ -18,7 +20,25 @@ export type JobName = 'boot' | 'boot-again' | 'start' | 'spin' | 'interpreted-bo
 
 /** Some 200 million instructions. */
 const SPIN_TURNS = 300_000;
-const NEED_DEBIAN: readonly GroupName[] = ['crypto', 'compression', 'language'];
+
+/** What a group's guest has that the others have not. */
+interface GroupNeeds {
+  readonly programs?: TreeContent;
+  readonly modules?: readonly (keyof typeof MODULES)[];
+  /** What they lie in is made in the folder. */
+  readonly devices?: (folder: string) => Promise<GuestDevices>;
+}
+
+const NEEDS: Partial<Record<GroupName, GroupNeeds>> = {
+  crypto: { programs: PROGRAMS },
+  compression: { programs: PROGRAMS },
+  language: { programs: PROGRAMS },
+  disk: {
+    programs: DISK_PROGRAMS,
+    modules: ['disk'],
+    devices: async (folder) => ({ disks: await diskImages(folder), hasNetwork: false }),
+  },
+};
 
 export interface JobRequest {
   readonly names: readonly JobName[];
@@ -35,14 +55,14 @@ const file = (path: string, mode: number, content: Uint8Array | string): CpioEnt
 class ImageWriter {
   readonly #request: JobRequest;
   #common: Uint8Array | undefined;
-  #debian: Uint8Array | undefined;
+  readonly #trees = new Map<TreeContent, Uint8Array>();
 
   constructor(request: JobRequest) {
     this.#request = request;
   }
 
   /** BusyBox and what follows. */
-  linux(name: string, ...archives: readonly Uint8Array[]): GuestImage {
+  linux(name: string, ...archives: readonly Uint8Array[]): GuestImage & { readonly kind: 'linux' } {
     const { guest, folder } = this.#request;
     const initrdPath = join(folder, `${name}.cpio`);
     writeFileSync(initrdPath, Buffer.concat([guest.initrd, ...archives]));
@@ -56,18 +76,29 @@ class ImageWriter {
   }
 
   async group(group: GroupName): Promise<GuestImage> {
-    const { workloads, architecture, say } = this.#request;
+    const { workloads, architecture, say, guest, folder } = this.#request;
     this.#common ??= cpio([
       { kind: 'directory', path: BENCH_FOLDER, mode: 0o755 },
       ...Array.from(inputFiles(), ([name, content]) => file(`${BENCH_FOLDER}/${name}`, 0o644, content)),
       file(`${BENCH_FOLDER}/programs`, 0o755, ownPrograms(architecture, say)),
       file('init', 0o755, WORK_INIT),
     ]);
-    if (NEED_DEBIAN.includes(group)) this.#debian ??= cpio(folderEntries(await debianTree(architecture, say)));
     const own = [...workloads].filter(([, workload]) => workload.group === group);
     const script = cpio([file(WORK_PATH.slice(1), 0o755, workScript(own))]);
-    const debian = NEED_DEBIAN.includes(group) && this.#debian !== undefined ? [this.#debian] : [];
-    return this.linux(group, ...debian, this.#common, script);
+    const { programs, modules = [], devices } = NEEDS[group] ?? {};
+    const archives = [
+      ...(programs === undefined ? [] : [await this.#tree(programs)]),
+      ...(modules.length === 0 ? [] : [cpio(await kernelModules(guest.version, modules, architecture))]),
+    ];
+    const image = this.linux(group, ...archives, this.#common, script);
+    return devices === undefined ? image : { ...image, devices: await devices(folder) };
+  }
+
+  async #tree(content: TreeContent): Promise<Uint8Array> {
+    const { architecture, say } = this.#request;
+    const known = this.#trees.get(content) ?? cpio(folderEntries(await debianTree(content, architecture, say)));
+    this.#trees.set(content, known);
+    return known;
   }
 }
 
@@ -87,7 +118,12 @@ async function makeJob(writer: ImageWriter, name: JobName, folder: string): Prom
     case 'spin':
       return { image: writer.firmware(name, SPIN_TURNS), accel: 'interp', status: 1 };
     default:
-      return { image: await writer.group(name), accel: 'auto', status: 0, hostScript: WORK_PATH };
+      return {
+        image: await writer.group(name),
+        accel: 'auto',
+        status: 0,
+        hostScript: NEEDS[name]?.devices === undefined ? WORK_PATH : undefined,
+      };
   }
 }
 

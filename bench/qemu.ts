@@ -1,7 +1,7 @@
 // QEMU's translator TCG as a contender: Debian's package, installed where it is missing and may be installed.
 
 import { spawnSync } from 'node:child_process';
-import { type Contender, EXIT_DEVICE, type GuestImage, GUEST_MEMORY_MIB, KERNEL_APPEND } from './contender.ts';
+import { type Contender, EXIT_DEVICE, type GuestDevices, type GuestImage, GUEST_MEMORY_MIB, KERNEL_APPEND } from './contender.ts';
 import { installPackages } from './install-packages.ts';
 
 const PROGRAM = 'qemu-system-x86_64';
@@ -10,10 +10,22 @@ const PACKAGE = 'qemu-system-x86';
 const installedVersion = (): string | undefined =>
   /version (\S+)/.exec(spawnSync(PROGRAM, ['--version'], { encoding: 'utf8' }).stdout ?? '')?.[1];
 
+/** Its caches and threads are QEMU's defaults: the host's page cache, a pool of threads. */
+const deviceOptions = ({ disks, hasNetwork }: GuestDevices): readonly string[] => [
+  ...disks.flatMap(({ path, format }, index) => [
+    ...['-drive', `file=${path},format=${format},if=none,id=disk${index}`],
+    ...['-device', `virtio-blk-pci,drive=disk${index}`],
+  ]),
+  ...(hasNetwork ? ['-netdev', 'user,id=net0', '-device', 'virtio-net-pci,netdev=net0,romfile='] : []),
+];
+
 function contender(name: string, version: string, accel: string, cpus: number): Contender {
   const boot = (image: GuestImage): readonly string[] =>
     image.kind === 'linux'
-      ? ['-kernel', image.kernelPath, '-initrd', image.initrdPath, '-append', KERNEL_APPEND]
+      ? [
+          ...['-kernel', image.kernelPath, '-initrd', image.initrdPath, '-append', KERNEL_APPEND],
+          ...(image.devices === undefined ? [] : deviceOptions(image.devices)),
+        ]
       : ['-bios', image.path, '-device', EXIT_DEVICE];
   const machine = ['-accel', accel, '-cpu', 'max', '-smp', String(cpus), '-m', `${GUEST_MEMORY_MIB}M`];
   const bare = ['-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio', '-no-reboot'];

@@ -77,7 +77,7 @@ function workloadTable(results: readonly MeasureResult[], peers: readonly string
     const warm = results.filter((result) => result.group === group && result.phase === 'warm');
     if (warm.length > 0) rows.push([GROUPS[group]]);
     for (const result of warm) {
-      const cold = results.find(({ name, phase }) => name === result.name && phase === 'cold');
+      const cold = results.find(({ title, phase }) => title === result.title && phase === 'cold');
       rows.push([`  ${result.title}`, ...pairCells({ cold, warm: result }, peers)]);
     }
   }

@@ -53,13 +53,14 @@ export interface Samples {
   readonly peers: ReadonlyMap<string, readonly number[]>;
 }
 
-const WITH_KERNEL: readonly GroupName[] = ['system', 'smp'];
+const WITH_KERNEL: readonly GroupName[] = ['system', 'smp', 'disk'];
 const MEANS: readonly { readonly title: string; readonly groups: readonly GroupName[] }[] = [
   { title: 'all workloads', groups: GROUP_NAMES },
   { title: 'all CPU workloads', groups: GROUP_NAMES.filter((name) => !WITH_KERNEL.includes(name)) },
   { title: 'floating point and SIMD', groups: ['fp', 'simd'] },
   { title: 'crypto', groups: ['crypto'] },
-  { title: 'system calls, processes, faults, threads', groups: WITH_KERNEL },
+  { title: 'disks', groups: ['disk'] },
+  { title: 'system calls, processes, faults, threads', groups: ['system', 'smp'] },
 ];
 
 function summary(samples: readonly number[]): Summary {
@@ -88,7 +89,9 @@ function meansOf(results: readonly MeasureResult[]): readonly MeanResult[] {
   return MEANS.flatMap(({ title, groups }) =>
     PHASES.flatMap((phase) =>
       [...names].flatMap((peer): readonly MeanResult[] => {
-        const rows = results.filter((result) => result.phase === phase && result.group !== undefined && groups.includes(result.group));
+        const rows = results.filter(
+          (result) => result.phase === phase && result.unit === 's' && result.group !== undefined && groups.includes(result.group),
+        );
         const ratios = rows.flatMap(({ peers }) => peers.filter(({ name }) => name === peer).map(({ ratio }) => ratio));
         const known = ratios.filter(Number.isFinite);
         return known.length === 0 ? [] : [{ title, phase, peer, ratio: geometricMean(known), workloadCount: known.length }];

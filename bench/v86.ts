@@ -35,7 +35,7 @@ export function findV86(say: (line: string) => void): readonly Contender[] {
   }
   const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { readonly version: string };
   const command: Contender['command'] = ({ image }) =>
-    image.kind === 'linux'
+    image.kind === 'linux' && image.devices === undefined
       ? [process.execPath, ENTRY, folder, image.kernelPath, image.initrdPath, KERNEL_APPEND, String(GUEST_MEMORY_MIB)]
       : undefined;
   return [{ name: 'v86', version, command }];

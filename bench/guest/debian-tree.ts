@@ -9,10 +9,15 @@ import { cacheFolder } from '@anillo/cli/default-guest/guest-cache';
 import { PrivateApt } from '@anillo/cli/default-guest/private-apt';
 import type { Architecture } from '../contender.ts';
 
+export interface TreeContent {
+  readonly packages: readonly string[];
+  /** What the programs never read, or what only installs: it would make the initial RAM disk larger. */
+  readonly unused: readonly string[];
+}
+
 /** cpp holds the compiler proper of GCC, cc1. */
 const PACKAGES = ['openssl', '7zip', 'xz-utils', 'python3-minimal', 'libpython3-stdlib', 'sqlite3', 'perl-base', 'tcc', 'cpp'];
 
-/** What the programs never read, or what only installs: it would make the initial RAM disk larger. */
 const UNUSED = [
   'usr/share',
   'var',
@@ -23,6 +28,8 @@ const UNUSED = [
   'usr/lib/*/perl-base/unicore',
   'usr/lib/python3*/{idlelib,lib2to3,distutils,unittest,pydoc_data,ensurepip,tkinter,test,asyncio}',
 ];
+
+export const PROGRAMS: TreeContent = { packages: PACKAGES, unused: UNUSED };
 
 /** In the folder: which versions it holds, one file name of a package a line. */
 const VERSIONS_FILE = 'packages';
@@ -35,10 +42,14 @@ function linkMergedFolders(root: string): void {
 }
 
 /** Path of a folder that holds etc, lib, usr and so on. */
-export async function debianTree(architecture: Architecture, say: (line: string) => void): Promise<string> {
+export async function debianTree(
+  { packages, unused }: TreeContent,
+  architecture: Architecture,
+  say: (line: string) => void,
+): Promise<string> {
   const home = join(cacheFolder(), 'bench');
   const list = createHash('sha256')
-    .update(JSON.stringify([PACKAGES, UNUSED]))
+    .update(JSON.stringify([packages, unused]))
     .digest('hex');
   const folder = join(home, `debian-${architecture}-${list.slice(0, 12)}`);
   if (existsSync(folder)) return folder;
@@ -48,14 +59,14 @@ export async function debianTree(architecture: Architecture, say: (line: string)
     const apt = new PrivateApt(work, architecture, () => {});
     say("Guest: reading Debian's package lists");
     await apt.update();
-    say(`Guest: fetching ${PACKAGES.join(', ')}`);
-    const packages = await apt.downloadWithDependencies(PACKAGES);
+    say(`Guest: fetching ${packages.join(', ')}`);
+    const archives = await apt.downloadWithDependencies(packages);
     const root = join(work, 'root');
     mkdirSync(root);
-    for (const path of packages) execFileSync('dpkg-deb', ['-x', path, root]);
-    for (const path of globSync(UNUSED, { cwd: root })) rmSync(join(root, path), { recursive: true, force: true });
+    for (const path of archives) execFileSync('dpkg-deb', ['-x', path, root]);
+    for (const path of globSync(unused, { cwd: root })) rmSync(join(root, path), { recursive: true, force: true });
     linkMergedFolders(root);
-    writeFileSync(join(root, VERSIONS_FILE), packages.map((path) => `${decodeURIComponent(basename(path, '.deb'))}\n`).join(''));
+    writeFileSync(join(root, VERSIONS_FILE), archives.map((path) => `${decodeURIComponent(basename(path, '.deb'))}\n`).join(''));
     renameSync(root, folder);
   } finally {
     rmSync(work, { recursive: true, force: true });

@@ -7,6 +7,16 @@ import { markName, workScript } from './guest-scripts.ts';
 
 const workloads: readonly (readonly [string, Workload])[] = [
   ['count', { title: 'count', group: 'int', prepare: 'n=40', shell: 'n=$((n + 1))', verify: 'check="$n turns"' }],
+  [
+    'own-marks',
+    {
+      title: 'own marks',
+      group: 'disk',
+      marksItself: true,
+      shell: 'sleep 1; echo $mark begin >&3; echo $mark - >&3 | cat',
+      verify: 'check=done',
+    },
+  ],
   ['fails', { title: 'fails', group: 'int', shell: 'check=$(false)' }],
 ];
 
@@ -24,6 +34,8 @@ test('each phase leaves its marks; the preparation is done once; nothing of one 
   assert.deepEqual(proofs, [
     ['41', true],
     ['42', true],
+    ['done', true],
+    ['done', true],
     ['', true],
     ['', true],
   ]);

@@ -18,6 +18,7 @@ poweroff -f
 export const WORK_PATH = `/${BENCH_FOLDER}/work`;
 
 export const WORK_INIT = `${PREAMBLE}mount -t devtmpfs devtmpfs /dev
+for module in /modules/*.ko; do [ ! -e "$module" ] || insmod "$module"; done
 mount -t tmpfs tmpfs /tmp
 ${WORK_PATH}
 poweroff -f
@@ -26,7 +27,14 @@ poweroff -f
 export const markName = (name: string, phase: Phase): string => `${name}:${phase}`;
 
 /** EPOCHREALTIME has microseconds and costs no process; nothing sets a guest's clock while it runs. */
-function phaseScript(mark: string, { shell, verify }: Workload): string {
+function phaseScript(mark: string, { shell, verify, marksItself }: Workload): string {
+  if (marksItself === true)
+    return `mark='ANILLO-BENCH ${mark}'
+${shell}
+${verify ?? ':'}
+echo "ANILLO-BENCH ${mark} check \${check%% *}"
+check=
+`;
   return `echo "ANILLO-BENCH ${mark} begin"
 begin=$EPOCHREALTIME
 ${shell}
@@ -48,5 +56,6 @@ export function workScript(workloads: Iterable<readonly [string, Workload]>): st
   return `#!/bin/sh
 ${PATH} LC_ALL=C HOME=/tmp PYTHONHASHSEED=0 OPENSSL_CONF=/dev/null
 cd /tmp
+exec 3>&1
 ${steps.join('')}`;
 }

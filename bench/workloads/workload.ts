@@ -12,6 +12,7 @@ export const GROUPS = {
   crypto: 'crypto (OpenSSL)',
   compression: 'compression',
   language: 'languages and compilers',
+  disk: 'disks (fio)',
 } as const;
 
 export type GroupName = keyof typeof GROUPS;
@@ -27,6 +28,8 @@ export interface Workload {
   readonly prepare?: string;
   /** What is measured. Every phase must do the same; the current folder is one to write in. */
   readonly shell: string;
+  /** `shell` does more than is to be measured: `$mark begin` and `$mark -` are printed by it, around that, to file descriptor 3. */
+  readonly marksItself?: boolean;
   /** Not measured; `shell` or this leaves in $check, up to its first blank, what proves that the work was done. */
   readonly verify?: string;
   /** Of $check, where it is known beforehand. In any case all phases and contenders must agree: a wrong answer is never a fast one. */
