@@ -287,7 +287,10 @@ export class Tables implements CountedImage {
       throw error;
     }
     this.l2.written(l2);
-    if (frees.length > 0) await this.#release(frees);
+    if (frees.length === 0) return;
+    await this.#release(frees);
+    // Else what was let go counts until somebody flushes again: a leak where the process ends before.
+    if (!this.#isLazy) await this.refcounts.writeBack();
   }
 
   /** Nothing on the disk refers to these any more; requests that looked them up before may still be on their way. */
