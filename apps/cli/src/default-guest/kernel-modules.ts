@@ -9,7 +9,7 @@ import { cacheFolder } from './guest-cache.ts';
 import { PrivateApt } from './private-apt.ts';
 
 /** What each needs comes before it. */
-const VIRTIO_PCI = ['virtio', 'virtio_ring', 'virtio_pci_modern_dev', 'virtio_pci_legacy_dev', 'virtio_pci'];
+const VIRTIO_PCI = ['virtio_ring', 'virtio', 'virtio_pci_modern_dev', 'virtio_pci_legacy_dev', 'virtio_pci'];
 export const MODULES = {
   disk: [...VIRTIO_PCI, 'virtio_blk'],
   network: [...VIRTIO_PCI, 'failover', 'net_failover', 'virtio_net'],

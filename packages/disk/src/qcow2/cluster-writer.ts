@@ -67,11 +67,9 @@ export class ClusterWriter {
   writeNow(offset: number, from: readonly Uint8Array[]): boolean {
     const tables = this.#tables;
     const byteCount = listByteCount(from);
-    if (!tables.hasOwnTable(l1IndexOf(tables, offset)) || byteCount > mappedByBlock(tables, offset)) return false;
-    const block = tables.l2.peek(l2BlockOf(tables, offset));
-    if (block === undefined || !this.#isOwn(block.view, entryAt(tables, offset))) return false;
-    const { clusterBytes } = tables.geometry;
-    if (this.#movingIn(Math.floor(offset / clusterBytes), Math.ceil((offset + byteCount) / clusterBytes)) !== undefined) return false;
+    const block = byteCount > mappedByBlock(tables, offset) ? undefined : this.#ready(offset, byteCount);
+    if (block instanceof Promise) block.catch(() => {}); // `write` waits for the same
+    if (block === undefined || block instanceof Promise || !this.#isOwn(block.view, entryAt(tables, offset))) return false;
     const run = runIn(tables, block, offset, byteCount);
     if (run.kind !== DATA || run.byteCount < byteCount || this.#ownByteCount(block, offset, byteCount) < byteCount) return false;
     tables.checkDataPlace(run.host, byteCount);

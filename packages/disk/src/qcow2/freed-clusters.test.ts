@@ -34,17 +34,19 @@ async function firstByte(disk: Qcow2Disk, cluster: number): Promise<number> {
   return bytes[0];
 }
 
-const LETTINGS_GO: Readonly<Record<string, { put(disk: Qcow2Disk): Promise<void>; letGo(disk: Qcow2Disk): Promise<void>; then: number[] }>> = {
-  'a discard': { put: (disk) => disk.write(0, filled(1)), letGo: (disk) => disk.discard(0, CLUSTER), then: [0, 1] },
-  zeros: { put: (disk) => disk.write(0, filled(1)), letGo: (disk) => disk.writeZeroes(0, CLUSTER, true), then: [0, 1] },
+const LETTINGS_GO: Readonly<
+  Record<string, { put(disk: Qcow2Disk): Promise<void>; letGo(disk: Qcow2Disk): Promise<void>; left: readonly number[] }>
+> = {
+  'a discard': { put: (disk) => disk.write(0, filled(1)), letGo: (disk) => disk.discard(0, CLUSTER), left: [0, 1] },
+  zeros: { put: (disk) => disk.write(0, filled(1)), letGo: (disk) => disk.writeZeroes(0, CLUSTER, true), left: [0, 1] },
   'a write over a compressed cluster': {
     put: (disk) => disk.writeCompressed(0, filled(1)[0]),
     letGo: (disk) => disk.write(0, filled(2)),
-    then: [1, 2],
+    left: [1, 2],
   },
 };
 
-for (const [name, { put, letGo, then }] of Object.entries(LETTINGS_GO))
+for (const [name, { put, letGo, left: choices }] of Object.entries(LETTINGS_GO))
   test(`what ${name} lets go is used again only when that is on stable storage`, async () => {
     const store = new CrashStore();
     await QCOW2.create!(store, 64 * CLUSTER, { cluster_size: String(CLUSTER) }, host);
@@ -63,7 +65,7 @@ for (const [name, { put, letGo, then }] of Object.entries(LETTINGS_GO))
       const header = await readHeader(found);
       assert.equal((await checkImage(found, header, 'none')).corruptions, 0);
       const left = await openQcow2(found, { isReadOnly: true }, host);
-      assert.ok(then.includes(await firstByte(left, 0)), `the first cluster has the bytes of cluster ${cluster}`);
+      assert.ok(choices.includes(await firstByte(left, 0)), `the first cluster has the bytes of cluster ${cluster}`);
       await left.close();
     }
     await disk.close();
