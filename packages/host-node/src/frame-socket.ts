@@ -23,9 +23,11 @@ const FULL_BYTES = 1024 * 1024;
 const describe = (place: SocketPlace): string => ('path' in place ? place.path : `${place.address} port ${place.port}`);
 const optionsOf = (place: SocketPlace) => ('path' in place ? { path: place.path } : { host: place.address, port: place.port });
 
-function joinStream(socket: net.Socket, port: FramePort): FrameSocket {
+/** A socket that is connected. `onText`: the other process says something; both are ours then. */
+export function joinStream(socket: net.Socket, port: FramePort, onText?: (text: string) => void): FrameSocket & Pick<FrameStream, 'say'> {
   const stream = new FrameStream({
     port,
+    onText,
     write: (bytes) => {
       socket.write(Buffer.from(bytes), () => {
         if (socket.writableLength <= FULL_BYTES / 2) stream.onDrain();
@@ -44,7 +46,7 @@ function joinStream(socket: net.Socket, port: FramePort): FrameSocket {
     });
   });
   socket.on('error', () => socket.destroy());
-  return { ended, close: () => socket.destroy() };
+  return { ended, say: (text) => stream.say(text), close: () => socket.destroy() };
 }
 
 /** Joins `port` to whoever listens there. AnilloError NETWORK where nobody does. */

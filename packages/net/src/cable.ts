@@ -1,10 +1,11 @@
-// Two ports that belong together: what is sent at one arrives at the other's receiver, within the call.
+// Two ports that belong together: what is sent at one arrives at the other's receiver, within the call. And an adapter between two such.
 
 import type { FramePort, FrameSink, FrameWork } from './frame-port.ts';
 
 class CableEnd implements FramePort {
   onRoom: (() => void) | undefined;
   onUp: (() => void) | undefined;
+  mac?: Uint8Array;
   #receiver: FrameSink | undefined;
   #other: CableEnd | undefined;
 
@@ -51,4 +52,30 @@ export function createCable(): readonly [FramePort, FramePort] {
   a.join(b);
   b.join(a);
   return [a, b];
+}
+
+/** What arrives at one port leaves by the other; calling what it returns parts them. */
+export function joinPorts(a: FramePort, b: FramePort): () => void {
+  const ways = [
+    [a, b],
+    [b, a],
+  ] as const;
+  for (const [from, to] of ways) {
+    from.receiver = {
+      get takesWork() {
+        return to.takesWork;
+      },
+      get takesUdpSegments() {
+        return to.takesUdpSegments;
+      },
+      send: (frame, work) => to.send(frame, work),
+    };
+    to.onRoom = () => from.hasRoom();
+  }
+  return () => {
+    for (const port of [a, b]) {
+      port.receiver = undefined;
+      port.onRoom = undefined;
+    }
+  };
 }

@@ -34,4 +34,6 @@ export interface FramePort extends FrameSink {
   /** Is there somebody at the other end? */
   readonly isUp: boolean;
   onUp: (() => void) | undefined;
+  /** The address that the network has for a card here; undefined: it has none. */
+  mac?: Uint8Array;
 }

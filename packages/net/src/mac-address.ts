@@ -34,3 +34,13 @@ export function formatMac(mac: number): string {
     .padStart(12, '0')
     .replace(/(..)(?!$)/g, '$1:');
 }
+
+/** An address of a card that belongs to whatever the text names: the same at every start. `attempt`: others, for where the first is taken. */
+export function derivedMac(text: string, attempt: number): number {
+  // FNV-1a, and the end of MurmurHash3 so that each bit of the text shows in each of the address.
+  let hash = 0x811c9dc5;
+  for (const character of `${text}/${attempt}`) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return 0x5254_0000_0000 + ((hash ^ (hash >>> 16)) >>> 8);
+}

@@ -3,7 +3,7 @@
 import { createCable } from './cable.ts';
 import { FrameFilter, type FrameFilterOptions } from './frame-filter.ts';
 import { canTake, type FrameFinisher } from './frame-finisher.ts';
-import type { FramePort, FrameWork } from './frame-port.ts';
+import type { FramePort, FrameSink, FrameWork } from './frame-port.ts';
 import type { FrameTap } from './frame-tap.ts';
 import { TokenBucket } from './token-bucket.ts';
 
@@ -17,6 +17,8 @@ export interface SwitchPortOptions {
   /** Limits in bytes a second: from the machine, and to it. */
   readonly inLimit?: number;
   readonly outLimit?: number;
+  /** The cable is plugged in; true when absent. */
+  readonly isConnected?: boolean;
 }
 
 export interface SwitchPortCounts {
@@ -45,6 +47,8 @@ export class SwitchPort {
   /** A send of this port's was refused, and it has not been told yet that there is room. */
   isWaiting = false;
   #filter: FrameFilter | undefined;
+  #sink: FrameSink | undefined;
+  #isConnected: boolean;
 
   constructor(options: SwitchPortOptions) {
     this.name = options.name ?? '';
@@ -53,7 +57,27 @@ export class SwitchPort {
     [this.outer, this.inner] = createCable();
     this.inBucket = new TokenBucket(options.inLimit);
     this.outBucket = new TokenBucket(options.outLimit);
+    this.#isConnected = options.isConnected ?? true;
     this.setFilter(options.filter);
+  }
+
+  /** Of the switch: what takes the frames that come in here; undefined: it has no such port any more. */
+  attach(sink: FrameSink | undefined): void {
+    this.#sink = sink;
+    this.inner.receiver = this.#isConnected ? sink : undefined;
+  }
+
+  /** Is the cable plugged in? Without it nothing passes, and the machine sees that. */
+  get isConnected(): boolean {
+    return this.#isConnected;
+  }
+
+  set isConnected(isConnected: boolean) {
+    this.#isConnected = isConnected;
+    this.attach(this.#sink);
+    // What waited for room goes now, if only into nothing.
+    this.isWaiting = false;
+    this.inner.hasRoom();
   }
 
   setFilter(filter: FrameFilterOptions | undefined): void {

@@ -47,18 +47,18 @@ export class Switch {
     const port = new SwitchPort(options);
     this.#ports.add(port);
     port.inner.onRoom = () => this.#tellRoom();
-    port.inner.receiver = {
+    port.attach({
       takesWork: true,
       takesUdpSegments: true,
       send: (frame, work) => this.#receive(port, frame, work),
-    };
+    });
     return port;
   }
 
   removePort(port: SwitchPort): void {
     if (!this.#ports.delete(port)) return;
     this.#macs.forget(port);
-    port.inner.receiver = undefined;
+    port.attach(undefined);
     port.inner.onRoom = undefined;
   }
 

@@ -57,9 +57,21 @@ export class NatAddresses {
   readonly v4: NatSubnet | undefined;
   readonly v6: NatSubnet | undefined;
 
-  constructor(v4: NatAddressOptions | undefined, v6: NatAddressOptions | undefined) {
+  /** Addresses that stand for servers elsewhere. */
+  readonly #lent: readonly IpAddress[];
+
+  constructor(v4: NatAddressOptions | undefined, v6: NatAddressOptions | undefined, lent: readonly IpAddress[] = []) {
     this.v4 = subnetOf(4, v4);
     this.v6 = subnetOf(6, v6);
+    for (const address of lent) {
+      const prefix = this.subnet(address.family)?.prefix;
+      if (prefix === undefined || !this.isOnLink(address) || this.isGateway(address) || this.isNameServer(address))
+        throw new AnilloError(
+          'BAD_OPTION',
+          `The address ${address.text} cannot be lent; give one within ${prefix?.text ?? 'the network'} that nobody has.`,
+        );
+    }
+    this.#lent = lent;
   }
 
   subnet(family: IpFamily): NatSubnet | undefined {
@@ -71,7 +83,10 @@ export class NatAddresses {
     const subnet = this.subnet(address.family);
     if (subnet === undefined) return false;
     return (
-      address.equals(subnet.gateway) || address.equals(subnet.nameServer) || (address.family === 6 && address.equals(ROUTER_LINK_LOCAL))
+      address.equals(subnet.gateway) ||
+      address.equals(subnet.nameServer) ||
+      (address.family === 6 && address.equals(ROUTER_LINK_LOCAL)) ||
+      this.#lent.some((lent) => lent.equals(address))
     );
   }
 

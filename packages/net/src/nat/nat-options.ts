@@ -3,7 +3,7 @@
 import { AnilloError } from '@anillo/base/anillo-error';
 import type { Clock } from '../clock.ts';
 import type { FramePort } from '../frame-port.ts';
-import type { HostNetwork } from '../host-network.ts';
+import type { HostEndpoint, HostNetwork } from '../host-network.ts';
 import { IpAddress } from '../ip-address.ts';
 import { parseMac } from '../mac-address.ts';
 import type { EgressPolicy } from './egress-rules.ts';
@@ -14,6 +14,20 @@ export interface NatMachineOptions {
   readonly name?: string;
   /** IPv4; one that no other machine gets. */
   readonly address?: string;
+}
+
+/** An address on the machines' network that stands for a server of the host's world, whatever the rules say. */
+export interface GuestForwardOptions {
+  readonly address: string;
+  readonly port: number;
+  readonly hostAddress: string;
+  readonly hostPort: number;
+}
+
+export interface GuestForward {
+  readonly address: IpAddress;
+  readonly port: number;
+  readonly to: HostEndpoint;
 }
 
 export interface NatOptions {
@@ -36,6 +50,7 @@ export interface NatOptions {
   /** Nothing outside may be reached, the host neither; ports that are forwarded still answer. */
   readonly isRestricted?: boolean;
   readonly egress?: EgressPolicy;
+  readonly guestForwards?: readonly GuestForwardOptions[];
   /** Bytes a second, from all machines and to them. */
   readonly upLimit?: number;
   readonly downLimit?: number;
@@ -95,3 +110,18 @@ export function machineOptions(options: NatOptions): readonly NatMachine[] {
 
 export const nextServerOption = (options: NatOptions): IpAddress | undefined =>
   options.boot?.nextServer === undefined ? undefined : address(options.boot.nextServer, 'boot server');
+
+function portOption(port: number): number {
+  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
+  throw new AnilloError('BAD_OPTION', `${port} is no port to forward; give a number from 1 to 65535.`);
+}
+
+export function guestForwardOptions(options: NatOptions): readonly GuestForward[] {
+  return (options.guestForwards ?? []).map(({ address: text, port, hostAddress, hostPort }) => {
+    const [own, host] = [IpAddress.parse(text), IpAddress.parse(hostAddress)];
+    if (own === undefined) throw new AnilloError('BAD_OPTION', `'${text}' is no address to forward from; write one like 10.0.2.100.`);
+    if (host === undefined)
+      throw new AnilloError('BAD_OPTION', `'${hostAddress}' is no address of the host's world; write one like 127.0.0.1.`);
+    return { address: own, port: portOption(port), to: { address: host.text, port: portOption(hostPort) } };
+  });
+}

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { IpAddress } from '../ip-address.ts';
 import type { MemoryConnection } from '../testing/memory-network.ts';
 import { NatRig } from '../testing/nat-rig.ts';
 import { createRandom } from '../testing/random.ts';
@@ -287,4 +288,24 @@ describe('forwards', () => {
       await assert.rejects(rig.nat.forward({ protocol: 'tcp', hostPort: 1, guestPort: 1, ...wrong }), { code: 'BAD_OPTION' });
     }
   });
+});
+
+test('an address of the network stands for a server elsewhere, whatever the rules say', () => {
+  const guestForwards = [{ address: '10.0.2.100', port: 80, hostAddress: '198.51.100.7', hostPort: 8080 }];
+  const rig = new NatRig({ guestForwards, isRestricted: true });
+  const server = withServer(rig, '198.51.100.7', 8080);
+  rig.link.learn(IpAddress.parse('10.0.2.100')!, 0x5255_0a00_0202);
+  const guest = rig.connect('10.0.2.100', 80);
+  rig.clock.advance(10);
+  guest.connection.write(Buffer.from('hello'));
+  rig.clock.advance(10);
+  assert.equal(server.bytes.toString(), 'hello');
+  rig.nat.setEgress({ rules: [], otherwise: 'deny' });
+  rig.clock.advance(10);
+  assert.equal(server.closed, undefined);
+  const other = rig.connect('10.0.2.100', 81);
+  rig.clock.advance(10);
+  assert.equal(other.closed, 'refused');
+  for (const address of ['10.0.3.1', '10.0.2.2', 'x'])
+    assert.throws(() => new NatRig({ guestForwards: [{ ...guestForwards[0], address }] }), { code: 'BAD_OPTION' });
 });

@@ -21,7 +21,16 @@ import { IcmpMessages, type IcmpProblem, type QuotedPacket, quote } from './icmp
 import { NatAddresses, ROUTER_LINK_LOCAL } from './nat-addresses.ts';
 import { createNatCounts, type NatCounts } from './nat-counts.ts';
 import { NatNames } from './nat-names.ts';
-import { machineOptions, mtuOption, type NatMachine, type NatOptions, nextServerOption, rateOption, routerMac } from './nat-options.ts';
+import {
+  guestForwardOptions,
+  machineOptions,
+  mtuOption,
+  type NatMachine,
+  type NatOptions,
+  nextServerOption,
+  rateOption,
+  routerMac,
+} from './nat-options.ts';
 import { NeighbourDiscovery } from './neighbour-discovery.ts';
 import { type PortForward, type PortForwardOptions, PortForwards } from './port-forwards.ts';
 import { TcpGateway } from './tcp-gateway.ts';
@@ -67,7 +76,12 @@ export class Nat {
   constructor(options: NatOptions) {
     const { clock, network, port } = options;
     this.#options = options;
-    this.#addresses = new NatAddresses(options.ipv4, options.ipv6);
+    const guestForwards = guestForwardOptions(options);
+    this.#addresses = new NatAddresses(
+      options.ipv4,
+      options.ipv6,
+      guestForwards.map((forward) => forward.address),
+    );
     this.#rules = new EgressRules(options.egress ?? (options.isRestricted ? DENY_ALL : ALLOW_ALL));
     this.#upLimit = new TokenBucket(rateOption(options.upLimit));
     this.#downLimit = new TokenBucket(rateOption(options.downLimit));
@@ -114,6 +128,7 @@ export class Nat {
     this.#gateway = new TcpGateway({
       ...shared,
       dns: this.#dns,
+      guestForwards,
       tell,
       quote: () => quote(this.#current!),
       allows: (address, number) => this.#allows('tcp', address, number),

@@ -12,6 +12,7 @@ import { DnsOverTcp } from './dns-over-tcp.ts';
 import type { QuotedPacket } from './icmp-messages.ts';
 import type { NatAddresses } from './nat-addresses.ts';
 import type { NatCounts } from './nat-counts.ts';
+import type { GuestForward } from './nat-options.ts';
 import { TcpSplice } from './tcp-splice.ts';
 
 export interface TcpGatewayOptions {
@@ -19,6 +20,7 @@ export interface TcpGatewayOptions {
   readonly clock: Clock;
   readonly addresses: NatAddresses;
   readonly dns: DnsForwarder;
+  readonly guestForwards: readonly GuestForward[];
   readonly upLimit: TokenBucket;
   readonly downLimit: TokenBucket;
   readonly counts: NatCounts;
@@ -34,7 +36,7 @@ const DNS_PORT = 53;
 export class TcpGateway {
   readonly #options: TcpGatewayOptions;
   /** Connections, and whether egress rules hold for them. */
-  readonly #splices = new Map<TcpSplice, { readonly isOutgoing: boolean }>();
+  readonly #splices = new Map<TcpSplice, boolean>();
 
   constructor(options: TcpGatewayOptions) {
     this.#options = options;
@@ -49,6 +51,9 @@ export class TcpGateway {
       clock.soon(() => flow.connection.answer());
       return new DnsOverTcp(flow, dns);
     }
+    const lent = this.#options.guestForwards.find(({ address, port }) => port === localPort && address.equals(local));
+    if (lent !== undefined)
+      return this.#join(flow, network.connectTcp(lent.to), { isRuled: false, isOutgoing: true, onUnreachable: () => false });
     const hostAddress = addresses.hostAddressOf(local);
     if (hostAddress === undefined) return undefined;
     if (!this.#options.allows(local, localPort)) {
@@ -57,10 +62,11 @@ export class TcpGateway {
     }
     const about = this.#options.quote();
     const host = network.connectTcp({ address: hostAddress, port: localPort });
-    return this.#join(flow, host, true, () => {
+    const onUnreachable = (): boolean => {
       tell('host', about);
       return true;
-    });
+    };
+    return this.#join(flow, host, { isRuled: true, isOutgoing: true, onUnreachable });
   }
 
   /** Somebody has connected to a port that is forwarded. */
@@ -68,7 +74,7 @@ export class TcpGateway {
     const { addresses } = this.#options;
     const local = addresses.guestAddressOf(host.remote.address, guest.family);
     if (local === undefined) return host.reset();
-    const join = (flow: TcpFlow): TcpHandler => this.#join(flow, host, false, () => false);
+    const join = (flow: TcpFlow): TcpHandler => this.#join(flow, host, { isRuled: false, isOutgoing: false, onUnreachable: () => false });
     const peer = { peer: guest, peerPort: guestPort };
     // As itself if it can; the gateway lends a port of its own otherwise.
     const isItself = !addresses.isGateway(local) && stack.connect({ local, localPort: host.remote.port, ...peer }, join) !== undefined;
@@ -76,7 +82,12 @@ export class TcpGateway {
     host.reset();
   }
 
-  #join(flow: TcpFlow, host: HostTcpConnection, isOutgoing: boolean, onUnreachable: () => boolean): TcpHandler {
+  #join(
+    flow: TcpFlow,
+    host: HostTcpConnection,
+    how: { readonly isRuled: boolean; readonly isOutgoing: boolean; readonly onUnreachable: () => boolean },
+  ): TcpHandler {
+    const { isRuled, isOutgoing, onUnreachable } = how;
     const { clock, upLimit, downLimit, counts } = this.#options;
     counts.tcpOpened++;
     const splice = new TcpSplice({
@@ -93,7 +104,7 @@ export class TcpGateway {
         counts.bytesDown += closed.bytesDown;
       },
     });
-    this.#splices.set(splice, { isOutgoing });
+    this.#splices.set(splice, isRuled);
     return splice.guestHandler;
   }
 
@@ -110,9 +121,9 @@ export class TcpGateway {
 
   /** Rules have changed: connections that would not be allowed now end. */
   recheck(): void {
-    for (const [splice, { isOutgoing }] of [...this.#splices]) {
+    for (const [splice, isRuled] of [...this.#splices]) {
       const { local, localPort } = splice.flow.addresses;
-      if (isOutgoing && !this.#options.allows(local, localPort)) splice.abort();
+      if (isRuled && !this.#options.allows(local, localPort)) splice.abort();
     }
   }
 }

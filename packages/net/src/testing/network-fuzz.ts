@@ -4,7 +4,7 @@
 import type { FrameWork } from '../frame-port.ts';
 import { FrameStream } from '../frame-stream.ts';
 import { createCable } from '../cable.ts';
-import { PcapWriter } from '../pcap-writer.ts';
+import { PcapFile } from '../pcap-file.ts';
 import { Switch } from '../switch.ts';
 import { BROADCAST, ethernet, ip, MAC_A, MAC_B, tcp, udp } from './frames.ts';
 import { GUEST, NatRig } from './nat-rig.ts';
@@ -179,7 +179,7 @@ class Subject {
       this.network.addPort({ filter: { rules: [{ action: 'deny', ports: [80, 90] }], otherwise: 'allow' } }),
     ];
     for (const port of this.#ports) port.outer.receiver = { takesWork: false, send: () => true };
-    this.network.taps.add(new PcapWriter({ write: () => {}, nowNs: () => 0n }));
+    this.network.taps.add(new PcapFile({ write: () => {}, nowNs: () => 0n }).addInterface('fuzz'));
     this.#stream = new FrameStream({ port: createCable()[0], write: () => true, onBroken: () => {} });
   }
 

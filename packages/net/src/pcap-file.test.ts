@@ -4,13 +4,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { PcapWriter } from './pcap-writer.ts';
+import { PcapFile } from './pcap-file.ts';
 import { ethernet, ip, MAC_A, MAC_B, udp } from './testing/frames.ts';
 
 function capture(): Uint8Array {
   const parts: Uint8Array[] = [];
   let now = 1_700_000_000_123_456_789n;
-  const writer = new PcapWriter({ write: (bytes) => parts.push(bytes), nowNs: () => (now += 1000n), interfaceName: 'net0' });
+  const file = new PcapFile({ write: (bytes) => parts.push(bytes), nowNs: () => (now += 1000n) });
+  const writer = file.addInterface('net0');
   const frame = ethernet(
     MAC_B,
     MAC_A,
@@ -22,6 +23,7 @@ function capture(): Uint8Array {
   const unfinished = frame.slice();
   unfinished.set([0x18 + 0x00, 0x31], 40);
   writer.see(unfinished, { checksum: { start: 34, offset: 6 } }, 'out');
+  file.addInterface('second').see(frame, undefined, 'in');
   return Buffer.concat(parts);
 }
 
@@ -34,7 +36,7 @@ test('blocks of pcapng', () => {
     assert.equal(length % 4, 0);
     assert.equal(view.getUint32(at + length - 4, true), length);
   }
-  assert.deepEqual(types, [0x0a0d0d0a, 1, 6, 6]);
+  assert.deepEqual(types, [0x0a0d0d0a, 1, 6, 6, 1, 6]);
 });
 
 const tshark = spawnSync('tshark', ['--version']).status === 0;
@@ -69,7 +71,10 @@ test('tshark reads it', { skip: tshark ? false : 'tshark is not there' }, () => 
       .trim()
       .split('\n')
       .map((line) => line.split('\t'));
-    assert.equal(rows.length, 2);
+    assert.deepEqual(
+      rows.map((row) => row[3]),
+      ['net0', 'net0', 'second'],
+    );
     assert.deepEqual(rows[0].slice(1), ['10.0.2.15', '2000', 'net0', '68656c6c6f']);
     assert.ok(rows[0][0].includes('.123457789'));
   } finally {
