@@ -4,6 +4,7 @@ import { imageCommand } from './image/image-command.ts';
 import { nearest } from './option-table.ts';
 import { RUN_HELP, runCommand } from './run-command.ts';
 import { nbdCommand } from './nbd-command.ts';
+import { switchCommand } from './switch-command.ts';
 import { VERSION } from './version.ts';
 
 const HELP = `Usage: anillo COMMAND [OPTION...]
@@ -11,6 +12,7 @@ const HELP = `Usage: anillo COMMAND [OPTION...]
 Commands:
   nbd         Serve a disk image to other programs; 'anillo nbd --help'.
   run         Run a machine in this terminal; without options Debian Linux with BusyBox.
+  switch      Join a switch that machines share, and lend it a router; 'anillo switch --help'.
   image       Make, look at and change disk images; 'anillo image --help'.
 
 Options:
@@ -24,6 +26,7 @@ export async function anillo(args: readonly string[]): Promise<number> {
   const [command, ...rest] = args;
   if (command === 'nbd') return nbdCommand(rest);
   if (command === 'run') return runCommand(rest);
+  if (command === 'switch') return switchCommand(rest);
   if (command === 'image') return imageCommand(rest);
   if (command === '--version' || command === '-V') {
     process.stdout.write(`anillo ${VERSION}\n`);
@@ -33,7 +36,7 @@ export async function anillo(args: readonly string[]): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
-  const close = nearest(command.replace(/^-*/, ''), ['run', 'image', 'nbd', 'help', 'version']);
+  const close = nearest(command.replace(/^-*/, ''), ['run', 'image', 'nbd', 'switch', 'help', 'version']);
   const hint = close === undefined ? "'anillo --help' lists the commands." : `did you mean ${close === 'version' ? '--version' : close}?`;
   process.stderr.write(`anillo: There is no command "${command}"; ${hint}\n`);
   return 2;

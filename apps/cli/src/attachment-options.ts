@@ -4,8 +4,9 @@ import { AnilloError } from '@anillo/base/anillo-error';
 import type { DeviceOptions } from '@anillo/devices/device-declaration';
 import type { DiskFile, DiskOption } from 'anillo/disk-option';
 import type { FolderOption, HostFolderOption } from 'anillo/folder-option';
-import type { NetworkOption, UserNetwork } from 'anillo/network-option';
+import type { NetworkOption } from 'anillo/network-option';
 import type { VsockPlace } from 'anillo/vsock-option';
+import { isOn, parseNetwork } from './network-settings.ts';
 
 export interface Attachments {
   readonly drives: Readonly<Record<string, DiskOption>>;
@@ -23,11 +24,6 @@ export function splitSettings(text: string): (readonly [key: string, value: stri
     const [key, value] = equals < 0 ? [word, 'on'] : [word.slice(0, equals), word.slice(equals + 1)];
     return [key.replaceAll('\0', ','), value.replaceAll('\0', ',')];
   });
-}
-
-export function isOn(option: string, key: string, value: string): boolean {
-  if (value === 'on' || value === 'off') return value === 'on';
-  throw new AnilloError('BAD_OPTION', `${option} takes ${key}=on or ${key}=off, not "${value}".`);
 }
 
 /** Collects what several options say. */
@@ -125,12 +121,11 @@ export class AttachmentList implements Attachments {
       );
   }
 
-  /** `user[,hostfwd=RULE...][,restrict][,id=NAME][,PROPERTY=VALUE...]` or `none`; the properties are virtio-net-pci's, which is added unless the network has an id. */
+  /** What network-settings.ts says, or `none`; all else are properties of virtio-net-pci, which is added unless the network has an id. */
   addNet(text: string): void {
-    const [[kind], ...settings] = splitSettings(text);
-    if (kind === 'none' && settings.length === 0) return;
-    if (kind !== 'user') throw new AnilloError('BAD_OPTION', `--net takes user or none, not "${kind}".`);
-    const { network, id, rest } = userNetwork('--net', settings);
+    const settings = splitSettings(text);
+    if (text === 'none') return;
+    const { network, id, rest } = parseNetwork(settings);
     const netdev = this.addNetwork(id, network);
     if (id === undefined) this.devices.push({ ...rest, model: 'virtio-net-pci', netdev });
     else if (Object.keys(rest).length > 0)
@@ -139,34 +134,4 @@ export class AttachmentList implements Attachments {
         `--net with an id adds no device; give ${Object.keys(rest)[0]} to the --device that has netdev=${id}.`,
       );
   }
-}
-
-/** What the settings of a user network say; `rest` is for somebody else. */
-export function userNetwork(
-  option: string,
-  settings: readonly (readonly [string, string])[],
-): { network: UserNetwork; id: string | undefined; rest: Record<string, string> } {
-  const forwards = settings.filter(([key]) => key === 'hostfwd').map(([, rule]) => parseForward(rule));
-  const restrict = settings.findLast(([key]) => key === 'restrict');
-  const id = settings.findLast(([key]) => key === 'id')?.[1];
-  const rest = Object.fromEntries(settings.filter(([key]) => !['hostfwd', 'restrict', 'id'].includes(key)));
-  return { network: { kind: 'user', forwards, isRestricted: restrict && isOn(option, ...restrict) }, id, rest };
-}
-
-/** `tcp|udp:[ADDRESS]:PORT-[ADDRESS]:PORT`, host first. */
-function parseForward(rule: string): NonNullable<UserNetwork['forwards']>[number] {
-  const match = /^(?:(tcp|udp):)?([^:]*):(\d{1,5})-([^:]*):(\d{1,5})$/.exec(rule);
-  if (match === null)
-    throw new AnilloError(
-      'BAD_OPTION',
-      `"${rule}" is no port to forward; write for example hostfwd=tcp::2222-:22 (host's port, then the guest's).`,
-    );
-  const [, protocol = 'tcp', hostAddress, hostPort, guest, guestPort] = match;
-  return {
-    protocol: protocol === 'udp' ? 'udp' : 'tcp',
-    hostPort: Number(hostPort),
-    guestPort: Number(guestPort),
-    ...(hostAddress === '' ? {} : { hostAddress }),
-    ...(guest === '' ? {} : { guest }),
-  };
 }

@@ -1,6 +1,5 @@
 // `anillo nbd serve`: gives a disk image to clients of NBD until it is interrupted.
 
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { NbdExport } from '@anillo/disk/nbd/nbd-server';
@@ -8,6 +7,7 @@ import { openImage } from '@anillo/disk/open-image';
 import { imageFiles } from '@anillo/host-node/image-files';
 import { nbdUri, type SocketAddress } from '@anillo/host-node/nbd-address';
 import { NbdListener } from '@anillo/host-node/nbd-listener';
+import { interrupted } from './interrupted.ts';
 import { type OptionValues, optionHelp, parseOptions } from './option-table.ts';
 
 const SERVE_OPTIONS = {
@@ -62,14 +62,6 @@ function tlsOf({
   if (certificate === undefined && key === undefined) return undefined;
   if (certificate === undefined || key === undefined) throw bad('TLS needs both --tls-certificate and --tls-key.');
   return { cert: readPem(certificate), key: readPem(key) };
-}
-
-/** Resolves when the process is asked to end. */
-async function interrupted(): Promise<void> {
-  const ending = new AbortController();
-  const { signal } = ending;
-  await Promise.race(['SIGINT', 'SIGTERM', 'SIGHUP'].map((name) => once(process, name, { signal })));
-  ending.abort();
 }
 
 async function serve(image: string, values: ServeValues): Promise<number> {

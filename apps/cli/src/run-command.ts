@@ -47,8 +47,13 @@ export const RUN_OPTIONS = {
   },
   net: {
     argument: 'KIND',
-    help: 'Adds a network card: user[,hostfwd=tcp::2222-:22...][,restrict=on]\n[,PROPERTY=VALUE...]. With id=NAME the network is for a --device with\nnetdev=NAME.',
+    help: 'Adds a network card: user[,hostfwd=tcp::2222-:22...], switch=PATH\n(shared by machines), tap=NAME, stream=PLACE or dgram=PLACE,to=PLACE;\n[,allow=RULE][,deny=RULE][,up=RATE][,down=RATE][,link=off][,pcap=FILE]\n[,mac=ADDRESS][,PROPERTY=VALUE...]. With id=NAME the network is for a\n--device with netdev=NAME.',
     repeatable: true,
+  },
+  pcap: { argument: 'FILE', help: 'Writes there all that passes the network cards, for Wireshark.' },
+  name: {
+    argument: 'NAME',
+    help: "What the machine is called; its cards' addresses on shared networks are\nmade from it. Default: its first disk's or its kernel's file.",
   },
   share: {
     argument: 'FOLDER',
@@ -159,6 +164,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   return runSession({
     machine: {
       ...boot,
+      name: values.name,
+      capture: values.pcap,
       machine: values.machine,
       devices,
       drives: attachments.drives,

@@ -9,12 +9,14 @@ import type { Display } from './display.ts';
 import { type DiskOptions, openDrives } from './disk-option.ts';
 import { type FolderOptions, openFolders } from './folder-option.ts';
 import { type DisplayOptions, makeDisplay } from './display-option.ts';
+import type { MachineNetwork } from './machine-network.ts';
 import { type NetworkOptions, plugNetworks } from './network-option.ts';
 import { openVsocks, type VsockOptions } from './vsock-option.ts';
 
 export interface AttachmentOptions extends DiskOptions, NetworkOptions, FolderOptions, VsockOptions, DisplayOptions {
   readonly balloons?: Readonly<Record<string, BalloonControl>>;
   readonly consoles?: Readonly<Record<string, CharBackend>>;
+  readonly kernel?: string | Uint8Array;
 }
 
 export interface Attachments {
@@ -23,7 +25,17 @@ export interface Attachments {
   readonly devices: readonly DeviceOptions[];
   /** What `display` asked for. */
   readonly display: Display | undefined;
+  readonly networks: ReadonlyMap<string, MachineNetwork>;
   close(): Promise<void>;
+}
+
+/** What stays the same from start to start: the first disk's file, or the kernel's. */
+function usualName({ disks = [], drives = {}, kernel }: AttachmentOptions): string | undefined {
+  for (const disk of [...Object.values(drives), ...disks]) {
+    if (typeof disk === 'string') return disk;
+    if ('file' in disk) return disk.file;
+  }
+  return typeof kernel === 'string' ? kernel : undefined;
 }
 
 /** AnilloError for what cannot be had; then nothing stays open. */
@@ -39,7 +51,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachments> {
   try {
     const drives = keep(await openDrives(options));
     const folders = keep(await openFolders(options));
-    const networks = keep(await plugNetworks(options));
+    const networks = keep(await plugNetworks({ ...options, name: options.name ?? usualName(options) }));
     const vsocks = keep(await openVsocks(options));
     const { display, displays, inputs, devices } = makeDisplay(options);
     return {
@@ -55,6 +67,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachments> {
         fillRandom: (bytes) => host.fillRandom(bytes),
       },
       devices: [...drives.devices, ...networks.devices, ...folders.devices, ...vsocks.devices, ...devices],
+      networks: networks.networks,
       display,
       close,
     };

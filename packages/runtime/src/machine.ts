@@ -30,6 +30,7 @@ import { type Attachments, attach } from './attachments.ts';
 import type { FolderOption } from './folder-option.ts';
 import type { DiskOption } from './disk-option.ts';
 import type { Display } from './display.ts';
+import type { MachineNetwork } from './machine-network.ts';
 import type { NetworkOption } from './network-option.ts';
 import type { VsockOption, VsockPlace } from './vsock-option.ts';
 import {
@@ -44,6 +45,8 @@ import {
 import { SerialStream } from './serial-stream.ts';
 
 export interface MachineOptions {
+  /** What the machine is called. On networks that machines share, its cards' addresses are made from it. */
+  readonly name?: string;
   /** "pc" (default), or "q35" with PCI Express and a place for an IOMMU. */
   readonly machine?: string;
   /** Linux bzImage, ELF with a PVH note, or multiboot image: a path or the bytes. This or `bios`. */
@@ -78,11 +81,14 @@ export interface MachineOptions {
   readonly drives?: Readonly<Record<string, DiskOption>>;
   /**
    * Networks, each as a virtio-net-pci device: "user" (the host's network by a NAT), that with options
-   * (`{ kind: 'user', forwards: [{ protocol: 'tcp', hostPort: 2222, guestPort: 22 }] }`), or an end of a cable of one's own.
+   * (`{ kind: 'user', forwards: [{ protocol: 'tcp', hostPort: 2222, guestPort: 22 }] }`), a switch that machines share (`{ kind: 'switch', path: 'net.socket' }`), a tap, a socket
+   * (network-option.ts), or an end of a cable of one's own.
    */
   readonly networks?: readonly NetworkOption[];
   /** Networks by name, for devices that say `netdev: NAME`. */
   readonly netdevs?: Readonly<Record<string, NetworkOption>>;
+  /** A file for all that passes the network cards, for Wireshark (pcapng). */
+  readonly capture?: string;
   /** Folders that the guest mounts (`mount -t 9p -o trans=virtio TAG /mnt`), by tag, each as a virtio-9p-pci device. */
   readonly shares?: Readonly<Record<string, FolderOption>>;
   /** Folders by name, for devices that say `fsdev: NAME`. */
@@ -147,6 +153,7 @@ export class Machine {
   readonly debug: MachineDebug;
   readonly #core: CoreMachine;
   readonly #serial: SerialStream | undefined;
+  /** What the machine's devices are attached to. */
   readonly #attached: Attachments;
 
   private constructor(core: CoreMachine, serial: SerialStream | undefined, attached: Attachments) {
@@ -279,6 +286,11 @@ export class Machine {
   /** Guest-physical memory. While the guest runs it changes between any two turns of the host's events. */
   get memory(): GuestMemory {
     return this.#core.memory;
+  }
+
+  /** Its networks by name (`net0` and on where nobody named them), but for ends of cables of one's own: to plug and unplug, limit, forward and rule while it runs. */
+  get networks(): ReadonlyMap<string, MachineNetwork> {
+    return this.#attached.networks;
   }
 
   /** Counters of the engine since the start. */

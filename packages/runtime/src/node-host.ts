@@ -47,11 +47,24 @@ export const host: RuntimeHost = {
     };
   },
   openSockets: async () => {
-    const [{ NodeNetwork }, { networkClock }] = await Promise.all([
+    const [{ NodeNetwork }, { networkClock }, { SharedSwitch }, { LinuxTap }, sockets, { CaptureFile }] = await Promise.all([
       import('@anillo/host-node/node-network'),
       import('@anillo/host-node/network-clock'),
+      import('@anillo/host-node/shared-switch'),
+      import('@anillo/host-node/linux-tap'),
+      import('@anillo/host-node/frame-socket'),
+      import('@anillo/host-node/capture-file'),
     ]);
-    return { network: new NodeNetwork(), clock: networkClock };
+    return {
+      network: new NodeNetwork(),
+      clock: networkClock,
+      joinSwitch: (path, port, wanted) => SharedSwitch.join({ path, port, wanted }),
+      openTap: (name, port) => LinuxTap.open(name, port),
+      connectFrames: sockets.connectFrameSocket,
+      listenForFrames: sockets.listenForFrames,
+      bindFrames: sockets.bindFrameDatagrams,
+      openCapture: (path, onError) => new CaptureFile(path, onError),
+    };
   },
   openFolder: async (options) => new (await import('@anillo/host-node/host-folder')).HostFolder(options),
   openVsock: async (path) => (await import('@anillo/host-node/unix-vsock')).UnixVsock.open(path),

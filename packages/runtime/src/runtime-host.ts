@@ -3,7 +3,9 @@
 import type { ImageHost } from '@anillo/disk/disk-format';
 import type { Runtime } from '@anillo/codegen/runtime-module';
 import type { Clock } from '@anillo/net/clock';
-import type { HostNetwork } from '@anillo/net/host-network';
+import type { FramePort } from '@anillo/net/frame-port';
+import type { FrameTap } from '@anillo/net/frame-tap';
+import type { HostEndpoint, HostNetwork } from '@anillo/net/host-network';
 import type { FileTree } from '@anillo/devices/virtio/9p/file-tree';
 import type { VsockBackend } from '@anillo/devices/virtio/vsock/vsock-backend';
 import type { MachineHost } from '@anillo/machine/machine-host';
@@ -21,6 +23,24 @@ export interface TranslationSource {
   save(key: string, translations: Uint8Array): void;
 }
 
+/** A path of a Unix socket, or an address and a port. */
+export type SocketPlace = { readonly path: string } | HostEndpoint;
+
+/** What networks of machines are made of. All of them are AnilloError NETWORK, FILE or UNSUPPORTED where they cannot be had. */
+export interface HostLinks {
+  readonly network: HostNetwork;
+  readonly clock: Clock;
+  /** A switch of several processes. `wanted`: addresses for a card at the port, best first; one of them is granted. */
+  joinSwitch(path: string, port: FramePort, wanted: readonly number[]): Promise<{ readonly mac: number; close(): void }>;
+  openTap(name: string, port: FramePort): { close(): void };
+  /** Streams of frames as QEMU has them. */
+  connectFrames(place: SocketPlace, port: FramePort): Promise<{ close(): void }>;
+  listenForFrames(place: SocketPlace, portFor: () => FramePort, portGone: (port: FramePort) => void): Promise<{ close(): void }>;
+  bindFrames(local: HostEndpoint, remote: HostEndpoint, port: FramePort): Promise<{ close(): void }>;
+  /** `onError`: it cannot be written to any more. */
+  openCapture(path: string, onError: (sentence: string) => void): { addInterface(name: string): FrameTap; close(): void };
+}
+
 export interface RuntimeHost extends Pick<MachineHost, 'nowNs' | 'wallMs'> {
   /** One for each machine. */
   createEventLoop(): Omit<MachineHost, 'nowNs' | 'wallMs'>;
@@ -31,7 +51,7 @@ export interface RuntimeHost extends Pick<MachineHost, 'nowNs' | 'wallMs'> {
   /** Files of the host as disk images; absent: there are none. Loaded when the first is opened. */
   openImages?(): Promise<ImageHost>;
   /** Sockets of the host for networks; absent: there are none. Loaded when the first is opened. */
-  openSockets?(): Promise<{ readonly network: HostNetwork; readonly clock: Clock }>;
+  openSockets?(): Promise<HostLinks>;
   /** A folder of the host's to be shared; absent: there are none. AnilloError FILE or UNSUPPORTED. */
   openFolder?(options: {
     readonly path: string;

@@ -115,6 +115,9 @@ export async function anilloQemu(args: readonly string[]): Promise<number> {
   checkKernel(last(values.kernel));
   return runSession({
     machine: {
+      name: last(values.name)
+        ?.replace(/^guest=/, '')
+        .split(',')[0],
       kernel: last(values.kernel),
       initrd: last(values.initrd),
       append: last(values.append),

@@ -1,8 +1,10 @@
-// QEMU's `-virtfs`, `-fsdev`, `-drive`, `-blockdev`, `-netdev`, `-nic` and `-net`: disks and networks, and the devices that some of them add.
+// QEMU's `-virtfs`, `-fsdev`, `-drive`, `-blockdev`, `-netdev`, `-nic`, `-net` and `-object`: disks and networks, and the devices that some of them add.
 
 import { AnilloError } from '@anillo/base/anillo-error';
 import type { DiskFile } from 'anillo/disk-option';
-import { AttachmentList, isOn, splitSettings, userNetwork } from '../attachment-options.ts';
+import { AttachmentList, splitSettings } from '../attachment-options.ts';
+import { isOn } from '../network-settings.ts';
+import { qemuNetwork } from './qemu-network.ts';
 import type { QemuValues } from './qemu-options.ts';
 
 /** They say how the host is to do it, or when: here that is as it is. */
@@ -54,20 +56,19 @@ function addBlockdev(list: AttachmentList, text: string, isSnapshot: boolean): v
   });
 }
 
+/** The network of `-netdev`, or of the first words of `-nic`. */
 function addNetdev(list: AttachmentList, text: string): void {
-  const [[kind], ...settings] = splitSettings(text);
-  if (kind !== 'user') throw new AnilloError('UNSUPPORTED', `-netdev ${kind} is not there; use -netdev user.`);
-  const { network, id, rest } = userNetwork('-netdev', settings);
+  const { network, id, rest } = qemuNetwork('-netdev', splitSettings(text));
   refuse('-netdev', rest);
   list.addNetwork(needed('-netdev', 'id', id), network);
 }
 
-/** `user[,model=virtio-net-pci][,mac=][,hostfwd=...]` or `none`; `-net nic` adds nothing of its own. */
+/** As `-netdev`, with `[,model=virtio-net-pci][,mac=]`, or `none`; `-net nic` adds nothing of its own. */
 function addNic(list: AttachmentList, option: string, text: string): void {
-  const [[kind], ...settings] = splitSettings(text);
+  const settings = splitSettings(text);
+  const [[kind]] = settings;
   if (kind === 'none' || (option === '-net' && kind === 'nic')) return;
-  if (kind !== 'user') throw new AnilloError('UNSUPPORTED', `${option} ${kind} is not there; use user or none.`);
-  const { network, id, rest } = userNetwork(option, settings);
+  const { network, id, rest } = qemuNetwork(option, settings);
   const { model = 'virtio', ...properties } = rest;
   if (!NET_MODELS.includes(model)) throw new AnilloError('UNSUPPORTED', `There is no network card ${model}; use model=virtio-net-pci.`);
   list.devices.push({ ...properties, model: 'virtio-net-pci', netdev: list.addNetwork(id, network) });
@@ -119,9 +120,23 @@ export function qemuAttachments(values: QemuValues): AttachmentList {
   for (const text of values.netdev) addNetdev(list, text);
   for (const text of values.nic) addNic(list, '-nic', text);
   for (const text of values.net) addNic(list, '-net', text);
+  for (const text of values.object) addObject(list, text);
   return list;
 }
 
 /** What is left of `-device`, when those that stand for more than a device have been attached. */
 export const qemuDevices = (list: AttachmentList, values: QemuValues): readonly string[] =>
   values.device.filter((text) => isOther(list, text));
+
+/** `filter-dump,id=,netdev=,file=`: all that passes a network's card goes to a file. */
+function addObject(list: AttachmentList, text: string): void {
+  const [[type], ...words] = splitSettings(text);
+  const { netdev, file, id: _, maxlen: __, queue = 'all', status = 'on', ...rest } = Object.fromEntries(words);
+  if (type !== 'filter-dump') throw new AnilloError('UNSUPPORTED', `-object ${type} is not there; leave it out.`);
+  refuse('-object filter-dump', rest);
+  if (queue !== 'all' || status !== 'on') throw new AnilloError('UNSUPPORTED', '-object filter-dump takes queue=all and status=on here.');
+  const network = list.netdevs[needed('-object filter-dump', 'netdev', netdev)];
+  if (typeof network !== 'object' || !('kind' in network))
+    throw new AnilloError('BAD_OPTION', `-object filter-dump: there is no -netdev "${netdev}"; give the id of one.`);
+  list.netdevs[netdev] = { ...network, capture: needed('-object filter-dump', 'file', file) };
+}

@@ -37,6 +37,7 @@ export const QEMU_OPTIONS = {
   net: { argument: true, repeatable: true },
   nic: { argument: true, repeatable: true },
   monitor: { argument: true, repeatable: true },
+  object: { argument: true, repeatable: true },
   parallel: { argument: true, repeatable: true },
   gdb: WITH_ARGUMENT,
   name: WITH_ARGUMENT,

@@ -32,4 +32,6 @@ export interface NetBackend extends FrameSink {
   /** The cable is plugged in at the other end. */
   readonly isUp: boolean;
   onUp: (() => void) | undefined;
+  /** The address that the network has for the card; undefined: it has none. */
+  readonly mac?: Uint8Array;
 }

@@ -328,7 +328,7 @@ export const virtioNet = declareVirtio({
   classCode: 0x020000,
   properties: {
     netdev: { kind: 'backend', of: 'network', summary: 'The network, by the name that it was given', default: undefined },
-    mac: { kind: 'text', summary: 'Address; without: 52:54:00:12:34:56 and on', default: '', longest: 17 },
+    mac: { kind: 'text', summary: "Address; without: the network's for it, or 52:54:00:12:34:56 and on", default: '', longest: 17 },
     host_mtu: { kind: 'number', summary: 'Largest packet, told to the guest; 0: not told', default: 0, minimum: 0, maximum: 65_535 },
     queues: { kind: 'number', summary: 'Pairs of queues', default: 1, minimum: 1, maximum: MOST_PAIRS },
     'queue-size': { kind: 'number', summary: 'Entries of a queue, a power of two', default: 256, minimum: 16, maximum: 1024 },
@@ -337,10 +337,12 @@ export const virtioNet = declareVirtio({
     const queueSize = p['queue-size'];
     if ((queueSize & (queueSize - 1)) !== 0)
       throw new AnilloError('BAD_OPTION', `Device virtio-net has a queue-size of ${queueSize}; give a power of two from 16 to 1024.`);
-    const mac = p.mac === '' ? usualMac(context.backends.networkCount) : parseMac(p.mac);
-    if (mac === undefined)
+    const given = p.mac === '' ? undefined : parseMac(p.mac);
+    if (p.mac !== '' && given === undefined)
       throw new AnilloError('BAD_OPTION', `"${p.mac}" is no address of a network card; give one such as 52:54:00:12:34:56.`);
+    const { networkCount } = context.backends;
     const backend = context.backends.network(p.netdev, 'virtio-net');
+    const mac = given ?? backend.mac ?? usualMac(networkCount);
     return new Net({ backend, mac, mtu: p.host_mtu, pairCount: p.queues, queueSize, expectHost: () => context.expectHost() });
   },
 });
