@@ -51,12 +51,14 @@ export class ReceiveQueue {
   #fill(chains: readonly Chain[], frame: Uint8Array, work: FrameWork | undefined): void {
     const header = writeNetHeader(work, chains.length);
     let from = 0;
-    chains.forEach((chain, i) => {
+    const counts = chains.map((chain, i) => {
       const head = i === 0 ? scatter(chain.writable, 0, header) : 0;
       const count = scatter(chain.writable, head, frame.subarray(from, from + chain.writableBytes - head));
       from += count;
-      this.#queue.give(chain, head + count);
+      return head + count;
     });
+    // 5.1.6.4.1: the driver may look at the first from another CPU, and expects all of them then.
+    this.#queue.giveTogether(chains, counts);
     this.#queue.tell();
   }
 }

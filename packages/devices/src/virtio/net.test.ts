@@ -6,6 +6,7 @@ import type { GivenProperty } from '../device-declaration.ts';
 import type { DriverBuffer } from '../testing/ring-driver.ts';
 import { type RigQueue, VirtioRig } from '../testing/virtio-rig.ts';
 import type { FrameWork } from './net-backend.ts';
+import { FEATURE } from './virtio-features.ts';
 
 const F = {
   csum: 0,
@@ -162,6 +163,23 @@ test('a frame fills one buffer, or several where that was agreed; without buffer
   assert.deepEqual(bytes.slice(0, HEADER), [1, 4, 66, 0, 0xa0, 5, 34, 0, 16, 0, 3, 0]);
   assert.deepEqual(Uint8Array.from(bytes.slice(HEADER, HEADER + 1000)), frame);
   assert.equal(rig.interrupts(rig.rx) > 0, true);
+});
+
+test('the buffers of one frame come back together, for a driver on another CPU may look at any moment', () => {
+  for (const packed of [false, true]) {
+    const rig = NetRig.make([F.merged, ...(packed ? [FEATURE.packedRing] : [])], { packed });
+    for (let turn = 0; turn < 8; turn++) {
+      rig.post(500, 500, 500, 500);
+      const seen: number[] = [];
+      rig.ram.watcher = { beginWrite() {}, endWrite: () => seen.push(rig.rx.ring.collect().length) };
+      assert.ok(rig.arrive(frameTo(MAC, 1600)));
+      rig.ram.watcher = undefined;
+      assert.deepEqual(
+        seen.filter((count) => count > 0),
+        [4],
+      );
+    }
+  }
 });
 
 test('without merging a frame that is too long for its buffer is lost, and the buffer stays', () => {

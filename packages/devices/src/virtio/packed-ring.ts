@@ -93,17 +93,34 @@ export class PackedRing implements Ring {
   }
 
   give(chain: Chain, writtenBytes: number): string | undefined {
+    const position = this.#place.used;
+    return this.#enter(chain, writtenBytes) && this.#publish(position, writtenBytes) ? undefined : 'a ring outside memory';
+  }
+
+  giveTogether(chains: readonly Chain[], writtenBytes: readonly number[]): string | undefined {
+    const positions: number[] = [];
+    const isThere = chains.every((chain, i) => {
+      positions.push(this.#place.used);
+      return this.#enter(chain, writtenBytes[i]);
+    });
+    // The driver looks at the first for what comes after it.
+    for (let i = positions.length - 1; isThere && i >= 0; i--)
+      if (!this.#publish(positions[i], writtenBytes[i])) return 'a ring outside memory';
+    return isThere ? undefined : 'a ring outside memory';
+  }
+
+  /** What the driver does not believe yet. False: the ring is not there. */
+  #enter(chain: Chain, writtenBytes: number): boolean {
     const place = this.#place;
     const at = this.#addressOf(place.used);
-    const isFirstHalf = place.used < place.size;
     place.outstanding -= chain.slotCount;
     place.used = this.#after(place.used, chain.slotCount);
-    const flags = (isFirstHalf ? FLAG.available | FLAG.used : 0) | (writtenBytes > 0 ? DESCRIPTOR.write : 0);
-    const isThere =
-      this.#memory.write32(at + AT.byteCount, writtenBytes) &&
-      this.#memory.store16(at + AT.id, chain.id) &&
-      this.#memory.store16(at + AT.flags, flags);
-    return isThere ? undefined : 'a ring outside memory';
+    return this.#memory.write32(at + AT.byteCount, writtenBytes) && this.#memory.store16(at + AT.id, chain.id);
+  }
+
+  #publish(position: number, writtenBytes: number): boolean {
+    const flags = (position < this.#place.size ? FLAG.available | FLAG.used : 0) | (writtenBytes > 0 ? DESCRIPTOR.write : 0);
+    return this.#memory.store16(this.#addressOf(position) + AT.flags, flags);
   }
 
   wantsInterrupt(): boolean {

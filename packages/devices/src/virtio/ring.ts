@@ -31,6 +31,8 @@ export interface Ring {
   take(epoch: number): Chain | undefined | string;
   /** Gives a chain back; text: the ring is not there any more. */
   give(chain: Chain, writtenBytes: number): string | undefined;
+  /** Gives several back so that the driver, which may look at any moment from another CPU, sees all of them or none. */
+  giveTogether(chains: readonly Chain[], writtenBytes: readonly number[]): string | undefined;
   /** Does the driver want to be told of what was given since it was told last? To be asked once for each `give` or several. */
   wantsInterrupt(): boolean;
   /** Asks the driver for a notification of the next chain that it makes available. */

@@ -95,16 +95,24 @@ export class SplitRing implements Ring {
   }
 
   give(chain: Chain, writtenBytes: number): string | undefined {
+    return this.#enter(chain, writtenBytes) && this.#publish() ? undefined : 'a ring outside memory';
+  }
+
+  giveTogether(chains: readonly Chain[], writtenBytes: readonly number[]): string | undefined {
+    return chains.every((chain, i) => this.#enter(chain, writtenBytes[i])) && this.#publish() ? undefined : 'a ring outside memory';
+  }
+
+  /** What the driver does not see yet. False: the ring is not there. */
+  #enter(chain: Chain, writtenBytes: number): boolean {
     const place = this.#place;
-    const { device } = this.#areas;
-    const entry = device + RING_HEAD_BYTES + (place.used % place.size) * USED_ENTRY_BYTES;
+    const entry = this.#areas.device + RING_HEAD_BYTES + (place.used % place.size) * USED_ENTRY_BYTES;
     place.outstanding--;
     place.used = (place.used + 1) & 0xffff;
-    const isThere =
-      this.#memory.write32(entry, chain.id) &&
-      this.#memory.write32(entry + 4, writtenBytes) &&
-      this.#memory.store16(device + 2, place.used);
-    return isThere ? undefined : 'a ring outside memory';
+    return this.#memory.write32(entry, chain.id) && this.#memory.write32(entry + 4, writtenBytes);
+  }
+
+  #publish(): boolean {
+    return this.#memory.store16(this.#areas.device + 2, this.#place.used);
   }
 
   wantsInterrupt(): boolean {

@@ -133,6 +133,14 @@ export class Virtqueue {
     if (wrong !== undefined) this.#owner.fail(`${wrong} (queue ${this.index})`);
   }
 
+  /** As `give` for each; the driver sees all of them or none. */
+  giveTogether(chains: readonly Chain[], writtenBytes: readonly number[]): void {
+    if (!chains.every((chain) => this.owns(chain))) return;
+    for (const { writable } of chains) this.#owner.memory.wrote(writable);
+    const wrong = this.#ring?.giveTogether(chains, writtenBytes);
+    if (wrong !== undefined) this.#owner.fail(`${wrong} (queue ${this.index})`);
+  }
+
   /** Tells the driver of what was given back, if it wants to know. */
   tell(): void {
     if (this.#ring !== undefined && this.#owner.isRunning && this.#ring.wantsInterrupt()) this.#owner.interrupt(this);
