@@ -12,6 +12,10 @@ interface Libc {
   socket(domain: number, type: number, protocol: number): number;
   sendto(fd: number, bytes: Uint8Array, address: Uint8Array): number;
   recv(fd: number, into: Uint8Array, flags: number): number;
+  /** `address`: room for one, filled. */
+  recvfrom(fd: number, into: Uint8Array, flags: number, address: Uint8Array): number;
+  bind(fd: number, address: Uint8Array): number;
+  setsockopt(fd: number, level: number, name: number, value: number): number;
 }
 
 export type LinuxLibc = Libc;
@@ -48,6 +52,9 @@ export function loadLinuxLibc(): LinuxLibc | undefined {
       socket: { arguments: ['i32', 'i32', 'i32'], return: 'i32' },
       sendto: { arguments: ['i32', 'pointer', 'u64', 'i32', 'pointer', 'u32'], return: 'i64' },
       recv: { arguments: ['i32', 'pointer', 'u64', 'i32'], return: 'i64' },
+      recvfrom: { arguments: ['i32', 'pointer', 'u64', 'i32', 'pointer', 'pointer'], return: 'i64' },
+      bind: { arguments: ['i32', 'pointer', 'u32'], return: 'i32' },
+      setsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'u32'], return: 'i32' },
     });
     return {
       open: (path, flags) => functions.open(Buffer.from(path + ENDS_TEXT), flags),
@@ -60,6 +67,10 @@ export function loadLinuxLibc(): LinuxLibc | undefined {
       socket: (domain, type, protocol) => functions.socket(domain, type, protocol),
       sendto: (fd, bytes, address) => Number(functions.sendto(fd, bytes, BigInt(bytes.length), 0, address, address.length)),
       recv: (fd, into, flags) => Number(functions.recv(fd, into, BigInt(into.length), flags)),
+      recvfrom: (fd, into, flags, address) =>
+        Number(functions.recvfrom(fd, into, BigInt(into.length), flags, address, Uint32Array.of(address.length))),
+      bind: (fd, address) => functions.bind(fd, address, address.length),
+      setsockopt: (fd, level, name, value) => functions.setsockopt(fd, level, name, Int32Array.of(value), 4),
     };
   } catch {
     return undefined;

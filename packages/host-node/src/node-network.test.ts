@@ -3,6 +3,8 @@ import * as dgram from 'node:dgram';
 import * as net from 'node:net';
 import { test } from 'node:test';
 import type { HostTcpConnection, HostTcpEvents } from '@anillo/net/host-network';
+import { isDeepStrictEqual } from 'node:util';
+import { loadLinuxLibc } from './linux-libc.ts';
 import { NodeNetwork } from './node-network.ts';
 
 /** What comes of a connection, as promises. */
@@ -102,4 +104,43 @@ test('names and echoes', async () => {
   assert.deepEqual(await network.lookup('no-such-name.invalid', 4), []);
   // Where the host does not let us ask, that is the answer.
   assert.ok([true, undefined].includes(await network.ping('127.0.0.1', Buffer.from('hello'), 2000)));
+});
+
+/** A port on which nobody listens. */
+async function deadPort(): Promise<number> {
+  const socket = dgram.createSocket('udp4').bind(0, '127.0.0.1');
+  await new Promise<void>((then) => void socket.once('listening', then));
+  const { port } = socket.address();
+  await new Promise<void>((then) => void socket.close(then));
+  return port;
+}
+
+test('a datagram that nobody takes is told, and of which partner it was', {
+  skip: loadLinuxLibc() === undefined && 'not to be had here',
+}, async () => {
+  const network = new NodeNetwork();
+  const answering = await network.bindUdp({ address: '127.0.0.1', port: 0 });
+  answering.onMessage = (bytes, from) => answering.send(bytes, from);
+  const socket = await network.bindUdp({ address: '0.0.0.0', port: 0 });
+  const told: unknown[] = [];
+  let answers = 0;
+  socket.onError = (reason, to) => told.push([reason, to]);
+  socket.onMessage = () => answers++;
+  const dead = [await deadPort(), await deadPort()];
+  for (let turn = 0; turn < 100 && (told.length < 2 || answers < 3); turn++) {
+    for (const port of dead) if (turn % 20 === 0) socket.send(Buffer.from('x'), { address: '127.0.0.1', port });
+    socket.send(Buffer.from('y'), { address: '127.0.0.1', port: answering.local.port });
+    await new Promise((then) => setTimeout(then, 5));
+  }
+  assert.ok(answers >= 3);
+  for (const port of dead)
+    assert.ok(
+      told.some((one) => isDeepStrictEqual(one, ['refused', { address: '127.0.0.1', port }])),
+      JSON.stringify(told),
+    );
+  // The queue is empty: nothing wakes the event loop again and again.
+  const before = process.cpuUsage();
+  await new Promise((then) => setTimeout(then, 200));
+  assert.ok(process.cpuUsage(before).user < 100_000);
+  for (const each of [answering, socket]) each.close();
 });

@@ -1,10 +1,9 @@
 // Echo requests by the kernel's ICMP sockets, which need no privilege where net.ipv4.ping_group_range says so, and by raw sockets where we have it.
 
-import type { LinuxLibc } from './linux-libc.ts';
 import { isIPv6 } from 'node:net';
+import type { LinuxLibc } from './linux-libc.ts';
+import { AF_INET, AF_INET6, socketAddress } from './socket-address.ts';
 
-const AF_INET = 2;
-const AF_INET6 = 10;
 const SOCK_DGRAM = 2;
 const SOCK_RAW = 3;
 const SOCK_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
@@ -16,28 +15,6 @@ const ECHO_REPLY = { 4: 0, 6: 129 } as const;
 const FIRST_LOOK_MS = 1;
 const LONGEST_LOOK_MS = 20;
 const LARGEST_BYTES = 0x10000;
-
-function bytesOfV4(address: string): number[] {
-  return address.split('.').map(Number);
-}
-
-function bytesOfV6(address: string): number[] {
-  const [head, tail = ''] = address.split('::');
-  const groups = (text: string): number[] => (text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16)));
-  const first = groups(head);
-  const last = address.includes('::') ? groups(tail) : [];
-  const all = [...first, ...new Array<number>(Math.max(0, 8 - first.length - last.length)).fill(0), ...last];
-  return all.flatMap((group) => [group >>> 8, group & 0xff]);
-}
-
-/** A sockaddr_in or sockaddr_in6; the family is in the host's byte order. */
-function socketAddress(address: string): Uint8Array {
-  const isV6 = isIPv6(address);
-  const bytes = new Uint8Array(isV6 ? 28 : 16);
-  new Uint16Array(bytes.buffer, 0, 1)[0] = isV6 ? AF_INET6 : AF_INET;
-  bytes.set(isV6 ? bytesOfV6(address) : bytesOfV4(address), isV6 ? 8 : 4);
-  return bytes;
-}
 
 function checksum(bytes: Uint8Array): number {
   let sum = 0;
@@ -72,7 +49,7 @@ export class NodePing {
       request.set(payload, 8);
       const sum = checksum(request);
       request.set([sum >>> 8, sum & 0xff], 2);
-      if (libc.sendto(fd, request, socketAddress(address)) < 0) return false;
+      if (libc.sendto(fd, request, socketAddress(address, 0)) < 0) return false;
       return await this.#awaitReply(fd, request, { family, isRaw, timeoutMs });
     } finally {
       libc.close(fd);

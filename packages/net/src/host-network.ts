@@ -38,8 +38,8 @@ export interface HostTcpConnection {
 export interface HostUdpSocket {
   readonly local: HostEndpoint;
   onMessage: ((bytes: Uint8Array, from: HostEndpoint) => void) | undefined;
-  /** Unreachable and the like. */
-  onError: ((reason: 'refused' | 'unreachable' | 'too-long') => void) | undefined;
+  /** Unreachable and the like. `to`: whom the datagram was for; undefined: not known. */
+  onError: ((reason: 'refused' | 'unreachable' | 'too-long', to?: HostEndpoint) => void) | undefined;
   send(bytes: Uint8Array, to: HostEndpoint): void;
   close(): void;
 }

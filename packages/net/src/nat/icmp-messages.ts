@@ -38,9 +38,9 @@ export interface QuotedPacket {
   readonly bytes: Uint8Array;
 }
 
-export function quote(packet: IpPacket): QuotedPacket {
+export function quote(packet: IpPacket, most: number = QUOTED_BYTES[packet.family]): QuotedPacket {
   const { family } = packet;
-  return { family, bytes: packet.bytes.slice(packet.header, Math.min(packet.end, packet.header + QUOTED_BYTES[family])) };
+  return { family, bytes: packet.bytes.slice(packet.header, Math.min(packet.end, packet.header + most)) };
 }
 
 export class IcmpMessages {

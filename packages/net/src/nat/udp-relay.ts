@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts';
 import type { HostEndpoint, HostNetwork, HostUdpSocket } from '../host-network.ts';
 import type { IpInterface } from '../ip/ip-interface.ts';
 import type { IpPacket } from '../ip/ip-packet.ts';
-import type { IpAddress } from '../ip-address.ts';
+import { IpAddress } from '../ip-address.ts';
 import { read16, write16 } from '../network-order.ts';
 import { IP_PROTOCOLS, UDP_BYTES } from '../protocol-numbers.ts';
 import { Deadline, type TimerQueue } from '../timer-queue.ts';
@@ -33,6 +33,8 @@ export interface UdpRelayOptions {
 const DEFAULT_PORT_LIMIT = 1024;
 const PARTNER_LIMIT = 256;
 const WAITING_LIMIT = 16;
+/** Headers, and what tells one datagram from another. */
+const QUOTED_BYTES = 96;
 const SILENCE_MS = 120_000;
 const SWEEP_MS = 15_000;
 
@@ -43,6 +45,8 @@ interface Partner {
   readonly endpoint: HostEndpoint;
   /** The socket of a forward; undefined: the port's own. */
   readonly socket: HostUdpSocket | undefined;
+  /** The start of the first packet to it; undefined: it was the first to speak. */
+  readonly quoted: QuotedPacket | undefined;
 }
 
 /** One port of one machine. */
@@ -120,7 +124,7 @@ export class UdpRelay {
     const key = `${address.text} ${from.port}`;
     const known = port.partners.get(key);
     if (known?.socket !== socket || known.endpoint.address !== from.address)
-      this.#remember(port, key, { address, port: from.port, endpoint: from, socket });
+      this.#remember(port, key, { address, port: from.port, endpoint: from, socket, quoted: undefined });
     this.#deliver(port, address, from.port, bytes);
   }
 
@@ -182,7 +186,7 @@ export class UdpRelay {
     const address = packet.destination;
     const key = `${address.text} ${number}`;
     let partner = port.partners.get(key);
-    port.lastPacket = quote(packet);
+    port.lastPacket = quote(packet, QUOTED_BYTES);
     if (partner === undefined) {
       const hostAddress = this.#options.addresses.hostAddressOf(address);
       if (hostAddress === undefined || number === 0) {
@@ -194,11 +198,17 @@ export class UdpRelay {
         this.#options.tell('prohibited', port.lastPacket);
         return undefined;
       }
-      partner = { address, port: number, endpoint: { address: hostAddress, port: number }, socket: undefined };
+      partner = { address, port: number, endpoint: { address: hostAddress, port: number }, socket: undefined, quoted: port.lastPacket };
       this.#remember(port, key, partner);
     }
     port.lastPartner = partner;
     return partner;
+  }
+
+  #partnerAt(port: Port, { address, port: number }: HostEndpoint): Partner | undefined {
+    const text = IpAddress.parse(address)?.text;
+    for (const partner of port.partners.values()) if (partner.endpoint.port === number && partner.endpoint.address === text) return partner;
+    return undefined;
   }
 
   #remember(port: Port, key: string, partner: Partner): void {
@@ -230,9 +240,9 @@ export class UdpRelay {
       const address = this.#options.addresses.guestAddressOf(from.address, port.guest.family);
       if (address !== undefined && port.partners.has(`${address.text} ${from.port}`)) this.#deliver(port, address, from.port, bytes);
     };
-    socket.onError = (reason) => {
-      if (port.lastPacket !== undefined && reason !== 'too-long')
-        this.#options.tell(reason === 'refused' ? 'port' : 'host', port.lastPacket);
+    socket.onError = (reason, to) => {
+      const about = to === undefined ? port.lastPacket : this.#partnerAt(port, to)?.quoted;
+      if (about !== undefined && reason !== 'too-long') this.#options.tell(reason === 'refused' ? 'port' : 'host', about);
     };
     const waiting = port.waiting ?? [];
     port.waiting = undefined;
