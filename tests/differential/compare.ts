@@ -22,6 +22,8 @@ const FETCH = 16;
 const ALIGNMENT_CHECK = 17;
 const USER_END = 0x7fff_ffff_f000n;
 const PRESENT = 1;
+/** Of MXCSR. */
+const MISALIGNED_MODE = 1 << 17;
 /** Intel documents 1.5 * 2^-12 for RCPPS and RSQRTPS; two CPUs may differ by twice that. */
 const RECIPROCAL_ERROR = 2 ** -10;
 
@@ -163,9 +165,15 @@ function compareData(c: TestCase, a: Uint8Array, b: Uint8Array, out: Difference[
   }
 }
 
+/** The host's MXCSR got MM (misaligned SSE, AMD's), which no CPU model here has: an image in memory was overwritten before it was loaded. APM 2, 3.1.6 and 11.5. */
+function hasMisalignedMode(result: TestResult): boolean {
+  return (u32(result.state, IMAGE.mxcsr) & MISALIGNED_MODE) !== 0;
+}
+
 /** Empty when the two agree. `expected` is the host's. */
 export function compareResults(c: TestCase, expected: TestResult, actual: TestResult): Difference[] {
   const out: Difference[] = [];
+  if (expected.outcome !== 'died' && hasMisalignedMode(expected)) return out;
   if (expected.outcome !== actual.outcome || expected.outcome === 'died') {
     const text = (r: TestResult): string =>
       `${r.outcome}${r.outcome === 'fault' ? ` ${u32(r.state, IMAGE.vector)} at ${hex(u64(r.state, IMAGE.rip))}` : ''} ${r.note ?? ''}`.trim();

@@ -11,9 +11,9 @@ import { Generator } from './generator.ts';
 import { createHostExecutor } from './host-executor.ts';
 import { hostFeatures } from './host-features.ts';
 import { TRAMPOLINE } from './host-trampoline.ts';
-import { CODE_BASE, DATA_BASE, DATA_END, READ_ONLY_BASE } from './memory-map.ts';
+import { CODE_BASE, DATA_BASE, DATA_BYTES, DATA_END, READ_ONLY_BASE } from './memory-map.ts';
 import { runDifferential } from './run-differential.ts';
-import { IMAGE, setU32, setU64, type TestCase, type TestResult, u16, u32, u64 } from './test-case.ts';
+import { emptyImage, IMAGE, setU32, setU64, type TestCase, type TestResult, u16, u32, u64 } from './test-case.ts';
 import { checkVector, formatVector, parseVector } from './vector-format.ts';
 
 const made = await createHostExecutor();
@@ -191,6 +191,17 @@ test('a vector survives being written and read', { skip }, () => {
     assert.equal(checkVector(vector, other).length, 2, line);
     assert.equal(u16(result.state, IMAGE.mxcsr) & 0xffff, u32(result.state, IMAGE.mxcsr));
   }
+});
+
+test('a host that loaded MXCSR.MM is compared no further', () => {
+  const { test: c } = parseVector('64 | 0fae10 | ldmxcsr [rax] | rax=20000000 -> mxcsr=1f80');
+  const result = (mxcsr: number, outcome: 'end' | 'fault'): TestResult => {
+    const state = emptyImage();
+    setU32(state, IMAGE.mxcsr, mxcsr);
+    return { outcome, state, data: new Uint8Array(DATA_BYTES) };
+  };
+  assert.equal(compareResults(c, result(0x1f80, 'end'), result(0x1f80, 'fault')).length, 1);
+  assert.deepEqual(compareResults(c, result(0x2de3e, 'end'), result(0x1f80, 'fault')), []);
 });
 
 const noAssembler = spawnSync('as', ['--version']).status === 0 ? false : 'GNU as is not installed';
