@@ -30,7 +30,7 @@ export interface ImageFuzzOptions {
 }
 
 const MAX_CHANGED_BYTES = 64 << 20;
-const MAX_MS = 4000;
+export const MAX_MS = 4000;
 
 const INTERESTING = [0, 1, 2, 3, 0x7f, 0xff, 0x200, 0x1000, 0xffff, 0x10000, 0x100000, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff];
 
@@ -67,7 +67,7 @@ function changePlace(image: Uint8Array, random: () => number): number {
   return 0;
 }
 
-function damage(store: ForkedStore, image: Uint8Array, random: () => number): void {
+export function damage(store: ForkedStore, image: Uint8Array, random: () => number): void {
   for (let changes = 1 + Math.floor(random() ** 2 * 8); changes > 0; changes--) {
     const at = changePlace(image, random);
     const kind = random();

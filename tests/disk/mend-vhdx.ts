@@ -1,6 +1,6 @@
 // Makes the checksums of a damaged VHDX image right again, so that what they guard is believed. For fuzzing.
 
-import { crc32cAround } from '@anillo/disk/vhdx/crc32c';
+import { crc32cAround } from '@anillo/disk/crc32c';
 import {
   HEADER,
   HEADER_BYTES,

@@ -6,7 +6,7 @@ import { checkDiskSize } from '../disk-size.ts';
 import { viewOf } from '../packed-layout.ts';
 import { randomId } from '../random-id.ts';
 import { utf16Bytes } from '../text-bytes.ts';
-import { crc32cAround } from './crc32c.ts';
+import { crc32cAround } from '../crc32c.ts';
 import { guidBytes } from './guid.ts';
 import { writeVhdxHeader } from './vhdx-header.ts';
 import {

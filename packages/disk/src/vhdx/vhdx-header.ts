@@ -4,7 +4,7 @@ import { AnilloError } from '@anillo/base/anillo-error';
 import type { ByteStore } from '../byte-store.ts';
 import { viewOf } from '../packed-layout.ts';
 import { utf16Text } from '../text-bytes.ts';
-import { crc32cAround } from './crc32c.ts';
+import { crc32cAround } from '../crc32c.ts';
 import { guidText, isZeroGuid } from './guid.ts';
 import {
   FILE_FLAG,

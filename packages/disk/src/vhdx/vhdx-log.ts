@@ -3,7 +3,7 @@
 import { AnilloError } from '@anillo/base/anillo-error';
 import type { ByteStore } from '../byte-store.ts';
 import { viewOf } from '../packed-layout.ts';
-import { crc32cAround } from './crc32c.ts';
+import { crc32cAround } from '../crc32c.ts';
 import {
   DATA_SECTOR,
   DATA_SECTOR_SIGNATURE,

@@ -1,4 +1,4 @@
-// CRC-32C (Castagnoli), as MS-VHDX 2.2 wants it.
+// CRC-32C (Castagnoli), as MS-VHDX 2.2 and ext4 want it.
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   let sum = byte;
@@ -6,10 +6,15 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return sum >>> 0;
 });
 
+/** The sum with further bytes, not inverted at either end: ext4 begins with a seed and takes it as it comes. */
+export function crc32cUpdate(sum: number, bytes: Uint8Array): number {
+  let next = sum;
+  for (let i = 0; i < bytes.length; i++) next = (next >>> 8) ^ TABLE[(next ^ bytes[i]) & 255];
+  return next >>> 0;
+}
+
 export function crc32c(bytes: Uint8Array): number {
-  let sum = 0xffff_ffff;
-  for (const byte of bytes) sum = (sum >>> 8) ^ TABLE[(sum ^ byte) & 255];
-  return (sum ^ 0xffff_ffff) >>> 0;
+  return (crc32cUpdate(0xffff_ffff, bytes) ^ 0xffff_ffff) >>> 0;
 }
 
 /** Of bytes that hold the sum itself, which counts as zero. */
