@@ -46,5 +46,7 @@ export interface BootImages {
   /** One for Linux; any number for multiboot kernels. */
   readonly initrd?: readonly BootModule[];
   /** Gives the images anew when the machine resets: then they are not kept once they are loaded. AnilloError where they are gone or fit no more. */
-  readonly readAgain?: () => BootImages;
+  readonly readAgain?: () => BootImages | Promise<BootImages>;
+  /** What they themselves say of the command line; that of the machine's maker comes behind it. */
+  readonly append?: string;
 }

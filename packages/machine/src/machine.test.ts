@@ -174,6 +174,37 @@ test('a reset reads images again that need not be kept', async () => {
   assert.match(m.bootDescription, /Linux/);
 });
 
+test('images that are read from a disk come later, with a command line of their own', async () => {
+  const seen: string[] = [];
+  const script: Script = (guest) => {
+    const zeroPage = guest.start?.registers.rsi ?? 0;
+    const line = guest.memory.read(gpa(guest.memory.read32(gpa(zeroPage + 0x228))), 64);
+    seen.push(Buffer.from(line).toString('latin1').split('\0')[0]);
+    if (guest.resetCount === 2) return powerOff(guest);
+    guest.ports.writePort(0xcf9, 1, 6);
+    return SLICE;
+  };
+  let reads = 0;
+  const readAgain = async (): Promise<BootImages> => {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    return { kernel: { bytes: tinyBzImage(), name: 'vmlinuz' }, append: `root=${++reads}` };
+  };
+  const m = machine(script, { readAgain, append: 'quiet' });
+  m.start();
+  await m.waitForExit();
+  assert.deepEqual(seen, ['quiet', 'root=1 quiet']);
+});
+
+test('a reset for which the disk has no kernel any more ends the machine with the reason', async () => {
+  const script: Script = (guest) => {
+    guest.ports.writePort(0xcf9, 1, 6);
+    return SLICE;
+  };
+  const m = machine(script, { readAgain: () => Promise.reject(new AnilloError('BAD_IMAGE', 'It is gone.')) });
+  m.start();
+  await assert.rejects(m.waitForExit(), /It is gone/);
+});
+
 test('a triple fault tells the registers', async () => {
   const m = machine(() => ({ kind: 'shutdown', state: 'rax=1' }));
   m.start();

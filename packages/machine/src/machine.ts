@@ -160,11 +160,13 @@ export class Machine {
           this.#wake();
         }
       },
-      onFailure: (error) => {
-        this.#failure ??= { error };
-        this.#wake();
-      },
+      onFailure: (error) => this.#fail(error),
     });
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#wake();
   }
 
   /** What firmware would have set in each CPU. */
@@ -174,10 +176,10 @@ export class Machine {
 
   #makePlan(): BootPlan {
     const { bios, append, longMode } = this.#spec;
-    const { kernel, initrd } = this.#images;
+    const { kernel, initrd, append: own } = this.#images;
     if (kernel === undefined) return planFirmware(bios as Uint8Array);
     const context = { map: this.board.map, longMode, rsdpAddress: this.board.rsdpAddress };
-    return planKernel({ bytes: kernel.bytes, name: kernel.name, modules: initrd ?? [], append: append ?? '' }, context);
+    return planKernel({ ...kernel, modules: initrd ?? [], append: [own, append].filter(Boolean).join(' ') }, context);
   }
 
   /** What devices ask for. They ask in the middle of a guest instruction: the wish is noted and the guest leaves soon. The first wish counts. */
@@ -256,8 +258,7 @@ export class Machine {
     loadSegments(this.#vm.memory, plan.segments);
     if (this.#images.readAgain !== undefined) this.#forgetImages(plan);
     this.#vcpu.reset();
-    const { start } = plan;
-    if (start.mode !== 'reset') this.#vcpu.setStart({ ...start, modelRegisters: this.#modelRegisters });
+    if (plan.start.mode !== 'reset') this.#vcpu.setStart({ ...plan.start, modelRegisters: this.#modelRegisters });
     this.#processors?.release();
   }
 
@@ -267,10 +268,10 @@ export class Machine {
     this.#plan = { ...plan, segments: [] };
   }
   /** The plan, with its images read again where they have not been kept. */
-  #planAgain(): BootPlan {
+  async #planAgain(): Promise<BootPlan> {
     const { readAgain } = this.#images;
     if (readAgain === undefined) return this.#plan as BootPlan;
-    this.#images = { ...readAgain(), readAgain };
+    this.#images = { ...(await readAgain()), readAgain };
     return this.#makePlan();
   }
 
@@ -392,7 +393,7 @@ export class Machine {
   #step(cpu = 0): VcpuExit {
     if (this.#state !== 'paused') throw new AnilloError('STATE', `The machine is ${this.#state}; only a paused one can be stepped.`);
     const exit = this.#farDebug[cpu - 1]?.step() ?? this.#vcpu.step();
-    if (this.#resetWanted) this.#reboot();
+    if (this.#resetWanted) this.#reboot().catch((error: unknown) => this.#fail(error));
     if (exit.kind === 'shutdown') this.#tripleFault(exit.state);
     if (this.#pendingExit !== undefined) this.#resumed.resolve();
     return exit;
@@ -485,13 +486,13 @@ export class Machine {
       this.#host.wake();
     });
     while (!isSettled && this.#pendingExit === undefined) await this.#host.sleep(Infinity);
-    if (this.#pendingExit === undefined) this.#reboot();
+    if (this.#pendingExit === undefined) await this.#reboot();
   }
 
-  #reboot(): void {
+  async #reboot(): Promise<void> {
     this.#resetWanted = false;
     this.#resets++;
-    this.#boot(this.#planAgain());
+    this.#boot(await this.#planAgain());
   }
 
   #tripleFault(registers: string): void {

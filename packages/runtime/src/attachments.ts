@@ -6,6 +6,7 @@ import type { CharBackend } from '@anillo/devices/device';
 import type { DeviceOptions } from '@anillo/devices/device-declaration';
 import type { BalloonControl } from '@anillo/devices/virtio/balloon-control';
 import type { Display } from './display.ts';
+import type { BootDisk } from './disk-boot.ts';
 import { type DiskOptions, openDrives } from './disk-option.ts';
 import { type FolderOptions, openFolders } from './folder-option.ts';
 import { type DisplayOptions, makeDisplay } from './display-option.ts';
@@ -26,6 +27,8 @@ export interface Attachments {
   /** What `display` asked for. */
   readonly display: Display | undefined;
   readonly networks: ReadonlyMap<string, MachineNetwork>;
+  /** What a machine without kernel and firmware boots from. */
+  readonly bootDisk: BootDisk | undefined;
   close(): Promise<void>;
 }
 
@@ -70,6 +73,7 @@ export async function attach(options: AttachmentOptions): Promise<Attachments> {
       networks: networks.networks,
       display,
       close,
+      bootDisk: drives.first,
     };
   } catch (error) {
     await close().catch(() => {});

@@ -36,7 +36,8 @@ async function readModule(text: string): Promise<ReadModule> {
   return { ...(await read(space < 0 ? text : text.slice(0, space), 'initrd')), commandLine: text };
 }
 
-async function readInitrd(source: string | Uint8Array | undefined, multiboot: boolean): Promise<ReadModule[]> {
+/** AnilloError FILE. */
+export async function readInitrd(source: string | Uint8Array | undefined, multiboot: boolean): Promise<ReadModule[]> {
   if (source === undefined) return [];
   if (typeof source === 'string' && multiboot) return Promise.all(splitModules(source).map(readModule));
   return [{ ...(await read(source, 'initrd')), commandLine: typeof source === 'string' ? source : 'initrd' }];

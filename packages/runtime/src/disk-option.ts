@@ -23,6 +23,8 @@ export type DiskOption = string | DiskFile | BlockBackend;
 export interface Drives {
   readonly drives: Readonly<Record<string, BlockBackend>>;
   readonly devices: readonly DeviceOptions[];
+  /** What a machine without kernel and firmware boots from. */
+  readonly first: { readonly name: string; readonly disk: BlockBackend } | undefined;
   /** Flushes and closes what was opened here. */
   close(): Promise<void>;
 }
@@ -37,7 +39,8 @@ function imageHost(): Promise<ImageHost> {
   return host.openImages();
 }
 
-async function openFile({ file, format, readOnly = false, snapshot = false }: DiskFile): Promise<Disk> {
+/** AnilloError FILE, BAD_IMAGE, BAD_OPTION, UNSUPPORTED. */
+export async function openFile({ file, format, readOnly = false, snapshot = false }: DiskFile): Promise<Disk> {
   const [images, { openImage }, { openOverlay }, { MemoryStore }] = await Promise.all([
     imageHost(),
     import('@anillo/disk/open-image'),
@@ -55,7 +58,7 @@ async function openFile({ file, format, readOnly = false, snapshot = false }: Di
   }
 }
 
-const isOwn = (option: DiskOption): option is BlockBackend => typeof option === 'object' && 'read' in option;
+export const isOwn = (option: DiskOption): option is BlockBackend => typeof option === 'object' && 'read' in option;
 
 /** AnilloError FILE, BAD_IMAGE, BAD_OPTION, UNSUPPORTED; then nothing stays open. */
 export async function openDrives({ disks = [], drives = {} }: DiskOptions): Promise<Drives> {
@@ -65,6 +68,7 @@ export async function openDrives({ disks = [], drives = {} }: DiskOptions): Prom
     for (const disk of opened.splice(0)) await disk.close();
   };
   const found: Record<string, BlockBackend> = {};
+  let first: Drives['first'];
   try {
     for (const [name, option] of [...Object.entries(drives), ...unnamed]) {
       if (isOwn(option)) found[name] = option;
@@ -73,10 +77,11 @@ export async function openDrives({ disks = [], drives = {} }: DiskOptions): Prom
         opened.push(disk);
         found[name] = disk;
       }
+      first ??= { name: isOwn(option) ? name : typeof option === 'string' ? option : option.file, disk: found[name] };
     }
   } catch (error) {
     await close().catch(() => {});
     throw error;
   }
-  return { drives: found, devices: unnamed.map(([drive]) => ({ model: 'virtio-blk-pci', drive })), close };
+  return { drives: found, devices: unnamed.map(([drive]) => ({ model: 'virtio-blk-pci', drive })), first, close };
 }

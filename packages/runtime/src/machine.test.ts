@@ -6,7 +6,11 @@ import { after, test } from 'node:test';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { gpa } from '@anillo/base/gpa';
 import { multibootHeader, tinyBzImage, tinyElf } from '@anillo/machine/boot/tiny-images';
+import { MemoryStore } from '@anillo/disk/memory-store';
+import { RAW } from '@anillo/disk/raw';
+import { OWN_FILE, tinyLinux } from '@anillo/disk/testing/tiny-linux';
 import { type Script, scriptedAccelerator } from '@anillo/machine/scripted-accelerator';
+import { whyNoBoot } from './disk-boot.ts';
 import { Machine } from './machine.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'anillo-runtime-'));
@@ -131,6 +135,51 @@ test('a reader that does not read holds the guest up, one that goes away does no
   await stream.cancel();
   await pause();
   assert.ok(sent > held);
+});
+
+test('without kernel and firmware the first disk is booted, and again as it is by then', { timeout: 120_000 }, async () => {
+  const diskOf = async (version: string) => {
+    const bytes = tinyBzImage();
+    bytes.fill(version.charCodeAt(0), 1536);
+    const image = await tinyLinux(4 << 20, async (writer) => {
+      await writer.addFile({ ...OWN_FILE, path: 'boot/vmlinuz-1' }, bytes.length, [bytes]);
+      await writer.addFile({ ...OWN_FILE, path: 'boot/initrd.img-1' }, 4, [Buffer.from('disk')]);
+    });
+    const store = new MemoryStore('disk', image);
+    return RAW.open(store, { isReadOnly: true }, { codecs: {}, openStore: async () => store });
+  };
+  const [first, second] = await Promise.all(['1', '2'].map(diskOf));
+  let now = first;
+  const disk = {
+    byteCount: first.byteCount,
+    isReadOnly: true,
+    read: (offset: number, into: readonly Uint8Array[]) => now.read(offset, into),
+  };
+  const seen: string[] = [];
+  const script: Script = ({ memory, start, ports, resetCount }) => {
+    const line = memory.read32(gpa((start?.registers.rsi ?? 0) + 0x228));
+    const text = Buffer.from(memory.read(gpa(line), 100))
+      .toString('latin1')
+      .split('\0')[0];
+    seen.push(`${String.fromCharCode(memory.read8(gpa(0x1000000)))} ${text}`);
+    now = second;
+    if (resetCount === 2) ports.writePort(0x604, 2, 0x2000);
+    else ports.writePort(0xcf9, 1, 6);
+    return { kind: 'slice' };
+  };
+  const options = { append: 'quiet', memory: 32 };
+  const machine = await Machine.create({ ...options, disks: [disk as never] }, scriptedAccelerator(script));
+  machine.start();
+  await machine.waitForExit();
+  const words = 'root=UUID=00112233-4455-6677-8899-aabbccddeeff ro console=ttyS0 quiet';
+  assert.deepEqual(seen, [`1 ${words}`, `2 ${words}`]);
+  const empty = { ...disk, read: async () => {} };
+  await assert.rejects(
+    Machine.create({ ...options, disks: [empty as never] }, scriptedAccelerator(script)),
+    isError('BAD_IMAGE', /nothing to boot on disk0.*no ext4 file system/),
+  );
+  assert.match((await whyNoBoot(empty as never)) ?? '', /no ext4/);
+  assert.equal(await whyNoBoot(disk as never), undefined);
 });
 
 test('options that are wrong are said in a sentence', async () => {

@@ -27,6 +27,7 @@ import type { GuestMemory } from '@anillo/memory/guest-memory';
 import { parseMemory } from '@anillo/machine/machine-memory';
 import { readBootImages, readFirmware } from './boot-files.ts';
 import { type Attachments, attach } from './attachments.ts';
+import { readDiskImages } from './disk-boot.ts';
 import type { FolderOption } from './folder-option.ts';
 import type { DiskOption } from './disk-option.ts';
 import type { Display } from './display.ts';
@@ -49,11 +50,11 @@ export interface MachineOptions {
   readonly name?: string;
   /** "pc" (default), or "q35" with PCI Express and a place for an IOMMU. */
   readonly machine?: string;
-  /** Linux bzImage, ELF with a PVH note, or multiboot image: a path or the bytes. This or `bios`. */
+  /** Linux bzImage, ELF with a PVH note, or multiboot image: a path or the bytes. This or `bios`; without both, what the first disk has in its /boot. */
   readonly kernel?: string | Uint8Array;
   /** Path or bytes. For a multiboot kernel a path may be several, separated by commas, each with arguments after a space. */
   readonly initrd?: string | Uint8Array;
-  /** Kernel command line. */
+  /** Kernel command line; behind what a disk that is booted says of it (its root, the serial console). */
   readonly append?: string;
   /** Firmware image at the reset vector: path or bytes. */
   readonly bios?: string | Uint8Array;
@@ -208,7 +209,8 @@ export class Machine {
     let core: CoreMachine | undefined;
     try {
       core = new CoreMachine(spec, accelerator ?? (await createAccelerator(options.translationCache)), machineHost());
-      core.load(await reading);
+      const isFromDisk = options.kernel === undefined && bios === undefined && attached.bootDisk !== undefined;
+      core.load(isFromDisk ? await readDiskImages(attached.bootDisk, options.initrd) : await reading);
       return new Machine(core, stream, attached);
     } catch (error) {
       await core?.[Symbol.asyncDispose]();
