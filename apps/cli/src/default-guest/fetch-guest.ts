@@ -1,17 +1,20 @@
 // The default guest: Debian's kernel and BusyBox from the system's own package sources, cached; its initial RAM disk made here.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { type CachedGuest, GuestCache, type GuestParts } from './guest-cache.ts';
 import { GUEST_FLAVOURS, type GuestFlavourName } from './guest-flavours.ts';
 import { initramfs } from './initramfs.ts';
+import { type ModuleFile, modulesArchive, wantedModule } from './guest-modules.ts';
 import { NO_APT, PrivateApt } from './private-apt.ts';
-import { tarMember } from './tar-member.ts';
+import { type TarEntry, tarEntries } from '../tar-entries.ts';
 
 export interface GuestRequest {
   readonly flavour?: GuestFlavourName;
+  /** With drivers for devices that are added to the board's. */
+  readonly withDrivers?: boolean;
   /** Told what is being done, one line each time; `percent` when it is known. */
   readonly onProgress?: (line: string, percent?: number) => void;
 }
@@ -32,18 +35,52 @@ function checkRoom(folder: string): void {
   if (bavail * bsize < NEEDED_BYTES) throw Object.assign(new Error('too little room'), { code: 'ENOSPC' });
 }
 
-/** First file of a .deb whose path fits. */
-async function debMember(debPath: string, wanted: RegExp): Promise<{ readonly name: string; readonly content: Uint8Array }> {
+/** Goes through what a .deb holds until `take` says that it has all it wants. */
+async function readDeb(debPath: string, take: (entry: TarEntry) => Promise<boolean>): Promise<void> {
   const child = spawn('dpkg-deb', ['--fsys-tarfile', debPath], { stdio: ['ignore', 'pipe', 'ignore'] });
   const started = new Promise<void>((done, fail) => {
     child.on('spawn', done);
     child.on('error', (cause) => fail(new AnilloError('UNSUPPORTED', NO_APT, { cause })));
   });
   await started;
-  const member = await tarMember(child.stdout, wanted);
-  child.kill();
-  if (member === undefined) throw new AnilloError('BAD_IMAGE', `${debPath} holds no ${wanted.source}; pass --kernel instead.`);
-  return member;
+  try {
+    for await (const entry of tarEntries(child.stdout)) if (await take(entry)) break;
+  } finally {
+    child.kill();
+  }
+}
+
+async function contentOf(entry: TarEntry): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of entry.content()) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+const missing = (debPath: string, what: string): AnilloError =>
+  new AnilloError('BAD_IMAGE', `${debPath} holds no ${what}; pass --kernel instead.`);
+
+/** First file of a .deb whose path fits. */
+async function debMember(debPath: string, wanted: RegExp): Promise<Uint8Array> {
+  let found: Uint8Array | undefined;
+  await readDeb(debPath, async (entry) => {
+    if (entry.kind === 'file' && entry.byteCount > 0 && wanted.test(entry.path)) found = await contentOf(entry);
+    return found !== undefined;
+  });
+  if (found === undefined) throw missing(debPath, wanted.source);
+  return found;
+}
+
+async function kernelParts(debPath: string): Promise<{ readonly kernel: Uint8Array; readonly modules: Uint8Array }> {
+  let kernel: Uint8Array | undefined;
+  const modules: ModuleFile[] = [];
+  await readDeb(debPath, async (entry) => {
+    const module = entry.kind === 'file' ? wantedModule(entry.path) : undefined;
+    if (module !== undefined) modules.push({ path: module, content: await contentOf(entry) });
+    else if (/^boot\/vmlinuz-/.test(entry.path)) kernel = await contentOf(entry);
+    return false;
+  });
+  if (kernel === undefined) throw missing(debPath, 'kernel');
+  return { kernel, modules: modulesArchive(modules) };
 }
 
 /** Lines of `busybox --list-full`; none where the host cannot run it. */
@@ -96,9 +133,9 @@ async function fetchIntoCache(
     const apt = new PrivateApt(workFolder, architecture, (percent) => onProgress(line, percent));
     const { version, kernelDeb, busyboxDeb } = await download(apt, metaPackage, say);
     say('unpacking');
-    const kernel = (await debMember(kernelDeb, /^\.\/boot\/vmlinuz-/)).content;
-    const busybox = (await debMember(busyboxDeb, /\/bin\/busybox$/)).content;
-    const parts: GuestParts = { kernel, busybox, applets: listApplets(workFolder, busybox) };
+    const { kernel, modules } = await kernelParts(kernelDeb);
+    const busybox = await debMember(busyboxDeb, /(^|\/)bin\/busybox$/);
+    const parts: GuestParts = { kernel, busybox, applets: listApplets(workFolder, busybox), modules };
     return cache.store(version, parts, workFolder);
   } finally {
     rmSync(workFolder, { recursive: true, force: true });
@@ -122,14 +159,38 @@ function explain(error: unknown, folder: string): unknown {
   return error;
 }
 
+/** A guest that an earlier version has fetched has no drivers; it goes on without where they cannot be had. */
+async function withDriversOf(
+  guest: CachedGuest,
+  cache: GuestCache,
+  flavour: GuestFlavourName,
+  onProgress: NonNullable<GuestRequest['onProgress']>,
+): Promise<CachedGuest> {
+  if (guest.modulesPath !== undefined) return guest;
+  try {
+    return await fetchIntoCache(cache, flavour, onProgress);
+  } catch (error) {
+    if (!(error instanceof AnilloError)) throw error;
+    onProgress(`has no drivers for its devices: ${error.message}`);
+    return guest;
+  }
+}
+
 /** From the cache when it holds an undamaged guest of that flavour (no network then), else through apt. */
-export async function fetchGuest({ flavour = 'cloud-amd64', onProgress = () => {} }: GuestRequest = {}): Promise<DefaultGuest> {
+export async function fetchGuest({
+  flavour = 'cloud-amd64',
+  withDrivers = false,
+  onProgress = () => {},
+}: GuestRequest = {}): Promise<DefaultGuest> {
   const cache = new GuestCache(flavour);
   try {
     const { guest: cached, damaged } = cache.find();
     if (damaged > 0) onProgress(`the cache in ${cache.folder} was damaged${cached === undefined ? '; fetching again' : ''}`);
-    const guest = cached ?? (await fetchIntoCache(cache, flavour, onProgress));
-    return { kernelPath: join(guest.folder, 'kernel'), initrd: initramfs(guest.busybox, guest.applets), version: guest.version };
+    const found = cached ?? (await fetchIntoCache(cache, flavour, onProgress));
+    const guest = withDrivers ? await withDriversOf(found, cache, flavour, onProgress) : found;
+    const archive = initramfs(guest.busybox, guest.applets);
+    const initrd = withDrivers && guest.modulesPath !== undefined ? Buffer.concat([archive, readFileSync(guest.modulesPath)]) : archive;
+    return { kernelPath: join(guest.folder, 'kernel'), initrd, version: guest.version };
   } catch (error) {
     throw explain(error, cache.folder);
   }

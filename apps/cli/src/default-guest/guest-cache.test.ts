@@ -16,7 +16,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { GuestCache } from './guest-cache.ts';
 
-const parts = { kernel: Buffer.from('kernel bytes'), busybox: Buffer.from('busybox bytes'), applets: ['bin/ls', 'sbin/init'] };
+const parts = {
+  kernel: Buffer.from('kernel bytes'),
+  busybox: Buffer.from('busybox bytes'),
+  applets: ['bin/ls', 'sbin/init'],
+  modules: Buffer.from('drivers'),
+};
 
 test('stores whole, finds again, and puts damaged ones aside', (t) => {
   const root = mkdtempSync(join(tmpdir(), 'anillo-cache-'));
@@ -37,6 +42,7 @@ test('stores whole, finds again, and puts damaged ones aside', (t) => {
     (folder: string) => appendFileSync(join(folder, 'busybox'), 'x'),
     (folder: string) => rmSync(join(folder, 'SHA256SUMS')),
     (folder: string) => rmSync(join(folder, 'applets')),
+    (folder: string) => appendFileSync(join(folder, 'modules'), 'x'),
   ]) {
     damage(join(cache.folder, '6.1'));
     assert.deepEqual(cache.find(), { guest: undefined, damaged: 1 });
@@ -44,6 +50,20 @@ test('stores whole, finds again, and puts damaged ones aside', (t) => {
     assert.equal(cache.find().guest?.version, '6.1');
   }
   assert.deepEqual(readdirSync(cache.folder), ['6.1']);
+});
+
+test('a guest of an earlier version has no drivers, until it is fetched again', (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'anillo-cache-'));
+  t.after(() => rmSync(root, { recursive: true }));
+  const cache = new GuestCache('cloud-amd64', root);
+  const store = () => cache.store('6.1', parts, cache.createWorkFolder());
+  const { folder, modulesPath } = store();
+  assert.equal(readFileSync(modulesPath!, 'utf8'), 'drivers');
+  rmSync(join(folder, 'modules'));
+  assert.equal(cache.find().guest?.modulesPath, undefined);
+  assert.equal(cache.find().guest?.version, '6.1');
+  store();
+  assert.equal(cache.find().guest?.modulesPath, modulesPath);
 });
 
 test('sums are computed once while the files look the same, and again after any change', async (t) => {

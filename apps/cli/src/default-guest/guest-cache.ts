@@ -1,9 +1,9 @@
-// Fetched guests on disk: <cache>/guests/<flavour>/<version>/{kernel,busybox,applets,SHA256SUMS}. A folder appears whole, by a rename;
+// Fetched guests on disk: <cache>/guests/<flavour>/<version>/{kernel,busybox,applets,modules,SHA256SUMS}. A folder appears whole, by a rename;
 // what it holds is checked against SHA256SUMS, and a damaged one is put aside. CHECKED keeps how the files looked when they were right: while they look
 // the same (no tool can set back the time of the last change), the sums need not be computed again.
 
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 
@@ -12,17 +12,22 @@ export interface CachedGuest {
   readonly folder: string;
   readonly busybox: Uint8Array;
   readonly applets: readonly string[];
+  /** An archive of drivers; undefined where an earlier version fetched the guest. */
+  readonly modulesPath: string | undefined;
 }
 
 export interface GuestParts {
   readonly kernel: Uint8Array;
   readonly busybox: Uint8Array;
   readonly applets: readonly string[];
+  /** A cpio archive, or empty. */
+  readonly modules: Uint8Array;
 }
 
 const SUMS = 'SHA256SUMS';
 const CHECKED = 'CHECKED';
 const PARTS = ['kernel', 'busybox', 'applets'] as const;
+const MODULES = 'modules' as const;
 const WORK_PREFIX = '.work-';
 const STALE_WORK_MS = 3_600_000;
 /** Files changed within a tick of the file system's clock look the same. */
@@ -36,9 +41,11 @@ export function cacheFolder(): string {
   return join(home !== undefined && isAbsolute(home) ? home : join(homedir(), '.cache'), 'anillo');
 }
 
+const partsIn = (folder: string): readonly string[] => (existsSync(join(folder, MODULES)) ? [...PARTS, MODULES] : PARTS);
+
 /** Undefined while a change could go unnoticed. */
 function looks(folder: string): string | undefined {
-  const stats = [SUMS, ...PARTS].map((name) => statSync(join(folder, name)));
+  const stats = [SUMS, ...partsIn(folder)].map((name) => statSync(join(folder, name)));
   if (stats.some((stat) => Date.now() - stat.ctimeMs < SETTLED_MS)) return undefined;
   return stats.map(({ ino, size, mtimeMs, ctimeMs }) => `${ino} ${size} ${mtimeMs} ${ctimeMs}\n`).join('');
 }
@@ -64,7 +71,12 @@ function noteChecked(folder: string, look: string | undefined): void {
 
 function sumsAreRight(folder: string): boolean {
   const sums = readFileSync(join(folder, SUMS), 'utf8');
-  return PARTS.every((name) => sums.includes(`${sha256(readFileSync(join(folder, name)))}  ${name}\n`));
+  return partsIn(folder).every((name) => sums.includes(`${sha256(readFileSync(join(folder, name)))}  ${name}\n`));
+}
+
+function modulesIn(folder: string): string | undefined {
+  const path = join(folder, MODULES);
+  return existsSync(path) ? path : undefined;
 }
 
 export class GuestCache {
@@ -107,7 +119,7 @@ export class GuestCache {
         noteChecked(folder, look);
       }
       const applets = readFileSync(join(folder, 'applets'), 'utf8').split('\n').filter(Boolean);
-      return { version, folder, busybox: readFileSync(join(folder, 'busybox')), applets };
+      return { version, folder, busybox: readFileSync(join(folder, 'busybox')), applets, modulesPath: modulesIn(folder) };
     } catch {
       return undefined;
     }
@@ -132,19 +144,22 @@ export class GuestCache {
       kernel: parts.kernel,
       busybox: parts.busybox,
       applets: Buffer.from(parts.applets.map((line) => `${line}\n`).join('')),
+      [MODULES]: parts.modules,
     };
     let sums = '';
-    for (const name of PARTS) {
+    for (const name of [...PARTS, MODULES] as const) {
       writeFileSync(join(staging, name), contents[name], { flush: true });
       sums += `${sha256(contents[name])}  ${name}\n`;
     }
     writeFileSync(join(staging, SUMS), sums, { flush: true });
+    // One without drivers, of an earlier version.
+    if (modulesIn(target) === undefined) rmSync(target, { recursive: true, force: true });
     try {
       renameSync(staging, target);
     } catch (error) {
       // Another process was first; what it stored is as good.
       if (this.#verified(version) === undefined) throw error;
     }
-    return { version, folder: target, busybox: parts.busybox, applets: parts.applets };
+    return { version, folder: target, busybox: parts.busybox, applets: parts.applets, modulesPath: modulesIn(target) };
   }
 }

@@ -1,7 +1,7 @@
 // The default guest's root file system: BusyBox, its links, and a few files that programs expect.
 
 import { cpio, type CpioEntry } from './cpio.ts';
-import { INIT_SCRIPT, PROFILE } from './init-script.ts';
+import { DHCP_SCRIPT, INIT_SCRIPT, PROFILE } from './init-script.ts';
 
 const DIRECTORIES = ['bin', 'dev', 'etc', 'mnt', 'proc', 'root', 'run', 'sbin', 'sys', 'usr', 'usr/bin', 'usr/sbin', 'var', 'var/log'];
 
@@ -28,6 +28,7 @@ export function initramfs(busybox: Uint8Array, applets: readonly string[]): Uint
   for (const [path, content] of Object.entries(FILES)) {
     entries.push({ kind: 'file', path, mode: path === 'etc/shadow' ? 0o600 : 0o644, content });
   }
+  entries.push({ kind: 'file', path: 'etc/udhcpc.sh', mode: 0o755, content: DHCP_SCRIPT });
   entries.push({ kind: 'file', path: 'init', mode: 0o755, content: INIT_SCRIPT });
   return cpio(entries);
 }
