@@ -14,10 +14,10 @@ import { type OptionValues, optionHelp, parseOptions } from './option-table.ts';
 export const RUN_OPTIONS = {
   kernel: {
     argument: 'FILE',
-    help: 'Linux bzImage, ELF with a PVH note, or multiboot image.\nWithout --kernel and --bios: the default guest, Debian Linux with BusyBox.',
+    help: 'Linux bzImage, ELF with a PVH note, or multiboot image.\nWithout --kernel and --bios: what the first disk has in its /boot, or else\nthe default guest, Debian Linux with BusyBox.',
   },
   initrd: { argument: 'FILE', help: 'Initial RAM disk.' },
-  append: { argument: 'TEXT', help: "The kernel's command line (added to its own for the default guest)." },
+  append: { argument: 'TEXT', help: "The kernel's command line (added to that of the default guest, or of a\ndisk that is booted)." },
   bios: { argument: 'FILE', help: 'Firmware image at the reset vector, instead of a kernel.' },
   memory: { argument: 'SIZE', help: 'RAM, such as 512M or 2G. Default: 512M.' },
   cpu: {
@@ -100,10 +100,11 @@ function showProgress(line: string, percent?: number): void {
   else if (percent === undefined) process.stderr.write(`anillo: ${line}\n`);
 }
 
-async function defaultGuest(): Promise<DefaultGuest> {
+async function defaultGuest(withDrivers: boolean): Promise<DefaultGuest> {
   let shown = false;
   try {
     return await fetchGuest({
+      withDrivers,
       onProgress: (line, percent) => {
         shown = true;
         showProgress(`Default guest: ${line}`, percent);
@@ -122,12 +123,24 @@ function terminalParameters(): string {
   return ` anillo.rows=${stdout.rows} anillo.cols=${stdout.columns}${term === null ? '' : ` anillo.term=${term[0]}`}`;
 }
 
+/** Whether the first disk holds a kernel; if not, why is told. */
+async function bootsFromDisk({ drives }: AttachmentList): Promise<boolean> {
+  const [first] = Object.values(drives);
+  if (first === undefined) return false;
+  const { whyNoBoot } = await import('anillo/disk-boot');
+  const why = await whyNoBoot(first);
+  if (why !== undefined) process.stderr.write(`anillo: The first disk has nothing to boot, so the default guest starts. ${why}\n`);
+  return why === undefined;
+}
+
 async function bootOptions(
   values: RunValues,
+  attachments: AttachmentList,
 ): Promise<{ kernel?: string; initrd?: string | Uint8Array; append?: string; bios?: string; isDefault: boolean }> {
   const { kernel, initrd, append, bios } = values;
   if (kernel !== undefined || bios !== undefined) return { kernel, initrd, append, bios, isDefault: false };
-  const guest = await defaultGuest();
+  if (await bootsFromDisk(attachments)) return { initrd, append, isDefault: false };
+  const guest = await defaultGuest(attachments.devices.length > 0 || values.device !== undefined || values.console !== undefined);
   return {
     kernel: guest.kernelPath,
     initrd: initrd ?? guest.initrd,
@@ -160,7 +173,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     throw new AnilloError('BAD_OPTION', '--symbols names code in a profile; add --profile FILE.');
   const cpus = values.cpus === undefined ? undefined : Number(values.cpus);
   checkMachineOptions({ machine: values.machine, cpus, memory: values.memory, cpu: values.cpu, devices });
-  const { isDefault, ...boot } = await bootOptions(values);
+  const { isDefault, ...boot } = await bootOptions(values, attachments);
   return runSession({
     machine: {
       ...boot,

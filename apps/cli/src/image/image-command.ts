@@ -2,6 +2,7 @@
 
 import { AnilloError } from '@anillo/base/anillo-error';
 import { nearest } from '../option-table.ts';
+import { buildCommand } from './build/build-command.ts';
 import { commitCommand, rebaseCommand, resizeCommand, snapshotCommand } from './change-command.ts';
 import { checkCommand } from './check-command.ts';
 import { compareCommand, convertCommand } from './convert-command.ts';
@@ -20,6 +21,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
   rebase: rebaseCommand,
   compare: compareCommand,
   measure: measureCommand,
+  build: buildCommand,
 };
 
 export const IMAGE_HELP = `Usage: anillo image COMMAND [OPTION...] IMAGE...
@@ -37,6 +39,8 @@ Makes, looks at and changes disk images, in the words of qemu-img.
   rebase [-f FMT] -b BACKING [-F FMT] [-u] [-p] [-q] IMAGE
   compare [-f FMT] [-F FMT] [-s] [-p] [-q] [-U] IMAGE IMAGE
   measure [-f FMT] [-O FMT] [-o OPTIONS] [-l SNAPSHOT] [--output=human|json] [--size SIZE | IMAGE]
+  build debian [--suite NAME] [--size SIZE] [--packages NAME,...] [--ssh-key FILE] [--user NAME] [--hostname NAME]
+      [--user-data FILE] [--mirror URL] [-f FMT] [--force] [-q] IMAGE
 
 Statuses are qemu-img's: 1 for what went wrong; check: 2 damaged, 3 leaks, 63 no check; compare: 1 different, 2 for what went wrong.
 `;
