@@ -19,7 +19,7 @@ test('what is wrong is said in one sentence', () => {
     ['edu,addr', /edu does not take "addr"; write its properties as KEY=VALUE\./],
     ['edu,', /edu does not take ""/],
     ['edu,=4', /edu does not take "=4"/],
-    ['edu,adr=4', /Device edu has no property "adr"; it has addr, dma_mask\./],
+    ['edu,adr=4', /Device edu has no property "adr"; it has addr, dma_mask, bus\./],
     ['edu,addr=40', /Property addr of device edu takes an address from 0x0 to 0x1f\.7, not "40"\./],
     ['edu,__proto__=1', /has no property "__proto__"/],
   ] as const) {

@@ -23,13 +23,43 @@ export interface BackendsByName {
   readonly fillRandom?: (bytes: Uint8Array<ArrayBuffer>) => void;
 }
 
+/** What devices of the machine have taken; shared between the views that they have. */
+interface Taken {
+  readonly backends: Set<unknown>;
+  /** Numbers of network cards. */
+  readonly cards: Set<number>;
+}
+
 export class Backends {
   readonly #named: BackendsByName;
-  readonly #taken = new Set<unknown>();
-  #networkCount = 0;
+  readonly #taken: Taken;
+  readonly #own: unknown[] = [];
+  #card: number | undefined;
 
-  constructor(named: BackendsByName) {
+  constructor(named: BackendsByName, taken: Taken = { backends: new Set(), cards: new Set() }) {
     this.#named = named;
+    this.#taken = taken;
+  }
+
+  /** For one device, which may give back later what it takes. */
+  forDevice(): Backends {
+    return new Backends(this.#named, this.#taken);
+  }
+
+  /** Was it taken here? */
+  owns(backend: unknown): boolean {
+    return this.#own.includes(backend);
+  }
+
+  isTaken(backend: unknown): boolean {
+    return this.#taken.backends.has(backend);
+  }
+
+  /** What was taken here may be taken by another device. */
+  release(): void {
+    for (const backend of this.#own.splice(0)) this.#taken.backends.delete(backend);
+    if (this.#card !== undefined) this.#taken.cards.delete(this.#card);
+    this.#card = undefined;
   }
 
   /** AnilloError BAD_OPTION for a name that is not there, or that another device has. `what`: the device that asks. */
@@ -39,13 +69,16 @@ export class Backends {
 
   network(name: string | undefined, what: string): NetBackend {
     const found = this.#take('network', this.#named.networks, name, what, 'netdev');
-    this.#networkCount++;
+    this.#card = this.freeCard;
+    this.#taken.cards.add(this.#card);
     return found;
   }
 
-  /** Networks that devices are attached to. */
-  get networkCount(): number {
-    return this.#networkCount;
+  /** The lowest number that no network card has yet. */
+  get freeCard(): number {
+    let card = 0;
+    while (this.#taken.cards.has(card)) card++;
+    return card;
   }
 
   /** `property`: by which the device is told. */
@@ -86,8 +119,10 @@ export class Backends {
       throw new AnilloError('BAD_OPTION', `Device ${what} needs a ${kind}; give it one by name with ${property}=NAME (${hint}).`);
     const found = all !== undefined && Object.hasOwn(all, name) ? all[name] : undefined;
     if (found === undefined) throw new AnilloError('BAD_OPTION', `There is no ${kind} "${name}"; ${hint}.`);
-    if (this.#taken.has(found)) throw new AnilloError('BAD_OPTION', `Two devices share the ${kind} "${name}"; give each one of its own.`);
-    this.#taken.add(found);
+    if (this.#taken.backends.has(found))
+      throw new AnilloError('BAD_OPTION', `Two devices share the ${kind} "${name}"; give each one of its own.`);
+    this.#taken.backends.add(found);
+    this.#own.push(found);
     return found;
   }
 }

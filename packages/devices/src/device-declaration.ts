@@ -48,8 +48,12 @@ export interface PciAddressProperty {
   readonly default: undefined;
 }
 
-/** A property that every PCI device has. */
+/** Properties that every PCI device has. */
 export const PCI_ADDRESS: PciAddressProperty = { kind: 'pci-address', summary: 'Device[.function] on the PCI bus', default: undefined };
+const PCI_BUS = {
+  ...{ kind: 'text', default: '', longest: 64 },
+  summary: "The bus: the id of a bridge or root port; without: the board's",
+} as const satisfies TextProperty;
 
 export type DeviceProperty = NumberProperty | SwitchProperty | ChoiceProperty | TextProperty | BackendProperty | PciAddressProperty;
 export type DeviceProperties = Readonly<Record<string, DeviceProperty>>;
@@ -81,13 +85,15 @@ export interface DeviceDeclaration<S extends DeviceProperties = DeviceProperties
 
 /** Ties the property names and types of `create` to those of `properties`. */
 export function declareDevice<const S extends DeviceProperties>(declaration: DeviceDeclaration<S>): DeviceDeclaration {
-  return declaration as unknown as DeviceDeclaration;
+  const { bus, properties } = declaration;
+  const all = bus === 'PCI' ? { ...properties, bus: PCI_BUS } : properties;
+  return { ...declaration, properties: all } as unknown as DeviceDeclaration;
 }
 
 /** As a user writes it: text, or the value itself. */
 export type GivenProperty = string | number | boolean;
 
-/** What a user asks for: a declaration's name and properties. */
+/** What a user asks for: a declaration's name and properties. `id`: by which others refer to the device. */
 export interface DeviceOptions {
   readonly model: string;
   readonly [property: string]: GivenProperty;

@@ -4,7 +4,8 @@
 import type { GuestMemory } from '@anillo/memory/guest-memory';
 import type { Backends } from './backends.ts';
 import type { ApicMessage, InterruptRemapper } from './irqchip/apic-message.ts';
-import type { DmaRemapper, PciBus } from './pci/pci-bus.ts';
+import type { PciBus, PciPlace } from './pci/pci-bus.ts';
+import type { DmaRemapper } from './pci/root-bus.ts';
 
 export type AccessBytes = 1 | 2 | 4;
 
@@ -66,6 +67,8 @@ export interface Device {
   readonly mmio?: readonly IoRange[];
   /** What operating systems are told of it. */
   readonly acpi?: AcpiPart;
+  /** Of a bridge: the bus behind it, for devices that ask for it by name. */
+  readonly secondaryBus?: PciBus;
   /** Power-on state. */
   reset(): void;
   /** State for a snapshot: the struct's bytes (and whatever the device needs beyond), to be given back to `restore`. */
@@ -127,7 +130,10 @@ export interface DeviceContext {
   readonly memory: GuestMemory;
   readonly control: BoardControl;
   irq(line: number): IrqLine;
-  readonly pci: PciBus;
+  /** The bus that a PCI device goes to. */
+  readonly pci: PciPlace;
+  /** By which others refer to the device; undefined: nobody gave it one. */
+  readonly id?: string | undefined;
   /** Undefined: the board has no place for one. */
   readonly iommu: IommuPlace | undefined;
   readonly backends: Backends;

@@ -7,7 +7,7 @@ import type { GuestMemory } from '@anillo/memory/guest-memory';
 import type { AccessBytes, AcpiPart, Device, IommuPlace, IoRange } from '../device.ts';
 import { declareDevice } from '../device-declaration.ts';
 import { type ApicMessage, type InterruptRemapper, MESSAGE_WINDOW } from '../irqchip/apic-message.ts';
-import type { DmaRemapper } from '../pci/pci-bus.ts';
+import type { DmaRemapper } from '../pci/root-bus.ts';
 import { VtdCache } from './vtd-cache.ts';
 import { VtdEvent } from './vtd-event.ts';
 import { FAULT, VtdFaultLog } from './vtd-fault-log.ts';

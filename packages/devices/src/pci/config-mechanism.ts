@@ -5,11 +5,10 @@
 import { struct } from '@anillo/base/struct';
 import type { AccessBytes, Device, IoRange } from '../device.ts';
 import { DeviceState } from '../device-state.ts';
-import type { PciBus } from './pci-bus.ts';
+import type { RootBus } from './root-bus.ts';
 
 const ENABLE = 0x80000000;
 const ONES = 0xffffffff;
-const ECAM_BUS_SHIFT = 20;
 const ECAM_FUNCTION_SHIFT = 12;
 
 const STATE = struct({ address: 'u32' });
@@ -17,10 +16,10 @@ const STATE = struct({ address: 'u32' });
 export class ConfigMechanism implements Device {
   readonly name = 'pci-config';
   readonly ports: readonly IoRange[];
-  readonly #bus: PciBus;
+  readonly #bus: RootBus;
   readonly #state = new DeviceState(STATE);
 
-  constructor(bus: PciBus) {
+  constructor(bus: RootBus) {
     this.#bus = bus;
     this.ports = [
       {
@@ -44,32 +43,30 @@ export class ConfigMechanism implements Device {
     this.#state.restore(state);
   }
 
-  /** The function that the address register names, or -1: there is bus 0 only. */
+  /** The function that the address register names, with its bus; or -1. */
   get #target(): number {
     const { address } = this.#state.view;
-    return (address & ENABLE) === 0 || ((address >>> 16) & 0xff) !== 0 ? -1 : (address >>> 8) & 0xff;
+    return (address & ENABLE) === 0 ? -1 : (address >>> 8) & 0xffff;
   }
 
   #read(offset: number, byteCount: AccessBytes): number {
     const { address } = this.#state.view;
     if (offset < 4) return offset === 0 && byteCount === 4 ? address : ONES;
-    return this.#target < 0 ? ONES : this.#bus.readConfig(this.#target, (address & 0xff) | (offset - 4), byteCount);
+    return this.#target < 0 ? ONES : this.#bus.readConfigAt(this.#target, (address & 0xff) | (offset - 4), byteCount);
   }
 
   #write(offset: number, byteCount: AccessBytes, value: number): void {
     const { address } = this.#state.view;
-    if (offset >= 4 && this.#target >= 0) this.#bus.writeConfig(this.#target, (address & 0xff) | (offset - 4), byteCount, value);
+    if (offset >= 4 && this.#target >= 0) this.#bus.writeConfigAt(this.#target, (address & 0xff) | (offset - 4), byteCount, value);
     else if (offset === 0 && byteCount === 4) this.#state.view.address = value & 0x80ffffff;
   }
 }
 
 /** A window for mechanism ECAM. */
-export const ecamRange = (bus: PciBus, start: number, byteCount: number): IoRange => ({
+export const ecamRange = (bus: RootBus, start: number, byteCount: number): IoRange => ({
   start,
   byteCount,
   underlay: true,
-  read: (offset, count) => (offset >>> ECAM_BUS_SHIFT === 0 ? bus.readConfig(offset >>> ECAM_FUNCTION_SHIFT, offset & 0xfff, count) : ONES),
-  write: (offset, count, value) => {
-    if (offset >>> ECAM_BUS_SHIFT === 0) bus.writeConfig(offset >>> ECAM_FUNCTION_SHIFT, offset & 0xfff, count, value);
-  },
+  read: (offset, count) => bus.readConfigAt(offset >>> ECAM_FUNCTION_SHIFT, offset & 0xfff, count),
+  write: (offset, count, value) => bus.writeConfigAt(offset >>> ECAM_FUNCTION_SHIFT, offset & 0xfff, count, value),
 });

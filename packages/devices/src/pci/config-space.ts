@@ -83,6 +83,11 @@ export class ConfigSpace implements ConfigTarget {
     for (let i = 0; i < byteCount; i++) this.#powerOn[offset + i] = this.#bytes[offset + i] = value >>> (i * 8);
   }
 
+  /** Sets what a register holds now, until the function is reset. */
+  put(offset: number, value: number, byteCount: AccessBytes): void {
+    for (let i = 0; i < byteCount; i++) this.#bytes[offset + i] = value >>> (i * 8);
+  }
+
   /** Lets the guest write `mask` at `offset`. */
   allow(offset: number, mask: number, byteCount: AccessBytes): void {
     for (let i = 0; i < byteCount; i++) this.#writable[offset + i] |= mask >>> (i * 8);

@@ -3,9 +3,9 @@
 
 import type { Device, IrqLine } from '../device.ts';
 import { COMMAND, CONFIG, STATUS } from './config-space.ts';
-import type { PciBus } from './pci-bus.ts';
 import { PciFunction } from './pci-function.ts';
 import { PirqRouter, ROUTE_OFF } from './pirq-router.ts';
+import type { RootBus } from './root-bus.ts';
 
 export const ICH9 = {
   device: 31,
@@ -25,7 +25,7 @@ const POWER_CONTROL_WRITABLE = 0x87;
 const ROOT_COMPLEX = { at: 0xf0, writable: 0xffffc001 } as const;
 
 export interface Ich9Options {
-  readonly bus: PciBus;
+  readonly bus: RootBus;
   readonly irq: (gsi: number) => IrqLine;
   /** The power management block moved: to these ports, or nowhere. */
   readonly onPowerPort: (port: number | undefined) => void;

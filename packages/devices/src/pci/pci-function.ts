@@ -5,6 +5,7 @@
 import type { AccessBytes, IoRange } from '../device.ts';
 import { StateList } from '../state-list.ts';
 import { COMMAND, CONFIG, ConfigSpace, type PciIdentity, STATUS } from './config-space.ts';
+import { addExpressCapability } from './express-capability.ts';
 import { MsiCapability } from './msi-capability.ts';
 import { MsixCapability, MSIX_WINDOW_BYTES } from './msix-capability.ts';
 import type { BusFunction, PciBus } from './pci-bus.ts';
@@ -33,10 +34,13 @@ export interface PciFunctionOptions {
   readonly msiVectors?: number;
   /** Vectors up to 128, in a window of 4 KiB at that base address register. */
   readonly msix?: { readonly vectors: number; readonly bar: number };
+  /** An endpoint of PCI Express. */
+  readonly isExpress?: boolean;
 }
 
 export class PciFunction implements BusFunction {
   readonly config: ConfigSpace;
+  readonly isExpress: boolean;
   /** The guest wrote that part of configuration: for functions with registers of their own. */
   onConfigWrite: (() => void) | undefined = undefined;
   readonly #windows: readonly PciWindow[];
@@ -48,8 +52,10 @@ export class PciFunction implements BusFunction {
   #number = 0;
 
   constructor(options: PciFunctionOptions) {
-    const { identity, hasPin, windows = [], msiVectors, msix } = options;
+    const { identity, hasPin, windows = [], msiVectors, msix, isExpress = false } = options;
     this.config = new ConfigSpace(identity);
+    this.isExpress = isExpress;
+    if (isExpress) addExpressCapability(this.config);
     this.#msi = msiVectors === undefined ? undefined : new MsiCapability(this.config, msiVectors);
     this.#msix = msix === undefined ? undefined : new MsixCapability(this.config, msix.vectors, msix.bar);
     this.#windows = [...windows, ...(msix === undefined ? [] : [this.#msixWindow(msix.bar)])];
@@ -91,15 +97,27 @@ export class PciFunction implements BusFunction {
     }
   }
 
-  /** Device << 3 | function; the requester id. */
+  /** Device << 3 | function. */
   get number(): number {
     return this.#number;
+  }
+
+  /** What it is plugged into. */
+  get bus(): PciBus | undefined {
+    return this.#bus;
   }
 
   plugged(bus: PciBus, number: number): void {
     this.#bus = bus;
     this.#number = number;
     this.#place();
+  }
+
+  unplugged(): void {
+    this.config.reset();
+    this.#msix?.reset();
+    this.#place();
+    this.#bus = undefined;
   }
 
   reset(): void {
@@ -194,21 +212,21 @@ export class PciFunction implements BusFunction {
   }
 
   /** A function whose messages are enabled does not use its pin (6.8.2). */
-  get assertedPin(): number {
+  get assertedPins(): number {
     const { status, command, interruptPin } = this.config.header;
     const isMessaging = this.#msi?.isEnabled === true || this.#msix?.isEnabled === true;
-    return (status & STATUS.interrupt) !== 0 && (command & COMMAND.interruptDisable) === 0 && !isMessaging ? interruptPin - 1 : -1;
+    return (status & STATUS.interrupt) !== 0 && (command & COMMAND.interruptDisable) === 0 && !isMessaging ? (1 << interruptPin) >> 1 : 0;
   }
 
   // --- Bus mastering ---
 
-  get #canMaster(): boolean {
+  get canMaster(): boolean {
     return (this.config.header.command & COMMAND.master) !== 0;
   }
 
   /** Fills `bytes` from memory; false: not allowed, or not there (ones). */
   readMemory(address: number, bytes: Uint8Array): boolean {
-    if (this.#bus === undefined || !this.#canMaster) {
+    if (this.#bus === undefined || !this.canMaster) {
       bytes.fill(0xff);
       return false;
     }
@@ -217,12 +235,12 @@ export class PciFunction implements BusFunction {
 
   /** Writes `bytes` to memory; false: not allowed, or some of it not there. */
   writeMemory(address: number, bytes: Uint8Array): boolean {
-    return this.#bus !== undefined && this.#canMaster && this.#mastered(this.#bus.writeMemory(this.#number, address, bytes));
+    return this.#bus !== undefined && this.canMaster && this.#mastered(this.#bus.writeMemory(this.#number, address, bytes));
   }
 
   /** As the bus's `offsetOf`. */
   offsetOf(address: number, byteCount: number, isWrite: boolean, isRemapped: boolean): number {
-    if (this.#bus === undefined || !this.#canMaster) return -1;
+    if (this.#bus === undefined || !this.canMaster) return -1;
     const offset = this.#bus.offsetOf(this.#number, address, byteCount, isWrite, isRemapped);
     this.#mastered(offset >= 0);
     return offset;

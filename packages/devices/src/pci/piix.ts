@@ -6,9 +6,9 @@
 import type { Device, IrqLine } from '../device.ts';
 import { StateList } from '../state-list.ts';
 import { COMMAND, CONFIG, STATUS } from './config-space.ts';
-import type { PciBus } from './pci-bus.ts';
 import { PciFunction } from './pci-function.ts';
 import { PirqRouter, ROUTE_OFF } from './pirq-router.ts';
+import type { RootBus } from './root-bus.ts';
 
 export const PIIX = {
   device: 1,
@@ -27,7 +27,7 @@ const DEVACTB = { at: 0x58, apmcEnabled: 0x02000000 } as const;
 const POWER_ENABLED = 1;
 
 export interface PiixOptions {
-  readonly bus: PciBus;
+  readonly bus: RootBus;
   readonly irq: (gsi: number) => IrqLine;
   /** The power management block moved: to these ports, or nowhere. */
   readonly onPowerPort: (port: number | undefined) => void;

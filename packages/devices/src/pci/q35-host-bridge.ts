@@ -4,8 +4,8 @@
 import type { Device, IoRange } from '../device.ts';
 import { COMMAND, CONFIG } from './config-space.ts';
 import { ecamRange } from './config-mechanism.ts';
-import type { PciBus } from './pci-bus.ts';
 import { PciFunction } from './pci-function.ts';
+import type { RootBus } from './root-bus.ts';
 
 const IDENTITY = { vendor: 0x8086, device: 0x29c0, revision: 0, classCode: 0x060000 } as const;
 export const PCIEXBAR = { at: 0x60, enable: 1, lengthShift: 1, writableLow: 0xf0000007, writableHigh: 0xf } as const;
@@ -22,13 +22,13 @@ export interface EcamPlace {
 
 export class Q35HostBridge implements Device {
   readonly name = 'q35-host-bridge';
-  readonly #bus: PciBus;
+  readonly #bus: RootBus;
   readonly #onEcam: (place: EcamPlace | undefined) => void;
   readonly #fn = new PciFunction({ identity: IDENTITY });
   #ecam: IoRange | undefined;
 
   /** `onEcam`: configuration in memory moved there, or is gone. */
-  constructor(bus: PciBus, onEcam: (place: EcamPlace | undefined) => void) {
+  constructor(bus: RootBus, onEcam: (place: EcamPlace | undefined) => void) {
     this.#bus = bus;
     this.#onEcam = onEcam;
     const { config } = this.#fn;

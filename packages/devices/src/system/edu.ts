@@ -7,7 +7,7 @@ import { struct } from '@anillo/base/struct';
 import type { AccessBytes, Clock, Device, Timer } from '../device.ts';
 import { declareDevice, PCI_ADDRESS } from '../device-declaration.ts';
 import { DeviceState } from '../device-state.ts';
-import type { PciBus } from '../pci/pci-bus.ts';
+import type { PciPlace } from '../pci/pci-bus.ts';
 import { PciFunction } from '../pci/pci-function.ts';
 import { StateList } from '../state-list.ts';
 
@@ -56,7 +56,7 @@ const STATE = struct({
 
 export interface EduOptions {
   readonly clock: Clock;
-  readonly bus: PciBus;
+  readonly bus: PciPlace;
   /** Its place on the bus; undefined: the first free one. */
   readonly address?: number;
   /** Address bits that its DMA has. */

@@ -5,7 +5,7 @@ import { struct } from '@anillo/base/struct';
 import type { AccessBytes, BoardControl, Clock, Device, Timer } from '../device.ts';
 import { declareDevice, PCI_ADDRESS } from '../device-declaration.ts';
 import { DeviceState } from '../device-state.ts';
-import type { PciBus } from '../pci/pci-bus.ts';
+import type { PciPlace } from '../pci/pci-bus.ts';
 import { PciFunction } from '../pci/pci-function.ts';
 import { StateList } from '../state-list.ts';
 
@@ -30,7 +30,7 @@ export type WatchdogAction = 'reset' | 'poweroff' | 'none';
 
 export interface WatchdogOptions {
   readonly clock: Clock;
-  readonly bus: PciBus;
+  readonly bus: PciPlace;
   readonly address: number | undefined;
   readonly control: BoardControl;
   readonly action: WatchdogAction;

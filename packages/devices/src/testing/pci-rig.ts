@@ -4,8 +4,9 @@ import { gpa } from '@anillo/base/gpa';
 import { RegionMemory } from '@anillo/memory/region-memory';
 import type { AccessBytes, DeviceContext } from '../device.ts';
 import type { ApicMessage, InterruptRemapper } from '../irqchip/apic-message.ts';
+import type { DeviceParts } from '../catalog.ts';
 import { CONFIG } from '../pci/config-space.ts';
-import { PciBus } from '../pci/pci-bus.ts';
+import { RootBus } from '../pci/root-bus.ts';
 import { BalloonControl } from '../virtio/balloon-control.ts';
 import { Backends } from '../backends.ts';
 import { BufferedBackend, DeviceRig } from './device-rig.ts';
@@ -35,10 +36,11 @@ export class PciRig extends DeviceRig {
   interruptRemapper: InterruptRemapper | undefined = undefined;
   /** Levels of PIRQA.., as a bit map. */
   pirqs = 0;
-  readonly bus = new PciBus({
+  readonly bus = new RootBus({
     ports: this.io,
     mmio: this.memory,
     firstFreeDevice: 2,
+    kind: 'root-complex',
     messages: {
       sendMessage: (address, data, source) => {
         this.messages.push({ address, data, source });
@@ -46,12 +48,13 @@ export class PciRig extends DeviceRig {
       },
     },
   });
-  readonly context: DeviceContext = {
+  readonly context: DeviceContext & DeviceParts = {
     clock: this.clock,
     memory: this.ram,
     control: this.control,
     irq: this.irq,
     pci: this.bus,
+    pciPlace: () => this.bus,
     iommu: {
       ioApicId: 0,
       plug: (memory, interrupts) => {

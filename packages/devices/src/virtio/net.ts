@@ -340,9 +340,9 @@ export const virtioNet = declareVirtio({
     const given = p.mac === '' ? undefined : parseMac(p.mac);
     if (p.mac !== '' && given === undefined)
       throw new AnilloError('BAD_OPTION', `"${p.mac}" is no address of a network card; give one such as 52:54:00:12:34:56.`);
-    const { networkCount } = context.backends;
+    const { freeCard } = context.backends;
     const backend = context.backends.network(p.netdev, 'virtio-net');
-    const mac = given ?? backend.mac ?? usualMac(networkCount);
+    const mac = given ?? backend.mac ?? usualMac(freeCard);
     return new Net({ backend, mac, mtu: p.host_mtu, pairCount: p.queues, queueSize, expectHost: () => context.expectHost() });
   },
 });

@@ -71,6 +71,7 @@ export class VirtioPci implements Device, BusFunction {
         subsystem: SUBSYSTEM,
       },
       hasPin: true,
+      isExpress: pci.kind === 'link',
       msix: { vectors: this.#vectorCount, bar: WINDOW.msixBar },
       windows: [
         {
@@ -91,7 +92,7 @@ export class VirtioPci implements Device, BusFunction {
       {
         offsetOf: (address, byteCount, isWrite, isPlatform) => fn.offsetOf(address, byteCount, isWrite, isPlatform),
         get isRemapped() {
-          return pci.remapper !== undefined;
+          return pci.isRemapped;
         },
         interrupt: (queue) => this.#interrupt(queue),
       },
@@ -147,8 +148,16 @@ export class VirtioPci implements Device, BusFunction {
     this.#fn.plugged(bus, number);
   }
 
-  get assertedPin(): number {
-    return this.#fn.assertedPin;
+  unplugged(): void {
+    this.#fn.unplugged();
+  }
+
+  get isExpress(): boolean {
+    return this.#fn.isExpress;
+  }
+
+  get assertedPins(): number {
+    return this.#fn.assertedPins;
   }
 
   readConfig(offset: number, byteCount: AccessBytes): number {

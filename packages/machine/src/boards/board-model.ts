@@ -1,13 +1,14 @@
 // What makes a board: its bridges, where memory ends, and what firmware would set. Everything else is the same on all of them (pc-board.ts).
 
 import type { AccessBytes, Device, IrqLine } from '@anillo/devices/device';
-import type { PciBus } from '@anillo/devices/pci/pci-bus';
+import type { PciBusKind } from '@anillo/devices/pci/pci-bus';
 import type { EcamPlace } from '@anillo/devices/pci/q35-host-bridge';
+import type { RootBus } from '@anillo/devices/pci/root-bus';
 import type { PciInterrupts } from '../firmware/dsdt.ts';
 import type { MemoryLayout } from './memory-map.ts';
 
 export interface BridgeParts {
-  readonly bus: PciBus;
+  readonly bus: RootBus;
   readonly irq: (gsi: number) => IrqLine;
   /** The power management block moved: to these ports, or nowhere. */
   readonly onPowerPort: (port: number | undefined) => void;
@@ -26,6 +27,8 @@ export interface ConfigWrite {
 export interface BoardModel {
   readonly name: string;
   readonly layout: MemoryLayout;
+  /** What its PCI bus 0 is. */
+  readonly rootBus: PciBusKind;
   readonly pciInterrupts: PciInterrupts;
   /** The first PCI device number that is not the board's own. */
   readonly firstFreeDevice: number;

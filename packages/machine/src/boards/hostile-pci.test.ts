@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gpa } from '@anillo/base/gpa';
 import { GuestClock } from '@anillo/devices/clock/guest-clock';
+import type { DeviceOptions } from '@anillo/devices/device-declaration';
 import { attachForTest } from './attach-for-test.ts';
 import type { BoardModel } from './board-model.ts';
 import { MIB } from './memory-map.ts';
@@ -17,12 +18,12 @@ const STEPS = 20_000;
 const IOMMU = 0xfed90000;
 const TABLES = 0x200000;
 
-function boardOf(model: BoardModel, devices: readonly { readonly model: string }[]) {
+function boardOf(model: BoardModel, devices: readonly DeviceOptions[]) {
   let hostNs = 0;
   const clock = new GuestClock({ hostNowNs: () => hostNs, hostWallMs: () => 1_700_000_000_000 });
   const nothing = (): void => {};
   const pc = new PcBoard(
-    { model, memoryBytes: 4 * MIB, cpuModel: 'x86-64-v3', clock, serial: [], devices, tscHz: 1e9 },
+    { model, memoryBytes: 4 * MIB, cpuModel: 'x86-64-v3', clock, serial: [], devices, tscHz: 1e9, backends: { fillRandom: nothing } },
     {
       ...{ powerOff: nothing, reset: nothing, panicked: nothing, debugExit: nothing, suspend: nothing, wake: nothing, activity: nothing },
       hostFailed: nothing,
@@ -157,11 +158,51 @@ function arrange({ pc, memory, r }: Hostile): void {
     pc.writeMmio(IOMMU + offset, 4, value);
 }
 
-const MOVES = [configure, touchIommu, touchIommu, touchWindow, fillTables, startTransfers, startTransfers] as const;
+/** Devices come and go, wanted or not, on the board's bus and behind a port. */
+function changeDevices({ pc, r }: Hostile): void {
+  const { userDevices } = pc;
+  const [id, place] = r.pick([
+    ['r0', { addr: '10' }],
+    ['r1', { addr: '11' }],
+    ...(userDevices.hasBus('port') ? [['r2', { bus: 'port' }] as const] : []),
+  ] as const);
+  switch (r.below(6)) {
+    case 0:
+      if (userDevices.has(id)) userDevices.unplug(id);
+      else userDevices.plug({ model: 'virtio-rng-pci', id, ...place });
+      break;
+    case 1:
+      if (userDevices.has(id)) userDevices.pull(id);
+      break;
+    case 2:
+      pc.writePort(0xae08, 4, 0x30000);
+      break;
+    case 3:
+      pc.readPort(0xae00 + r.below(16), r.pick([1, 2, 4] as const));
+      break;
+    default:
+      pc.writePort(
+        0xcf8,
+        4,
+        (0x80000000 | (r.pick([0x88, 0x90, 0x100, 0x208]) << 8) | r.pick([4, 0x18, 0x20, 0x24, 0x3c, 0x60, 0x64, 0x68])) >>> 0,
+      );
+      pc.writePort(0xcfc, r.pick([2, 4] as const), r.pick([r.value(), 0x010100, 0xfff00000, 0x07e00720, 0x0100, 0x0731]));
+  }
+}
+
+const MOVES = [configure, touchIommu, touchIommu, touchWindow, fillTables, startTransfers, startTransfers, changeDevices] as const;
 
 for (const [model, devices] of [
-  [PC, [{ model: 'edu' }, { model: 'edu' }]],
-  [Q35, [{ model: 'edu' }, { model: 'edu' }, { model: 'intel-iommu' }]],
+  [PC, [{ model: 'edu' }, { model: 'edu' }, { model: 'pci-bridge', id: 'bridge', addr: '12' }, { model: 'virtio-rng-pci', bus: 'bridge' }]],
+  [
+    Q35,
+    [
+      ...[{ model: 'edu' }, { model: 'edu' }, { model: 'intel-iommu' }],
+      { model: 'pci-bridge', id: 'bridge', addr: '12' },
+      { model: 'virtio-rng-pci', bus: 'bridge' },
+      { model: 'pcie-root-port', id: 'port', addr: '13' },
+    ],
+  ],
 ] as const) {
   test(`rubbish does not harm ${model.name} (seed ${SEED})`, { timeout: 120_000 }, () => {
     const { pc, memory, pass } = boardOf(model, devices);

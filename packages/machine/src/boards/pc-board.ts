@@ -11,18 +11,7 @@ import { IoBus } from '@anillo/devices/bus/io-bus';
 import { MmioBus } from '@anillo/devices/bus/mmio-bus';
 import { Backends, type BackendsByName } from '@anillo/devices/backends';
 import type { GuestClock } from '@anillo/devices/clock/guest-clock';
-import { createDevice } from '@anillo/devices/catalog';
-import type {
-  AccessBytes,
-  BoardControl,
-  CharBackend,
-  Device,
-  DeviceContext,
-  IommuPlace,
-  IoRange,
-  IrqLine,
-  MmioPlace,
-} from '@anillo/devices/device';
+import type { AccessBytes, BoardControl, CharBackend, Device, IommuPlace, IoRange, IrqLine, MmioPlace } from '@anillo/devices/device';
 import type { DeviceOptions } from '@anillo/devices/device-declaration';
 import { I8042 } from '@anillo/devices/input/i8042';
 import { LocalApicBus } from '@anillo/devices/irqchip/apic-bus';
@@ -32,8 +21,9 @@ import { IoApic } from '@anillo/devices/irqchip/io-apic';
 import { IrqRouter } from '@anillo/devices/irqchip/irq-router';
 import { LocalApic } from '@anillo/devices/irqchip/local-apic';
 import { ConfigMechanism } from '@anillo/devices/pci/config-mechanism';
-import { PciBus } from '@anillo/devices/pci/pci-bus';
+import { ACPI_HOT_PLUG, AcpiHotPlug } from '@anillo/devices/pci/acpi-hot-plug';
 import type { EcamPlace } from '@anillo/devices/pci/q35-host-bridge';
+import { RootBus } from '@anillo/devices/pci/root-bus';
 import { COM_PORTS, Uart16550 } from '@anillo/devices/serial/uart16550';
 import { DebugConsole } from '@anillo/devices/system/debug-console';
 import { FwCfg } from '@anillo/devices/system/fw-cfg';
@@ -53,6 +43,7 @@ import type { ProcessorCells } from '../smp/processor-cells.ts';
 import type { BoardModel } from './board-model.ts';
 import { FOUR_GIB, KIB, PC_MEMORY, type PcMemoryMap, pcMemoryMap } from './memory-map.ts';
 import { tscToNs } from './tsc-time.ts';
+import { UserDevices } from './user-devices.ts';
 
 export interface PcBoardOptions {
   readonly model: BoardModel;
@@ -110,7 +101,7 @@ export class PcBoard implements BoardPorts {
   readonly #devices: Device[] = [];
   readonly #apicBus = new LocalApicBus();
   readonly #router: IrqRouter;
-  readonly #pci: PciBus;
+  readonly #pci: RootBus;
   readonly #localApic: LocalApic;
   readonly #pic: I8259;
   readonly #power: AcpiPm;
@@ -119,6 +110,7 @@ export class PcBoard implements BoardPorts {
   readonly #cmos: CmosRtc;
   #localApicBase: number;
   #fwCfg: FwCfg | undefined;
+  #userDevices: UserDevices | undefined;
   #memory: GuestMemory | undefined;
   #mmioPlaces = 0;
 
@@ -188,12 +180,13 @@ export class PcBoard implements BoardPorts {
     this.#apicBus.endOfInterrupt(vector);
   }
 
-  #addPci(irq: (gsi: number) => IrqLine): PciBus {
+  #addPci(irq: (gsi: number) => IrqLine): RootBus {
     const { model } = this.#options;
-    const bus = new PciBus({
+    const bus = new RootBus({
       ports: this.#ports,
       mmio: this.#mmio,
       firstFreeDevice: model.firstFreeDevice,
+      kind: model.rootBus,
       messages: {
         sendMessage: (address, data, source) => {
           const isAccepted = this.#apicBus.sendMessage(address, data, source);
@@ -203,6 +196,9 @@ export class PcBoard implements BoardPorts {
       },
     });
     this.#add(new ConfigMechanism(bus));
+    bus.hotPlug = this.#add(
+      new AcpiHotPlug({ raise: () => this.#power.raiseGpe(ACPI_HOT_PLUG.gpe), onEject: (device) => bus.onEject?.(device) }),
+    );
     const onPowerPort = (port: number | undefined): void => this.#placePower(port);
     const onEcam = (place: EcamPlace | undefined): void => this.#placeEcam(place);
     for (const bridge of model.createBridges({ bus, irq, onPowerPort, onEcam })) this.#add(bridge);
@@ -228,6 +224,12 @@ export class PcBoard implements BoardPorts {
     return this.map.regions;
   }
 
+  /** Devices that the user has added and may add; after `attach`. */
+  get userDevices(): UserDevices {
+    if (this.#userDevices === undefined) throw new AnilloError('STATE', 'The board has no memory yet; attach it first.');
+    return this.#userDevices;
+  }
+
   /** Every device, in a fixed order: what a snapshot goes through. */
   get devices(): readonly Device[] {
     return this.#devices;
@@ -237,7 +239,7 @@ export class PcBoard implements BoardPorts {
   attach(memory: GuestMemory): void {
     this.#memory = memory;
     this.#pci.memory = memory;
-    this.#addUserDevices(memory);
+    this.#userDevices = this.#addUserDevices(memory);
     const tables = this.#buildTables();
     this.#tables = tables;
     const fwCfg = new FwCfg({ memory });
@@ -263,6 +265,7 @@ export class PcBoard implements BoardPorts {
       powerPort: this.#powerPort,
       pciInterrupts: model.pciInterrupts,
       ecam: this.#ecam,
+      hotPlugDevices: this.#userDevices?.hotPlugDevices ?? [],
       parts: this.#devices.flatMap((device) => device.acpi ?? []),
     });
   }
@@ -299,6 +302,12 @@ export class PcBoard implements BoardPorts {
     return device;
   }
 
+  #remove(device: Device): void {
+    this.#devices.splice(this.#devices.indexOf(device), 1);
+    for (const range of device.ports ?? []) this.#ports.remove(range);
+    for (const range of device.mmio ?? []) this.#mmio.remove(range);
+  }
+
   /** An input of the interrupt router that tells the machine when it goes up. */
   #line(gsi: number): IrqLine {
     const line = this.#router.line(gsi);
@@ -321,17 +330,23 @@ export class PcBoard implements BoardPorts {
   }
 
   /** AnilloError for a device that does not fit this board, or another device. */
-  #addUserDevices(memory: GuestMemory): void {
+  #addUserDevices(memory: GuestMemory): UserDevices {
     const { devices = [], backends = {}, clock } = this.#options;
     const usual = USUAL_DEVICES.filter(({ model }) => devices.every((device) => device.model !== model));
     const irq = (gsi: number): IrqLine => this.#line(gsi);
-    const context: DeviceContext = {
-      ...{ clock, memory, control: this.#events, irq, pci: this.#pci, iommu: this.#iommuPlace() },
-      backends: new Backends(backends),
-      expectHost: () => this.#events.expectHost?.(),
-      placeMmio: () => this.#placeMmio(),
-    };
-    for (const device of [...usual, ...devices]) this.#add(createDevice(device, context));
+    const added = new UserDevices({
+      root: this.#pci,
+      add: (device) => this.#add(device),
+      remove: (device) => this.#remove(device),
+      parts: {
+        ...{ clock, memory, control: this.#events, irq, iommu: this.#iommuPlace() },
+        backends: new Backends(backends),
+        expectHost: () => this.#events.expectHost?.(),
+        placeMmio: () => this.#placeMmio(),
+      },
+    });
+    for (const device of [...usual, ...devices]) added.add(device);
+    return added;
   }
 
   #placeMmio(): MmioPlace {
@@ -361,6 +376,7 @@ export class PcBoard implements BoardPorts {
 
   /** Power-on state of the devices, firmware and its tables in memory. RAM keeps what it holds, as on a PC that resets. */
   reset(): void {
+    this.#userDevices?.reset();
     for (const device of this.#devices) device.reset();
     this.#localApicBase = this.#localApic.windowBase ?? -1;
     const memory = this.#memory;
@@ -380,7 +396,7 @@ export class PcBoard implements BoardPorts {
 
   /** Resolves when the host has nothing under way for any device that touches memory. */
   async settled(): Promise<void> {
-    await Promise.all(this.#devices.map((device) => device.settled?.()));
+    await Promise.all([this.#userDevices?.settled(), ...this.#devices.map((device) => device.settled?.())]);
   }
 
   /** The firmware's settings of devices. */

@@ -10,6 +10,7 @@ const POWER = (PIIX.device << 3) | PIIX.powerFunction;
 export const PC: BoardModel = {
   name: 'pc',
   layout: { hole: 0xc0000000 },
+  rootBus: 'conventional',
   firstFreeDevice: 2,
   mmioInterrupts: [16, 17, 18, 19, 20, 21, 22, 23],
   hasIommu: false,

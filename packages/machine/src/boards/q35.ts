@@ -14,6 +14,7 @@ const INPUTS = [0, 1, 2, 3, 4, 5, 6, 7] as const;
 export const Q35: BoardModel = {
   name: 'q35',
   layout: { hole: 0x80000000, ecam: ECAM },
+  rootBus: 'root-complex',
   firstFreeDevice: 1,
   mmioInterrupts: [6, 7, 14, 15],
   hasIommu: true,

@@ -27,6 +27,7 @@ const tablesOf = ({ layout, pciInterrupts, hasIommu }: BoardModel = PC) =>
     serialPorts: SERIAL,
     pciInterrupts,
     ecam: layout.ecam,
+    hotPlugDevices: [3, 4, 31],
     parts: hasIommu ? [PANIC, IOMMU] : [PANIC],
   });
 
@@ -137,6 +138,10 @@ for (const model of [PC, Q35])
         /PNP0303/,
         /QEMU0001/,
         /PNP0103/,
+        /Method \(_E01/,
+        /Notify \(S1F, Arg1\)/,
+        /Device \(S03\)[^}]*_SUN, 0x03[^}]*_EJ0[^}]*HPEJ = 0x08/,
+        ...(model === Q35 ? [/Method \(_OSC, 4/] : []),
       ])
         assert.match(readFileSync(source, 'utf8'), expected);
       const again = spawnSync('iasl', [source], { encoding: 'utf8' });

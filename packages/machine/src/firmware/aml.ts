@@ -72,6 +72,9 @@ export const packageOf = (...elements: Aml[]): Aml =>
 /** A reference to a named object. */
 export const reference = (path: string): Aml => nameString(path);
 export const ARG0: Aml = Uint8Array.of(0x68);
+export const ARG1: Aml = Uint8Array.of(0x69);
+export const ARG3: Aml = Uint8Array.of(0x6b);
+export const LOCAL0: Aml = Uint8Array.of(0x60);
 
 /** Serialized, as a method that creates names has to be. */
 export function method(path: string, argumentCount: number, ...terms: Aml[]): Aml {
@@ -85,14 +88,29 @@ export const store = (value: Aml, target: Aml): Aml => concat([Uint8Array.of(0x7
 /** Without a target the result is only the term's value. */
 export const and = (a: Aml, b: Aml, target: Aml = Uint8Array.of(0)): Aml => concat([Uint8Array.of(0x7b), a, b, target]);
 export const or = (a: Aml, b: Aml, target: Aml): Aml => concat([Uint8Array.of(0x7d), a, b, target]);
+export const equal = (a: Aml, b: Aml): Aml => concat([Uint8Array.of(0x93), a, b]);
+export const not = (a: Aml): Aml => concat([Uint8Array.of(0x92), a]);
+/** Calls a method that the table has defined before. */
+export const call = (path: string, ...args: readonly Aml[]): Aml => concat([nameString(path), ...args]);
+/** Tells the system of something about a device (5.6.6). */
+export const notify = (path: string, value: Aml): Aml => concat([Uint8Array.of(0x86), nameString(path), value]);
 /** A name for the double word at that offset of a buffer. */
 export const dwordField = (source: Aml, offset: number, path: string): Aml =>
   concat([Uint8Array.of(0x8a), source, integer(offset), nameString(path)]);
 
+const region = (space: number) => (path: string, offset: number, byteCount: number) =>
+  concat([Uint8Array.of(0x5b, 0x80), nameString(path), Uint8Array.of(space), integer(offset), integer(byteCount)]);
+
+export const portRegion = region(1);
 /** PCI configuration of the device that it is in. */
-export function configRegion(path: string, offset: number, byteCount: number): Aml {
-  const PCI_CONFIG = 2;
-  return concat([Uint8Array.of(0x5b, 0x80), nameString(path), Uint8Array.of(PCI_CONFIG), integer(offset), integer(byteCount)]);
+export const configRegion = region(2);
+
+/** Double words of a region, from its start. */
+export function dwordFields(path: string, names: readonly string[]): Aml {
+  const DWORD_ACCESS = 3;
+  /** 32 bits, as a package length (20.2.4). */
+  const list = names.map((field) => concat([nameString(field), Uint8Array.of(32)]));
+  return concat([Uint8Array.of(0x5b, 0x81), packaged(concat([nameString(path), Uint8Array.of(DWORD_ACCESS), ...list]))]);
 }
 
 /** Bytes of a region by offset, ascending. */
@@ -110,7 +128,7 @@ export function byteFields(region: string, fields: readonly { readonly offset: n
   return concat([Uint8Array.of(0x5b, 0x81), packaged(concat([nameString(region), Uint8Array.of(BYTE_ACCESS), ...list]))]);
 }
 
-const buffer = (bytes: Uint8Array): Aml => concat([Uint8Array.of(0x11), packaged(concat([integer(bytes.length), bytes]))]);
+export const buffer = (bytes: Uint8Array): Aml => concat([Uint8Array.of(0x11), packaged(concat([integer(bytes.length), bytes]))]);
 
 /** ResourceTemplate: descriptors, end tag (its checksum 0 means "not computed"). */
 export const resources = (...descriptors: Uint8Array[]): Aml => buffer(concat([...descriptors, Uint8Array.of(0x79, 0)]));

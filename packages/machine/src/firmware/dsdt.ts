@@ -30,6 +30,7 @@ import {
   when,
   wordWindow,
 } from './aml.ts';
+import { expressControl, type HotPlugSlots, hotPlugEvent, hotPlugTerms } from './hot-plug-aml.ts';
 
 type AcpiNode = NonNullable<AcpiPart['node']>;
 
@@ -68,6 +69,7 @@ export interface DsdtConfig {
   readonly fwCfgPort: number;
   /** Nodes that devices bring. */
   readonly nodes: readonly AcpiNode[];
+  readonly hotPlug: HotPlugSlots;
 }
 
 const hid = (id: string): Aml => name('_HID', eisaId(id));
@@ -147,6 +149,8 @@ function hostBridge(c: DsdtConfig): Aml {
     uid(0),
     ...routing(c.pciInterrupts),
     routingBridge(c.pciInterrupts),
+    ...hotPlugTerms(c.hotPlug),
+    ...(c.ecam === undefined ? [] : [expressControl()]),
     crs(
       wordWindow(WINDOW.BUS, 0, 0xff),
       ioPorts(0xcf8, 8),
@@ -177,6 +181,9 @@ function ecamReservation({ ecam }: DsdtConfig): Aml[] {
   return ecam === undefined ? [] : [device('ECAM', hid('PNP0C02'), uid(1), crs(memory32Fixed(ecam.start, ecam.byteCount)))];
 }
 
+const hotPlugReservation = ({ hotPlug }: DsdtConfig): Aml =>
+  device('HPRS', hid('PNP0C02'), uid(2), crs(ioPorts(hotPlug.port, hotPlug.byteCount)));
+
 /** The term list of the DSDT, without the table header. */
 export function buildDsdt(c: DsdtConfig): Aml {
   const cpus = Array.from({ length: c.cpuCount }, (_, i) =>
@@ -200,6 +207,7 @@ export function buildDsdt(c: DsdtConfig): Aml {
       hostBridge(c),
       ...interruptLinks(c.pciInterrupts),
       ...ecamReservation(c),
+      hotPlugReservation(c),
       device('RTC', hid('PNP0B00'), crs(ioPorts(0x70, 2), irqNoFlags(8))),
       ...input,
       ...serial,
@@ -207,6 +215,7 @@ export function buildDsdt(c: DsdtConfig): Aml {
       ...c.nodes.map(boardDevice),
       device('FWCF', name('_HID', string('QEMU0002')), present(), crs(ioPorts(c.fwCfgPort, 12))),
     ),
+    hotPlugEvent(c.hotPlug),
     ...(c.sleepTypeS3 === undefined
       ? []
       : [name('\\_S3', packageOf(integer(c.sleepTypeS3), integer(c.sleepTypeS3), integer(0), integer(0)))]),

@@ -1,5 +1,6 @@
 // The firmware tables of the `pc` board, and where they lie when no firmware places them.
 
+import { ACPI_HOT_PLUG } from '@anillo/devices/pci/acpi-hot-plug';
 import { ACPI_PM } from '@anillo/devices/timer/acpi-pm';
 import type { AcpiPart } from '@anillo/devices/device';
 import type { EcamPlace } from '@anillo/devices/pci/q35-host-bridge';
@@ -21,6 +22,8 @@ export interface PcTablesConfig {
   readonly powerPort?: number;
   readonly pciInterrupts: PciInterrupts;
   readonly ecam: EcamPlace | undefined;
+  /** Device numbers of PCI bus 0 where devices may come and go. */
+  readonly hotPlugDevices: readonly number[];
   /** What devices want told. */
   readonly parts: readonly AcpiPart[];
 }
@@ -69,6 +72,7 @@ export function buildPcTables(c: PcTablesConfig): PcTables {
     keyboard: true,
     nodes: c.parts.flatMap((part) => part.node ?? []),
     tables: c.parts.flatMap((part) => part.table ?? []),
+    hotPlug: { ...ACPI_HOT_PLUG, devices: c.hotPlugDevices },
     fwCfgPort: PC_PORTS.FW_CFG,
     sciIrq: ACPI_PM.sciGsi,
     smiCommandPort: ACPI_PM.smiCommandPort,

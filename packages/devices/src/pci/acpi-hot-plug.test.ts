@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DeviceRig } from '../testing/device-rig.ts';
+import { ACPI_HOT_PLUG, AcpiHotPlug } from './acpi-hot-plug.ts';
+
+test('devices that come and are to leave are bits that a read forgets; what is ejected is told', () => {
+  const rig = new DeviceRig();
+  let raised = 0;
+  const ejected: number[] = [];
+  const hotPlug = rig.plug(new AcpiHotPlug({ raise: () => raised++, onEject: (device) => ejected.push(device) }));
+  const read = (register: number): number => rig.io.read(ACPI_HOT_PLUG.port + register, 4);
+  hotPlug.plugged(3);
+  hotPlug.plugged(31);
+  hotPlug.unplug(5);
+  assert.equal(raised, 3);
+  const saved = hotPlug.save();
+  assert.equal(rig.io.read(ACPI_HOT_PLUG.port, 1), 0, 'the registers are double words');
+  assert.deepEqual([read(0), read(0)], [0x80000008, 0]);
+  assert.deepEqual([read(4), read(4)], [0x20, 0]);
+  hotPlug.restore(saved);
+  assert.equal(read(4), 0x20);
+  hotPlug.removed(4, true);
+  assert.equal(read(0), 0x80000008);
+  hotPlug.removed(4, false);
+  assert.equal(read(0), 0x10, 'who was not asked is to look');
+  rig.io.write(ACPI_HOT_PLUG.port + 8, 4, 0x80000006);
+  assert.deepEqual(ejected, [1, 2, 31]);
+  hotPlug.reset();
+  assert.deepEqual([read(0), read(4), read(8)], [0, 0, 0]);
+});
