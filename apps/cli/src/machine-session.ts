@@ -11,6 +11,7 @@ import { ClosedInput } from './closed-input.ts';
 import { handleConsoleKey } from './console-keys.ts';
 import { GdbServer } from './gdb/gdb-server.ts';
 import { ProfileFile } from './profile-file.ts';
+import { type QmpAddress, QmpServer } from './qmp/qmp-server.ts';
 import { writeScreenshot } from './screenshot.ts';
 import { statsReport } from './stats-report.ts';
 
@@ -24,6 +25,8 @@ export interface SessionOptions {
   readonly gdb?: string;
   /** Where pictures of the machine's display go. */
   readonly screenshot?: string;
+  /** Where programs may control the machine. */
+  readonly qmp?: QmpAddress;
   /** What to tell on the error output. */
   readonly trace?: TraceChoice;
   readonly stats?: boolean;
@@ -141,6 +144,7 @@ export async function runSession(options: SessionOptions): Promise<number> {
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.on(signal, onSignal);
   let gdb: GdbServer | undefined;
+  let qmp: QmpServer | undefined;
   let firstInstructionMs: number | undefined;
   let profile: ProfileFile | undefined;
   try {
@@ -152,7 +156,10 @@ export async function runSession(options: SessionOptions): Promise<number> {
       serial: ports.backends.slice(0, serial.length),
       ...virtioConsoles(options.machine, ports.backends.slice(serial.length)),
       onHostFailure: tellFailure,
+      onDetached: (device) => qmp?.event('DEVICE_DELETED', { device, path: `/machine/peripheral/${device}` }),
     });
+    if (options.qmp !== undefined) qmp = await QmpServer.listen(options.qmp, machine);
+    if (qmp !== undefined && options.qmp?.waits === true) await Promise.race([qmp.connected, machine.waitForExit()]);
     if (signalStatus !== undefined) return signalStatus;
     ports.stdio?.open();
     if (options.gdb === undefined) machine.start();
@@ -164,6 +171,8 @@ export async function runSession(options: SessionOptions): Promise<number> {
     const exit = await machine.waitForExit();
     await takePicture();
     await gdb?.close(exit.status);
+    await qmp?.close(exit.reason !== 'stopped');
+    qmp = undefined;
     await ports.close();
     if (exit.reason === 'triple-fault' || exit.reason === 'panicked' || options.verbose === true) complain(`anillo: ${exit.detail}\n`);
     const { kernel } = options.machine;
@@ -171,6 +180,7 @@ export async function runSession(options: SessionOptions): Promise<number> {
     if (options.stats === true) complain(statsReport(machine.stats(), firstInstructionMs));
     return signalStatus ?? exit.status;
   } finally {
+    await qmp?.close(false);
     await ports.close();
     for (const signal of signals) process.off(signal, onSignal);
     process.off('SIGCONT', goOn);

@@ -8,6 +8,7 @@ import { type DefaultGuest, fetchGuest } from './default-guest/fetch-guest.ts';
 import { AttachmentList, splitSettings } from './attachment-options.ts';
 import { deviceHelp, parseDevice } from './device-options.ts';
 import { runSession } from './machine-session.ts';
+import { parseQmpAddress } from './qmp/qmp-server.ts';
 import { parseScreenshot } from './screenshot.ts';
 import { type OptionValues, optionHelp, parseOptions } from './option-table.ts';
 
@@ -68,6 +69,10 @@ export const RUN_OPTIONS = {
   screenshot: {
     argument: 'FILE',
     help: 'Adds a display, a keyboard and a tablet: FILE[,size=1280x800]. What is\nseen goes there as PNG with Ctrl-A S, and at the end.',
+  },
+  qmp: {
+    argument: 'ADDRESS',
+    help: "Serves QEMU's machine protocol (QMP) at unix:PATH or tcp:HOST:PORT:\nplug in and unplug devices, pause, reset.",
   },
   gdb: { argument: 'HOST:PORT', help: "Serves gdb's remote protocol there; the guest waits for it." },
   trace: {
@@ -197,6 +202,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     consoles: values.console ?? [],
     gdb: values.gdb,
     screenshot: screenshot?.path,
+    qmp: values.qmp === undefined ? undefined : parseQmpAddress('--qmp', values.qmp, false),
     trace,
     stats: values.stats,
     profile: values.profile === undefined ? undefined : { path: values.profile, symbols: values.symbols ?? [] },

@@ -29,6 +29,10 @@ export interface Attachments {
   readonly networks: ReadonlyMap<string, MachineNetwork>;
   /** What a machine without kernel and firmware boots from. */
   readonly bootDisk: BootDisk | undefined;
+  /** What networks that machines share know it by. */
+  readonly machineName: string | undefined;
+  /** A disk or network that no device is attached to any more. */
+  closeOne(kind: 'drive' | 'network', name: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -54,7 +58,8 @@ export async function attach(options: AttachmentOptions): Promise<Attachments> {
   try {
     const drives = keep(await openDrives(options));
     const folders = keep(await openFolders(options));
-    const networks = keep(await plugNetworks({ ...options, name: options.name ?? usualName(options) }));
+    const machineName = options.name ?? usualName(options);
+    const networks = keep(await plugNetworks({ ...options, name: machineName }));
     const vsocks = keep(await openVsocks(options));
     const { display, displays, inputs, devices } = makeDisplay(options);
     return {
@@ -71,7 +76,12 @@ export async function attach(options: AttachmentOptions): Promise<Attachments> {
       },
       devices: [...drives.devices, ...networks.devices, ...folders.devices, ...vsocks.devices, ...devices],
       networks: networks.networks,
+      machineName,
       display,
+      async closeOne(kind, name) {
+        if (kind === 'network') networks.close(name);
+        else await drives.close(name);
+      },
       close,
       bootDisk: drives.first,
     };

@@ -25,8 +25,8 @@ export interface Drives {
   readonly devices: readonly DeviceOptions[];
   /** What a machine without kernel and firmware boots from. */
   readonly first: { readonly name: string; readonly disk: BlockBackend } | undefined;
-  /** Flushes and closes what was opened here. */
-  close(): Promise<void>;
+  /** Flushes and closes what was opened here: the disk of that name, or all that are still open. */
+  close(name?: string): Promise<void>;
 }
 
 export interface DiskOptions {
@@ -63,9 +63,13 @@ export const isOwn = (option: DiskOption): option is BlockBackend => typeof opti
 /** AnilloError FILE, BAD_IMAGE, BAD_OPTION, UNSUPPORTED; then nothing stays open. */
 export async function openDrives({ disks = [], drives = {} }: DiskOptions): Promise<Drives> {
   const unnamed = disks.map((disk, i) => [`disk${i}`, disk] as const);
-  const opened: Disk[] = [];
-  const close = async (): Promise<void> => {
-    for (const disk of opened.splice(0)) await disk.close();
+  const opened = new Map<string, Disk>();
+  const close = async (name?: string): Promise<void> => {
+    for (const one of name === undefined ? [...opened.keys()] : [name]) {
+      const disk = opened.get(one);
+      opened.delete(one);
+      await disk?.close();
+    }
   };
   const found: Record<string, BlockBackend> = {};
   let first: Drives['first'];
@@ -74,7 +78,7 @@ export async function openDrives({ disks = [], drives = {} }: DiskOptions): Prom
       if (isOwn(option)) found[name] = option;
       else {
         const disk = await openFile(typeof option === 'string' ? { file: option } : option);
-        opened.push(disk);
+        opened.set(name, disk);
         found[name] = disk;
       }
       first ??= { name: isOwn(option) ? name : typeof option === 'string' ? option : option.file, disk: found[name] };

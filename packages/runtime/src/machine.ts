@@ -29,6 +29,7 @@ import { readBootImages, readFirmware } from './boot-files.ts';
 import { type Attachments, attach } from './attachments.ts';
 import { readDiskImages } from './disk-boot.ts';
 import type { FolderOption } from './folder-option.ts';
+import { type Attachable, type Attached, type AttachOptions, type DetachOptions, HotPlug } from './hot-plug.ts';
 import type { DiskOption } from './disk-option.ts';
 import type { Display } from './display.ts';
 import type { MachineNetwork } from './machine-network.ts';
@@ -111,6 +112,8 @@ export interface MachineOptions {
   readonly balloons?: Readonly<Record<string, BalloonControl>>;
   /** Back ends by name for ports of virtio-console devices. */
   readonly consoles?: Readonly<Record<string, CharBackend>>;
+  /** Told when a device has left the machine: because it was detached, or the guest let go of it by itself. */
+  readonly onDetached?: (id: string) => void;
   /** Told what the host failed at for a device, and whether the machine pauses for it until `resume`. */
   readonly onHostFailure?: (sentence: string, isPaused: boolean) => void;
   /** Tells what happens in the machine, a line an event: `{ traps: true, ports: true, line: console.error }`. */
@@ -156,15 +159,21 @@ export class Machine {
   readonly #serial: SerialStream | undefined;
   /** What the machine's devices are attached to. */
   readonly #attached: Attachments;
+  readonly #hotPlug: HotPlug;
 
-  private constructor(core: CoreMachine, serial: SerialStream | undefined, attached: Attachments) {
+  private constructor(core: CoreMachine, serial: SerialStream | undefined, attached: Attachments, hotPlug: HotPlug) {
     this.#core = core;
     this.#attached = attached;
+    this.#hotPlug = hotPlug;
     this.#serial = serial;
     this.debug = core.debug;
+    const ended = (why: string): void => {
+      serial?.end(why);
+      hotPlug.stop();
+    };
     core.waitForExit().then(
-      (exit) => serial?.end(exit.detail.split('\n', 1)[0]),
-      () => serial?.end('Anillo failed.'),
+      (exit) => ended(exit.detail.split('\n', 1)[0]),
+      () => ended('Anillo failed.'),
     );
   }
 
@@ -187,6 +196,7 @@ export class Machine {
     const bios = await readFirmware(options);
     const stream = ports[0] === 'stream' ? new SerialStream() : undefined;
     const attached = await attach(options);
+    const backends = { ...attached.backends, drives: { ...attached.backends.drives }, networks: { ...attached.backends.networks } };
     const spec: MachineSpec = {
       board,
       bios,
@@ -201,7 +211,7 @@ export class Machine {
       serial: ports.map((p) => (p === 'stream' ? stream?.backend : p === 'none' ? undefined : p)),
       debugConsole: options.debugConsole,
       devices: [...(options.devices ?? []), ...attached.devices],
-      backends: attached.backends,
+      backends,
       onHostFailure: options.onHostFailure,
       trace: options.trace,
       profile: options.profile,
@@ -211,7 +221,8 @@ export class Machine {
       core = new CoreMachine(spec, accelerator ?? (await createAccelerator(options.translationCache)), machineHost());
       const isFromDisk = options.kernel === undefined && bios === undefined && attached.bootDisk !== undefined;
       core.load(isFromDisk ? await readDiskImages(attached.bootDisk, options.initrd) : await reading);
-      return new Machine(core, stream, attached);
+      const hotPlug = new HotPlug(core.board.userDevices, backends, attached, options.onDetached);
+      return new Machine(core, stream, attached, hotPlug);
     } catch (error) {
       await core?.[Symbol.asyncDispose]();
       await attached.close().catch(() => {});
@@ -271,6 +282,27 @@ export class Machine {
     this.#core.reset();
   }
 
+  /**
+   * Plugs in a disk, a network or a device while the guest runs; resolves when a driver of the guest has taken it, or after the timeout. AnilloError as for
+   * `create`, or UNSUPPORTED for what cannot come while the machine runs; then nothing is attached.
+   */
+  attach(what: Attachable, options: AttachOptions = {}): Promise<Attached> {
+    return this.#hotPlug.attach(what, options);
+  }
+
+  /**
+   * Asks the guest for a device; resolves when it is gone and what it was attached to is closed, or free for another device. AnilloError STATE when the guest has not
+   * let go of it in time (it still may; `force` pulls it out), UNSUPPORTED for a device that cannot leave.
+   */
+  detach(id: string, options: DetachOptions = {}): Promise<void> {
+    return this.#hotPlug.detach(id, options);
+  }
+
+  /** Disks and networks by name, for devices that are attached with `drive: NAME` or `netdev: NAME`; and the devices that there are. */
+  get hotPlug(): Pick<HotPlug, 'addDrive' | 'addNetwork' | 'remove' | 'ask' | 'pciTree'> {
+    return this.#hotPlug;
+  }
+
   /** The host failed at something for a device, and the machine is paused until `resume`. */
   get isHeld(): boolean {
     return this.#core.isHeld;
@@ -292,7 +324,7 @@ export class Machine {
 
   /** Its networks by name (`net0` and on where nobody named them), but for ends of cables of one's own: to plug and unplug, limit, forward and rule while it runs. */
   get networks(): ReadonlyMap<string, MachineNetwork> {
-    return this.#attached.networks;
+    return this.#hotPlug.networks;
   }
 
   /** Counters of the engine since the start. */
@@ -304,6 +336,6 @@ export class Machine {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#core[Symbol.asyncDispose]();
     await this.#core.settled();
-    await this.#attached.close();
+    await this.#hotPlug.close().finally(() => this.#attached.close());
   }
 }

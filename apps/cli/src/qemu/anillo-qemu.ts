@@ -5,6 +5,7 @@ import { AnilloError } from '@anillo/base/anillo-error';
 import { checkMachineOptions } from 'anillo';
 import { deviceHelp, parseDevice } from '../device-options.ts';
 import { runSession } from '../machine-session.ts';
+import { parseQmpAddress } from '../qmp/qmp-server.ts';
 import { VERSION } from '../version.ts';
 import { qemuAttachments, qemuDevices } from './qemu-attachments.ts';
 import { parseQemuCpu } from './qemu-cpu.ts';
@@ -52,8 +53,12 @@ function machineOf(texts: readonly string[]): string | undefined {
   throw new AnilloError('BAD_OPTION', `There is no machine "${name}"; use pc or q35.`);
 }
 
-/** QEMU names devices with `id=`; nothing refers to the names here. The legacy interface of virtio is not there in any case. */
-const withoutId = (text: string): string => text.replaceAll(/,(id|bus|bootindex|romfile|disable-legacy|disable-modern)=[^,]*/g, '');
+/** Settings that ask for what is so in any case: buses that are no PCI buses, several functions in a slot, no legacy interface of virtio. */
+const withoutGiven = (text: string): string =>
+  text.replaceAll(
+    /,(bus=(isa|virtio-mmio-bus|virtio-bus)\.\d+|(bootindex|romfile|multifunction|disable-legacy|disable-modern)=[^,]*)/g,
+    '',
+  );
 
 function serialSpec(text: string): string {
   if (text === 'stdio' || text === 'mon:stdio') return 'stdio';
@@ -109,7 +114,7 @@ export async function anilloQemu(args: readonly string[]): Promise<number> {
   const accel = acceleratorOf(values);
   const memory = last(values.m);
   const attachments = qemuAttachments(values);
-  const devices = [...qemuDevices(attachments, values).map((text) => parseDevice(withoutId(text))), ...attachments.devices];
+  const devices = [...qemuDevices(attachments, values).map((text) => parseDevice(withoutGiven(text))), ...attachments.devices];
   checkMachineOptions({ machine, devices, cpus });
   const serial = serialPorts(values);
   checkKernel(last(values.kernel));
@@ -135,6 +140,7 @@ export async function anilloQemu(args: readonly string[]): Promise<number> {
       vsocks: attachments.vsocks,
     },
     serial,
+    qmp: values.qmp.length === 0 ? undefined : parseQmpAddress('-qmp', values.qmp[0], true),
     gdb: last(values.gdb)?.replace(/^tcp:/, '') ?? (values.s.length > 0 ? ':1234' : undefined),
   });
 }

@@ -40,6 +40,7 @@ export const QEMU_OPTIONS = {
   object: { argument: true, repeatable: true },
   parallel: { argument: true, repeatable: true },
   gdb: WITH_ARGUMENT,
+  qmp: WITH_ARGUMENT,
   name: WITH_ARGUMENT,
   rtc: WITH_ARGUMENT,
   overcommit: WITH_ARGUMENT,
