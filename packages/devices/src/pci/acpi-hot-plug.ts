@@ -67,9 +67,9 @@ export class AcpiHotPlug implements Device, HotPlugController {
     this.#options.raise();
   }
 
-  /** A guest that was not asked looks at the slot, and finds it empty. */
+  /** A guest that was not asked is asked to let go of what is there no more: told to look at the slot, Linux would see nothing new in it. */
   removed(device: number, isEjected: boolean): void {
-    if (!isEjected) this.plugged(device);
+    if (!isEjected) this.unplug(device);
   }
 
   /** The registers are double words. */
