@@ -162,8 +162,8 @@ function arrange({ pc, memory, r }: Hostile): void {
 function changeDevices({ pc, r }: Hostile): void {
   const { userDevices } = pc;
   const [id, place] = r.pick([
-    ['r0', { addr: '10' }],
-    ['r1', { addr: '11' }],
+    ['r0', { addr: '8' }],
+    ['r1', { addr: '9' }],
     ...(userDevices.hasBus('port') ? [['r2', { bus: 'port' }] as const] : []),
   ] as const);
   switch (r.below(6)) {
@@ -175,7 +175,7 @@ function changeDevices({ pc, r }: Hostile): void {
       if (userDevices.has(id)) userDevices.pull(id);
       break;
     case 2:
-      pc.writePort(0xae08, 4, 0x30000);
+      pc.writePort(0xae08, 4, 0x300);
       break;
     case 3:
       pc.readPort(0xae00 + r.below(16), r.pick([1, 2, 4] as const));

@@ -265,7 +265,7 @@ export class PcBoard implements BoardPorts {
       powerPort: this.#powerPort,
       pciInterrupts: model.pciInterrupts,
       ecam: this.#ecam,
-      hotPlugDevices: this.#userDevices?.hotPlugDevices ?? [],
+      hotPlugDevices: this.#userDevices?.slots ?? [],
       parts: this.#devices.flatMap((device) => device.acpi ?? []),
     });
   }
@@ -346,6 +346,7 @@ export class PcBoard implements BoardPorts {
       },
     });
     for (const device of [...usual, ...devices]) added.add(device);
+    added.offerSlots();
     return added;
   }
 

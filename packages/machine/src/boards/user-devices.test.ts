@@ -165,6 +165,10 @@ test('what cannot come or go is said, and leaves nothing behind', async () => {
   assert.throws(() => userDevices.plug({ model: 'pcie-root-port' }), isError('UNSUPPORTED', /stays as long as the machine runs/));
   assert.throws(() => userDevices.plug({ model: 'virtio-rng-pci', bus: 'br' }), isError('UNSUPPORTED', /on the bus br stay/));
   assert.throws(() => userDevices.plug({ model: 'virtio-rng-pci', addr: '9.1' }), isError('BAD_OPTION', /function 0/));
+  assert.throws(
+    () => userDevices.plug({ model: 'virtio-rng-pci', addr: 'c' }),
+    isError('BAD_OPTION', /come to the slots 3, 4, 5, 6, 7, 8, 9, a, b of its PCI bus, or to root ports; not to c\./),
+  );
   assert.throws(() => userDevices.plug({ model: 'virtio-rng-pci', addr: '8.2' }), isError('UNSUPPORTED', /shares its slot/));
   assert.throws(
     () => userDevices.plug({ model: 'virtio-rng-pci', bus: 'no' }),

@@ -20,6 +20,9 @@ import type { BusFunction, PciBus, PciPlace } from '@anillo/devices/pci/pci-bus'
 import type { RootBus } from '@anillo/devices/pci/root-bus';
 import { type PciBranch, pciTree } from './pci-tree.ts';
 
+/** Slots for devices to come, of the board's bus. */
+const FREE_SLOTS = 8;
+
 export interface UserDevicesOptions {
   /** What the board offers all of them. */
   readonly parts: Omit<DeviceParts, 'pciPlace'>;
@@ -82,6 +85,7 @@ export class UserDevices {
   readonly #o: UserDevicesOptions;
   readonly #devices = new Map<string, UserDevice>();
   readonly #buses = new Map<string, PciBus>();
+  #slots: readonly number[] = [];
   /** Off the bus, but the host has work under way for them. */
   readonly #leaving = new Set<Promise<void>>();
 
@@ -147,14 +151,38 @@ export class UserDevices {
     }
   }
 
-  /** Device numbers of the board's bus where a device may come, or leave. */
-  get hotPlugDevices(): readonly number[] {
+  /**
+   * Has devices come to the board's bus from now on: to the first free slots, and to those whose devices may leave. A few only, for the guest spends time on each
+   * at its start.
+   */
+  offerSlots(): void {
     const { root } = this.#o;
     const fixed = [...this.#devices.values()].filter(({ device, place }) => place.bus === root && device.secondaryBus !== undefined);
     const all = Array.from({ length: root.deviceCount }, (_, i) => i).slice(root.firstFreeDevice);
     const isOurs = (number: number): boolean =>
       [...this.#devices.values()].some(({ place }) => place.bus === root && place.device === number);
-    return all.filter((number) => (root.isFree(number) || isOurs(number)) && fixed.every(({ place }) => place.device !== number));
+    const free = all.filter((number) => root.isFree(number)).slice(0, FREE_SLOTS);
+    const leaving = all.filter((number) => isOurs(number) && fixed.every(({ place }) => place.device !== number));
+    this.#slots = [...free, ...leaving].sort((a, b) => a - b);
+  }
+
+  /** Device numbers of the board's bus where a device may come, or leave. */
+  get slots(): readonly number[] {
+    return this.#slots;
+  }
+
+  #checkPluggable(made: UserDevice): void {
+    checkRemovable(made);
+    const { place, model } = made;
+    const number = place.device as number;
+    if (place.functions.some((fn) => place.bus.functionAt(number << 3) !== fn))
+      throw new AnilloError('BAD_OPTION', `The ${model} is to be function 0 of its slot; give it an addr= without one.`);
+    if (place.bus !== this.#o.root || this.#slots.includes(number)) return;
+    const slots = this.#slots.map((slot) => slot.toString(16)).join(', ');
+    throw new AnilloError(
+      'BAD_OPTION',
+      `While the machine runs devices come to the slots ${slots} of its PCI bus, or to root ports; not to ${number.toString(16)}.`,
+    );
   }
 
   /** What is on the PCI buses now. */
@@ -170,7 +198,7 @@ export class UserDevices {
     const declaration = findDevice(options.model);
     if (declaration !== undefined && declaration.bus !== 'PCI')
       throw new AnilloError('UNSUPPORTED', `A ${options.model} cannot be added while the machine runs; give it when the machine is made.`);
-    const { id, place } = this.#create(options, (made) => checkPluggable(made));
+    const { id, place } = this.#create(options, (made) => this.#checkPluggable(made));
     place.bus.hotPlug?.plugged(place.device as number);
     return id;
   }
@@ -285,11 +313,4 @@ function checkRemovable({ id, model, device, place }: UserDevice): void {
       'UNSUPPORTED',
       `The ${model} "${id}" shares its slot with another device; only one that is alone there can come and go.`,
     );
-}
-
-function checkPluggable(made: UserDevice): void {
-  checkRemovable(made);
-  const { place, model } = made;
-  if (place.functions.some((fn) => place.bus.functionAt((place.device as number) << 3) !== fn))
-    throw new AnilloError('BAD_OPTION', `The ${model} is to be function 0 of its slot; give it an addr= without one.`);
 }
