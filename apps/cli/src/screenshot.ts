@@ -23,8 +23,8 @@ export function parseScreenshot(text: string): {
 
 /** What became of it, for people. */
 export async function writeScreenshot(path: string, display: Display): Promise<string> {
-  const shot = display.screenshot();
-  if (shot === undefined) return 'The guest shows nothing on its display.';
+  const shot = display.screenshot({ orLast: true });
+  if (shot === undefined) return 'The guest has shown nothing on its display.';
   const { encodePng } = await import('./png.ts');
   try {
     writeFileSync(path, encodePng(shot.width, shot.height, shot.rgba));

@@ -44,6 +44,7 @@ test('a screenshot has the cursor in it, as far as it is on the screen', () => {
   assert.equal(changes, 6);
   display.show(undefined);
   assert.equal(display.screenshot(), undefined);
+  assert.equal(display.screenshot({ orLast: true })?.width, 4);
 });
 
 test('another size is asked for', () => {

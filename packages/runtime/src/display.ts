@@ -19,6 +19,8 @@ export class Display implements DisplayTarget {
   onChange: (() => void) | undefined = undefined;
   #size: Size;
   #picture: Picture | undefined;
+  /** What was shown before nothing was. */
+  #last: Picture | undefined;
   #cursor: Cursor | undefined;
   #cursorX = 0;
   #cursorY = 0;
@@ -38,9 +40,9 @@ export class Display implements DisplayTarget {
     this.onResize?.();
   }
 
-  /** What is seen now, cursor and all; undefined: the guest shows nothing. */
-  screenshot(): Screenshot | undefined {
-    const picture = this.#picture;
+  /** What is seen now, cursor and all; undefined: the guest shows nothing. `orLast`: then what it showed last, for a guest that switches itself off ends its display first. */
+  screenshot({ orLast = false }: { readonly orLast?: boolean } = {}): Screenshot | undefined {
+    const picture = this.#picture ?? (orLast ? this.#last : undefined);
     if (picture === undefined) return undefined;
     const screenshot = { width: picture.width, height: picture.height, rgba: toRgba(picture) };
     if (this.#cursor !== undefined) draw(screenshot, this.#cursor.picture, this.#cursorX, this.#cursorY);
@@ -51,6 +53,7 @@ export class Display implements DisplayTarget {
 
   show(picture: Picture | undefined): void {
     this.#picture = picture;
+    if (picture !== undefined) this.#last = picture;
     this.pointer.range = picture ?? this.#size;
     this.onChange?.();
   }
