@@ -18,7 +18,9 @@ export class Opened {
     this.file = file;
   }
 
+  /** FileTreeError EBADF when it has been closed: its descriptor may be another file's by now. */
   async use<T>(work: (file: OpenFile) => Promise<T>): Promise<T> {
+    if (this.#users === 0) throw new FileTreeError('EBADF');
     this.#users++;
     try {
       return await work(this.file);
