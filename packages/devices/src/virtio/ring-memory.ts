@@ -29,20 +29,20 @@ export class RingMemory {
     this.#map = map;
     this.#isPaged = isPaged;
     this.#data = new DataView(memory.buffer);
-    this.#cells = new Uint16Array(memory.buffer, 0, memory.buffer.byteLength >> 1);
+    this.#cells = new Uint16Array(memory.buffer, 0, Math.floor(memory.buffer.byteLength / 2));
   }
 
   /** An even address, with everything read later behind it; -1: it is not there. */
   load16(address: number): number {
     const at = this.#map(address, 2, false);
-    return at < 0 ? -1 : Atomics.load(this.#cells, at >> 1);
+    return at < 0 ? -1 : Atomics.load(this.#cells, at >>> 1);
   }
 
   /** An even address, with everything written earlier before it. False: it is not there. */
   store16(address: number, value: number): boolean {
     const at = this.#map(address, 2, true);
     if (at < 0) return false;
-    Atomics.store(this.#cells, at >> 1, value);
+    Atomics.store(this.#cells, at >>> 1, value);
     this.#memory.wrote(at, 2);
     return true;
   }
