@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { linkSync, mkdtempSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import fs, { linkSync, mkdtempSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, mock, test } from 'node:test';
 import { createFileStore, createTemporaryStore } from './image-files.ts';
 import { openFileStore } from './file-store.ts';
 import { hostLibc } from './libc.ts';
@@ -166,4 +166,55 @@ test('a temporary store has no name', async () => {
   assert.deepEqual([...back], [3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 0, 0]);
   assert.throws(() => statSync(store.name));
   await store.close();
+});
+
+test('zeros behind the end do not cut what somebody else writes meanwhile', async () => {
+  const store = await createFileStore(join(folder, 'grows'));
+  const { fstat } = fs;
+  const late = mock.method(fs, 'fstat', (fd: number, then: (error: NodeJS.ErrnoException | null, stats: fs.Stats) => void) =>
+    fstat(fd, (error, stats) => setTimeout(then, 20, error, stats)),
+  );
+  const zeros = store.writeZeroes(0, 4096);
+  await store.write(8192, [new Uint8Array(4096).fill(5)]);
+  await zeros;
+  late.mock.restore();
+  const back = new Uint8Array(4096);
+  await store.read(8192, [back]);
+  assert.deepEqual([back[0], back[4095]], [5, 5]);
+  await store.close();
+});
+
+test('a flush has not ended before one that was under way', async () => {
+  const store = await createFileStore(join(folder, 'flushed'));
+  await store.write(0, [new Uint8Array(512)]);
+  const ends: (() => void)[] = [];
+  const late = mock.method(fs, 'fdatasync', (_fd: number, then: (error: null) => void) => ends.push(() => then(null)));
+  let told = 0;
+  const flushes = [store.flush(), store.flush()].map((flush) => flush.then(() => told++));
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.deepEqual([ends.length, told], [1, 0]);
+  ends[0]();
+  await Promise.all(flushes);
+  late.mock.restore();
+  await store.close();
+});
+
+test('a closed store keeps its descriptor until all requests have ended', async () => {
+  const store = await createFileStore(join(folder, 'closed'));
+  const ends: (() => void)[] = [];
+  const late = mock.method(
+    fs,
+    'write',
+    (_fd: number, bytes: Uint8Array, _from: number, _count: number, _at: number, then: (error: null, count: number) => void) =>
+      ends.push(() => then(null, bytes.length)),
+  );
+  const write = store.write(0, [new Uint8Array(512)]);
+  let isClosed = false;
+  const closing = store.close().then(() => (isClosed = true));
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.equal(isClosed, false);
+  await assert.rejects(store.read(0, [new Uint8Array(512)]), { code: 'STATE' });
+  ends[0]();
+  await Promise.all([write, closing]);
+  late.mock.restore();
 });

@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import { AnilloError } from '@anillo/base/anillo-error';
 import type { ByteStore, Stretch } from '@anillo/disk/byte-store';
+import { Mutex } from '@anillo/disk/mutex';
 import { listByteCount, listSlice, zeroList } from '@anillo/disk/request';
 import { fileErrorReason } from './file.ts';
 import { cutShort, FileWatch } from './file-watch.ts';
@@ -74,6 +75,11 @@ class FileStore implements ByteStore {
   /** What the file has at least: a shorter one has been cut by somebody else. */
   #byteCount: number;
   #hasUnflushed = false;
+  /** One at a time: who comes while one is under way must not be told before it has ended. */
+  readonly #flushing = new Mutex();
+  /** Reads and writes that have not settled: the descriptor stays theirs. */
+  #underWay = 0;
+  #onIdle: (() => void) | undefined;
   #failure: AnilloError | undefined;
   #isOpen = true;
   #canPunch: boolean;
@@ -100,7 +106,27 @@ class FileStore implements ByteStore {
   }
 
   read(offset: number, into: readonly Uint8Array[]): Promise<void> {
-    return new Promise((resolve, reject) => this.#read(offset, into, resolve, reject));
+    return this.#during((resolve, reject) => this.#read(offset, into, resolve, reject));
+  }
+
+  #during(start: (resolve: () => void, reject: (error: unknown) => void) => void): Promise<void> {
+    if (!this.#isOpen) return Promise.reject(new AnilloError('STATE', `The image ${this.name} has been closed; open it again.`));
+    this.#underWay++;
+    return new Promise((resolve, reject) => {
+      const settled = (): void => {
+        if (--this.#underWay === 0) this.#onIdle?.();
+      };
+      start(
+        () => {
+          settled();
+          resolve();
+        },
+        (error) => {
+          settled();
+          reject(error);
+        },
+      );
+    });
   }
 
   #read(offset: number, into: readonly Uint8Array[], resolve: () => void, reject: (error: unknown) => void): void {
@@ -162,7 +188,7 @@ class FileStore implements ByteStore {
 
   write(offset: number, from: readonly Uint8Array[]): Promise<void> {
     this.#hasUnflushed = true;
-    return new Promise((resolve, reject) => this.#write(offset, from, resolve, reject));
+    return this.#during((resolve, reject) => this.#write(offset, from, resolve, reject));
   }
 
   #write(offset: number, from: readonly Uint8Array[], resolve: () => void, reject: (error: unknown) => void): void {
@@ -199,7 +225,8 @@ class FileStore implements ByteStore {
   async writeZeroes(offset: number, byteCount: number): Promise<void> {
     this.#hasUnflushed = true;
     const end = offset + byteCount;
-    if (!this.#isDevice && end > (await this.size())) await this.resize(end);
+    // Never by cutting to that size: somebody else may write behind it at the same time.
+    if (byteCount > 0 && !this.#isDevice && end > (await this.size())) await this.write(end - 1, [new Uint8Array(1)]);
     if (byteCount > 0 && this.#canPunch) {
       if (this.#libc!.fallocate(this.#fd, FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE, offset, byteCount) === 0) return;
       this.#canPunch = false;
@@ -216,7 +243,11 @@ class FileStore implements ByteStore {
     this.#byteCount = await this.size();
   }
 
-  async flush(): Promise<void> {
+  flush(): Promise<void> {
+    return this.#flushing.run(() => this.#flush());
+  }
+
+  async #flush(): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     if (!this.#hasUnflushed || this.#isTemporary || this.isReadOnly) return;
     const loss = this.#watch?.loss(this.#byteCount);
@@ -261,6 +292,7 @@ class FileStore implements ByteStore {
   async close(): Promise<void> {
     if (!this.#isOpen) return;
     this.#isOpen = false;
+    if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
     await new Promise<void>((resolve) => fs.close(this.#fd, () => resolve()));
     this.#unlock();
   }
