@@ -9,7 +9,8 @@ import type { ByteStore } from './byte-store.ts';
 import type { Disk } from './disk.ts';
 import type { DiskFormat, ImageHost, OpenOptions } from './disk-format.ts';
 import { FORMATS, formatNamed, probeFormat } from './formats.ts';
-import { listSlice } from './request.ts';
+import { Mutex } from './mutex.ts';
+import { checkRange, listByteCount, listSlice } from './request.ts';
 
 const HEAD = 4096;
 /** A chain that leads back to itself ends here. */
@@ -40,17 +41,18 @@ async function probeStore(store: ByteStore): Promise<DiskFormat> {
   return probeFormat(head);
 }
 
-/** Keeps a disk that was guessed to be raw from becoming something else. */
+/** Keeps a disk that was guessed to be raw from becoming something else. What is judged is what is written: the buffers are the guest's, which may change them meanwhile. */
 function guardFirstSector(disk: Disk): Disk {
   const write = disk.write.bind(disk);
   const writeNow = disk.writeNow?.bind(disk);
   disk.writeNow = (offset, from) => offset >= HEAD && writeNow?.(offset, from) === true;
-  disk.write = async (offset, from) => {
-    if (offset < HEAD) {
+  const one = new Mutex();
+  const writeHead = (offset: number, from: readonly Uint8Array[]): Promise<void> =>
+    one.run(async () => {
       const head = new Uint8Array(HEAD);
       await disk.read(0, [head.subarray(0, Math.min(HEAD, disk.byteCount))]);
       let at = offset;
-      for (const part of listSlice(from, 0, HEAD - offset)) {
+      for (const part of from) {
         head.set(part, at);
         at += part.length;
       }
@@ -60,8 +62,15 @@ function guardFirstSector(disk: Disk): Disk {
           'STATE',
           `The disk's first bytes would make it look like ${format.name}, and its format was only guessed; open it with format raw.`,
         );
-    }
-    await write(offset, from);
+      await write(offset, [head.subarray(offset, at)]);
+    });
+  disk.write = async (offset, from) => {
+    const byteCount = listByteCount(from);
+    if (offset >= HEAD) return write(offset, from);
+    checkRange(disk, offset, byteCount);
+    const inHead = Math.min(byteCount, HEAD - offset);
+    await writeHead(offset, listSlice(from, 0, inHead));
+    if (inHead < byteCount) await write(HEAD, listSlice(from, inHead, byteCount - inHead));
   };
   return disk;
 }
