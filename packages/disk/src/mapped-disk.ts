@@ -6,7 +6,7 @@ import { BufferCursor } from './buffer-cursor.ts';
 import type { ByteStore } from './byte-store.ts';
 import type { Disk, Extent } from './disk.ts';
 import { checkRange, copyIntoList, listByteCount, zeroList } from './request.ts';
-import { settleAll } from './settle-all.ts';
+import { Started } from './settle-all.ts';
 
 /** Bytes that lie alike, from the place asked for on; at least one sector. */
 export type Run =
@@ -89,17 +89,17 @@ export class MappedDisk implements Disk {
   async read(offset: number, into: readonly Uint8Array[]): Promise<void> {
     checkRange(this, offset, listByteCount(into));
     const cursor = new BufferCursor(into);
-    const reads: Promise<void>[] = [];
+    const reads = new Started();
     try {
       for await (const [at, run] of this.#runs(offset, listByteCount(into))) {
         const part = cursor.take(run.byteCount);
-        if (run.kind === 'data') reads.push(run.store.read(run.storeOffset, part));
+        if (run.kind === 'data') reads.add(run.store.read(run.storeOffset, part));
         else if (run.kind === 'packed') copyIntoList(part, (await run.unpack()).subarray(run.skip));
-        else if (run.kind === 'absent' && this.#parent !== undefined) reads.push(readParent(this.#parent, at, part));
+        else if (run.kind === 'absent' && this.#parent !== undefined) reads.add(readParent(this.#parent, at, part));
         else zeroList(part);
       }
     } finally {
-      await settleAll(reads);
+      await reads.settle();
     }
   }
 
@@ -112,14 +112,14 @@ export class MappedDisk implements Disk {
   async write(offset: number, from: readonly Uint8Array[]): Promise<void> {
     await this.#beginChange(offset, listByteCount(from));
     const cursor = new BufferCursor(from);
-    const writes: Promise<void>[] = [];
+    const writes = new Started();
     try {
       for await (const [at, run] of this.#runs(offset, listByteCount(from))) {
         const part = cursor.take(run.byteCount);
-        writes.push(run.kind === 'data' ? run.store.write(run.storeOffset, part) : this.#map.fill(at, part));
+        writes.add(run.kind === 'data' ? run.store.write(run.storeOffset, part) : this.#map.fill(at, part));
       }
     } finally {
-      await settleAll(writes);
+      await writes.settle();
     }
   }
 
