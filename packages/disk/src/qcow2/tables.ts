@@ -44,6 +44,8 @@ export class Tables implements CountedImage {
   readonly #headerWrites = new Mutex();
   readonly #writing = new Mutex();
   #waiting: Promise<void> | undefined;
+  /** A write-back has taken what was dirty, and it is not all there yet. */
+  #isWritingBack = false;
   #marking: Promise<void> | undefined;
   /** Clusters may hold something else from now on. */
   onRelease: (() => void) | undefined;
@@ -221,7 +223,12 @@ export class Tables implements CountedImage {
   async setDirtyBit(isDirty: boolean): Promise<void> {
     if (this.header.version < 3 || ((this.header.incompatible & INCOMPATIBLE.dirty) !== 0n) === isDirty) return;
     this.header.incompatible ^= INCOMPATIBLE.dirty;
-    await this.writeHeader();
+    try {
+      await this.writeHeader();
+    } catch (error) {
+      this.header.incompatible ^= INCOMPATIBLE.dirty;
+      throw error;
+    }
   }
 
   // ---- Write-back
@@ -237,8 +244,9 @@ export class Tables implements CountedImage {
     return this.header.version === 3 && (this.header.compatible & COMPATIBLE.lazyRefcounts) !== 0n;
   }
 
+  /** Also while what was dirty is on its way: a flush has to wait for it. */
   get isDirty(): boolean {
-    return this.l2.dirtyCount > 0 || this.#l1Dirty.size > 0 || this.#frees.length > 0 || this.refcounts.isDirty;
+    return this.#isWritingBack || this.l2.dirtyCount > 0 || this.#l1Dirty.size > 0 || this.#frees.length > 0 || this.refcounts.isDirty;
   }
 
   get hasManyDirty(): boolean {
@@ -247,9 +255,14 @@ export class Tables implements CountedImage {
 
   /** All changes of before this call reach the store in order; whoever needs them stable flushes it afterwards. */
   writeBack(): Promise<void> {
-    this.#waiting ??= this.#writing.run(() => {
+    this.#waiting ??= this.#writing.run(async () => {
       this.#waiting = undefined;
-      return this.#writeBack();
+      this.#isWritingBack = true;
+      try {
+        await this.#writeBack();
+      } finally {
+        this.#isWritingBack = false;
+      }
     });
     return this.#waiting;
   }
