@@ -158,7 +158,7 @@ class FileStore implements ByteStore {
 
   readNow(offset: number, into: readonly Uint8Array[]): boolean {
     const byteCount = listByteCount(into);
-    if (this.#prompt === undefined || byteCount > MAX_PROMPT_BYTES || into.length > MAX_BUFFERS) return false;
+    if (!this.#isOpen || this.#prompt === undefined || byteCount > MAX_PROMPT_BYTES || into.length > MAX_BUFFERS) return false;
     return this.#prompt.reads.try(() => {
       try {
         const count = into.length === 1 ? fs.readSync(this.#fd, into[0], 0, byteCount, offset) : fs.readvSync(this.#fd, into, offset);
@@ -172,8 +172,8 @@ class FileStore implements ByteStore {
   writeNow(offset: number, from: readonly Uint8Array[]): boolean {
     const byteCount = listByteCount(from);
     // What makes the file longer takes room, which takes time.
-    if (this.#prompt === undefined || byteCount > MAX_PROMPT_BYTES || from.length > MAX_BUFFERS || offset + byteCount > this.#byteCount)
-      return false;
+    if (!this.#isOpen || this.#prompt === undefined || byteCount > MAX_PROMPT_BYTES || from.length > MAX_BUFFERS) return false;
+    if (offset + byteCount > this.#byteCount) return false;
     this.#hasUnflushed = true;
     return this.#prompt.writes.try(() => {
       try {

@@ -6,8 +6,7 @@ import { RingMemory } from './ring-memory.ts';
 
 test('rings lie anywhere in a memory of more than 2 GiB', () => {
   const byteCount = 3584 * 2 ** 20;
-  const { buffer } = new WebAssembly.Memory({ initial: byteCount / 65536, maximum: byteCount / 65536, shared: true });
-  const memory = new RegionMemory(buffer, [{ start: gpa(0), byteCount, offset: 0, kind: 'ram' }]);
+  const memory = new RegionMemory(new SharedArrayBuffer(byteCount), [{ start: gpa(0), byteCount, offset: 0, kind: 'ram' }]);
   const rings = new RingMemory(
     memory,
     (address, count, isWrite) => memory.offsetOf(address, count, isWrite),

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AnilloError } from '@anillo/base/anillo-error';
 import { MemoryStore } from '../memory-store.ts';
-import { checkImage } from './check.ts';
 import { createImage } from './create.ts';
 import { INCOMPATIBLE, readHeader } from './header.ts';
 import { openQcow2 } from './qcow2.ts';
@@ -70,4 +69,14 @@ test('an image that could not be marked is marked at the next try', async () => 
   await disk.flush();
   assert.notEqual((await readHeader(store)).incompatible & INCOMPATIBLE.dirty, 0n);
   await disk.close();
+});
+
+test('an image that is marked as damaged refuses what is to be done at once like all else', async () => {
+  const store = new MemoryStore('image');
+  await createImage(store, 1 << 20, {});
+  const disk = await open(store);
+  await disk.write(0, [new Uint8Array(512)]);
+  disk.tables.corrupt('for the test');
+  assert.equal(disk.writeNow(0, [new Uint8Array(512)]), false);
+  await assert.rejects(disk.write(0, [new Uint8Array(512)]), { code: 'BAD_IMAGE' });
 });

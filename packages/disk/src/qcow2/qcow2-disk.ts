@@ -92,14 +92,19 @@ export class Qcow2Disk implements Disk {
   }
 
   readNow(offset: number, into: readonly Uint8Array[]): boolean {
-    checkRange(this, offset, listByteCount(into));
-    return this.#now(() => this.#reader.readNow(offset, into));
+    return this.#now(() => {
+      checkRange(this, offset, listByteCount(into));
+      return this.#reader.readNow(offset, into);
+    });
   }
 
   writeNow(offset: number, from: readonly Uint8Array[]): boolean {
     const byteCount = listByteCount(from);
-    this.#checkWrite(offset, byteCount);
-    if (!this.#bitmaps.isReady || !this.#now(() => this.#writer.writeNow(offset, from))) return false;
+    const isDone = this.#now(() => {
+      this.#checkWrite(offset, byteCount);
+      return this.#bitmaps.isReady && this.#writer.writeNow(offset, from);
+    });
+    if (!isDone) return false;
     this.#bitmaps.changed(offset, byteCount);
     return true;
   }
