@@ -14,6 +14,7 @@ import { busyWarning, hostDescription } from './host-description.ts';
 import { makeJobs } from './jobs.ts';
 import { MEASURES } from './measures.ts';
 import { findNative, NATIVE } from './native.ts';
+import { startNetworkServers } from './network-servers.ts';
 import { findQemu } from './qemu.ts';
 import { makeReport } from './report.ts';
 import { reportChart } from './report-chart.ts';
@@ -49,9 +50,12 @@ async function measure(options: BenchOptions, folder: string): Promise<number> {
   const workloads = new Map([...WORKLOADS].filter(([name]) => names.includes(name)));
   const peers = measures.every((one) => one.alone === true) ? [] : findPeers(options);
   const jobNames = [...new Set(measures.map(({ job }) => job))];
-  const jobs = await makeJobs({ names: jobNames, workloads, architecture, guest, folder, say });
+  const servers = jobNames.includes('network') ? await startNetworkServers(say) : undefined;
+  const jobs = await makeJobs({ names: jobNames, workloads, architecture, guest, folder, say, environment: servers?.environment });
   const contenders = [anilloContender(cpus), ...peers];
-  const { samples, resources, failures, proofs } = await collect({ measures, runs, jobs, contenders, clock, say });
+  const { samples, resources, failures, proofs } = await collect({ measures, runs, jobs, contenders, clock, say }).finally(() =>
+    servers?.close(),
+  );
   const rival = peers.find(({ name }) => name !== NATIVE)?.name;
   const report = makeReport(samples, rival);
   const versions = contenders.map(({ name, version }) => `${name} ${version}`);

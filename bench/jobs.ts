@@ -12,6 +12,7 @@ import { DISK_PROGRAMS, diskImages } from './guest/disk-images.ts';
 import { BOOT_INIT, WORK_INIT, WORK_PATH, workScript } from './guest/guest-scripts.ts';
 import { inputFiles } from './guest/input-files.ts';
 import { ownPrograms } from './guest/own-programs.ts';
+import { NETWORK_PROGRAMS } from './network-servers.ts';
 import { spinFirmware } from './spin-firmware.ts';
 import { BENCH_FOLDER, type GroupName, type Workload } from './workloads/workload.ts';
 
@@ -38,6 +39,7 @@ const NEEDS: Partial<Record<GroupName, GroupNeeds>> = {
     modules: ['disk'],
     devices: async (folder) => ({ disks: await diskImages(folder), hasNetwork: false }),
   },
+  network: { programs: NETWORK_PROGRAMS, modules: ['network'], devices: async () => ({ disks: [], hasNetwork: true }) },
 };
 
 export interface JobRequest {
@@ -48,6 +50,8 @@ export interface JobRequest {
   /** For the images; the caller removes it. */
   readonly folder: string;
   readonly say: (line: string) => void;
+  /** For the groups' scripts: lines of shell. */
+  readonly environment?: string;
 }
 
 const file = (path: string, mode: number, content: Uint8Array | string): CpioEntry => ({ kind: 'file', path, mode, content });
@@ -76,7 +80,7 @@ class ImageWriter {
   }
 
   async group(group: GroupName): Promise<GuestImage> {
-    const { workloads, architecture, say, guest, folder } = this.#request;
+    const { workloads, architecture, say, guest, folder, environment } = this.#request;
     this.#common ??= cpio([
       { kind: 'directory', path: BENCH_FOLDER, mode: 0o755 },
       ...Array.from(inputFiles(), ([name, content]) => file(`${BENCH_FOLDER}/${name}`, 0o644, content)),
@@ -84,7 +88,7 @@ class ImageWriter {
       file('init', 0o755, WORK_INIT),
     ]);
     const own = [...workloads].filter(([, workload]) => workload.group === group);
-    const script = cpio([file(WORK_PATH.slice(1), 0o755, workScript(own))]);
+    const script = cpio([file(WORK_PATH.slice(1), 0o755, workScript(own, environment))]);
     const { programs, modules = [], devices } = NEEDS[group] ?? {};
     const archives = [
       ...(programs === undefined ? [] : [await this.#tree(programs)]),

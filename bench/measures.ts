@@ -66,15 +66,17 @@ function worked(name: string, phase: Phase, { expected }: Workload): Measure['va
 
 /** CPU work: nowhere much slower than the peer. What the kernel does, and the host for it: not slower. */
 const SLOWEST_CPU_RATIO = 1.25;
-const NOT_SLOWER: readonly GroupName[] = ['system', 'smp', 'disk'];
-const goalOf = (group: GroupName): Goal => ({ ratioAtMost: NOT_SLOWER.includes(group) ? 1 : SLOWEST_CPU_RATIO });
+const NOT_SLOWER: readonly GroupName[] = ['system', 'smp', 'disk', 'network'];
+const goalOf = ({ group, ratioAtMost }: Workload): Goal => ({
+  ratioAtMost: ratioAtMost ?? (NOT_SLOWER.includes(group) ? 1 : SLOWEST_CPU_RATIO),
+});
 /** Where the time that passes is told, and what of the processors the host took for it. */
-const WITH_CPU_TIME: readonly GroupName[] = ['disk'];
+const WITH_CPU_TIME: readonly GroupName[] = ['disk', 'network'];
 
 const workloads = [...WORKLOADS].flatMap(([name, workload]) =>
   PHASES.flatMap((phase): readonly Measure[] => {
     const { title, group } = workload;
-    const goal = phase === 'warm' ? { goal: goalOf(group) } : {};
+    const goal = phase === 'warm' ? { goal: goalOf(workload) } : {};
     const value = worked(name, phase, workload);
     const measure: Measure = { name, title, unit: 's', job: group, phase, group, ...goal, value };
     if (!WITH_CPU_TIME.includes(group)) return [measure];

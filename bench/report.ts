@@ -53,13 +53,14 @@ export interface Samples {
   readonly peers: ReadonlyMap<string, readonly number[]>;
 }
 
-const WITH_KERNEL: readonly GroupName[] = ['system', 'smp', 'disk'];
+const WITH_KERNEL: readonly GroupName[] = ['system', 'smp', 'disk', 'network'];
 const MEANS: readonly { readonly title: string; readonly groups: readonly GroupName[] }[] = [
   { title: 'all workloads', groups: GROUP_NAMES },
   { title: 'all CPU workloads', groups: GROUP_NAMES.filter((name) => !WITH_KERNEL.includes(name)) },
   { title: 'floating point and SIMD', groups: ['fp', 'simd'] },
   { title: 'crypto', groups: ['crypto'] },
   { title: 'disks', groups: ['disk'] },
+  { title: 'network', groups: ['network'] },
   { title: 'system calls, processes, faults, threads', groups: ['system', 'smp'] },
 ];
 

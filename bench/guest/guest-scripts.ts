@@ -19,6 +19,7 @@ export const WORK_PATH = `/${BENCH_FOLDER}/work`;
 
 export const WORK_INIT = `${PREAMBLE}mount -t devtmpfs devtmpfs /dev
 for module in /modules/*.ko; do [ ! -e "$module" ] || insmod "$module"; done
+if ip link set eth0 up 2>/dev/null; then ip addr add 10.0.2.15/24 dev eth0; fi
 mount -t tmpfs tmpfs /tmp
 ${WORK_PATH}
 poweroff -f
@@ -48,14 +49,14 @@ check=
 }
 
 /** Runs in the guest and, with the same root, on the host: it must not touch what is outside of /tmp. */
-export function workScript(workloads: Iterable<readonly [string, Workload]>): string {
+export function workScript(workloads: Iterable<readonly [string, Workload]>, environment = ''): string {
   const steps = Array.from(workloads, ([name, workload]) => {
     const phases = PHASES.map((phase) => phaseScript(markName(name, phase), workload));
     return [workload.prepare ?? ':', '\n', ...phases].join('');
   });
   return `#!/bin/sh
 ${PATH} LC_ALL=C HOME=/tmp PYTHONHASHSEED=0 OPENSSL_CONF=/dev/null
-cd /tmp
+${environment}cd /tmp
 exec 3>&1
 ${steps.join('')}`;
 }

@@ -58,6 +58,7 @@ const PROGRAMS: Partial<Record<GroupName, readonly (readonly [string, number, st
     ['threads', 300, 'two threads that compute'],
     ['futex', 20, 'two threads that wake each other'],
   ],
+  network: [['net-echo', 1_000, 'a number to the host and back, by TCP']],
 };
 
 const workload = (group: GroupName, name: string, count: number, title: string): Workload => ({

@@ -13,6 +13,7 @@ export const GROUPS = {
   compression: 'compression',
   language: 'languages and compilers',
   disk: 'disks (fio)',
+  network: 'network',
 } as const;
 
 export type GroupName = keyof typeof GROUPS;
@@ -34,6 +35,8 @@ export interface Workload {
   readonly verify?: string;
   /** Of $check, where it is known beforehand. In any case all phases and contenders must agree: a wrong answer is never a fast one. */
   readonly expected?: string;
+  /** Of the warm time by QEMU's; the group's goal when absent. */
+  readonly ratioAtMost?: number;
 }
 
 /** $check of a program that needs a CPU feature which is not there; no figure then, and no failure. */

@@ -3,10 +3,17 @@
 import { BUSYBOX_WORKLOADS } from './busybox-workloads.ts';
 import { DEBIAN_WORKLOADS } from './debian-workloads.ts';
 import { DISK_WORKLOADS } from './disk-workloads.ts';
+import { NETWORK_WORKLOADS } from './network-workloads.ts';
 import { OWN_WORKLOADS } from './own-workloads.ts';
 import { GROUPS, type GroupName, type Workload } from './workload.ts';
 
-const ALL: Readonly<Record<string, Workload>> = { ...BUSYBOX_WORKLOADS, ...OWN_WORKLOADS, ...DEBIAN_WORKLOADS, ...DISK_WORKLOADS };
+const ALL: Readonly<Record<string, Workload>> = {
+  ...BUSYBOX_WORKLOADS,
+  ...OWN_WORKLOADS,
+  ...DEBIAN_WORKLOADS,
+  ...DISK_WORKLOADS,
+  ...NETWORK_WORKLOADS,
+};
 
 export const GROUP_NAMES = Object.keys(GROUPS) as readonly GroupName[];
 
