@@ -12,6 +12,9 @@ export class DnsOverTcp implements TcpHandler {
   readonly #forwarder: DnsForwarder;
   #kept = new Uint8Array(0);
   #isAsking = false;
+  /** Whoever asks does not take the answers: nothing more is asked until it does. */
+  #isFull = false;
+  #isInTurn = false;
   #isEnded = false;
 
   constructor(flow: TcpFlow, forwarder: DnsForwarder) {
@@ -35,21 +38,37 @@ export class DnsOverTcp implements TcpHandler {
     this.#askNext();
   }
 
-  onRoom(): void {}
+  onRoom(): void {
+    if (!this.#isFull) return;
+    this.#isFull = false;
+    this.#flow.connection.resume();
+    this.#askNext();
+  }
 
   onClosed(): void {
     this.#isEnded = true;
     this.#kept = new Uint8Array(0);
   }
 
+  /** One after the other, for many may be answered at once. */
   #askNext(): void {
-    if (this.#isAsking) return;
+    if (this.#isInTurn) return;
+    this.#isInTurn = true;
+    while (!this.#isAsking && !this.#isFull && this.#askOne());
+    this.#isInTurn = false;
+  }
+
+  /** False: there is no whole question. */
+  #askOne(): boolean {
     const kept = this.#kept;
     const byteCount = kept.length < LENGTH_BYTES ? LARGEST_QUESTION_BYTES : (kept[0] << 8) | kept[1];
-    if (byteCount > LARGEST_QUESTION_BYTES) return this.#flow.connection.abort();
+    if (byteCount > LARGEST_QUESTION_BYTES) {
+      this.#flow.connection.abort();
+      return false;
+    }
     if (kept.length < LENGTH_BYTES + byteCount) {
       if (this.#isEnded) this.#flow.connection.end();
-      return;
+      return false;
     }
     this.#kept = kept.slice(LENGTH_BYTES + byteCount);
     this.#isAsking = true;
@@ -60,6 +79,7 @@ export class DnsOverTcp implements TcpHandler {
       isAnswered = true;
       this.#answer(answer);
     });
+    return true;
   }
 
   #answer(answer: Uint8Array): void {
@@ -69,9 +89,9 @@ export class DnsOverTcp implements TcpHandler {
     framed[0] = answer.length >>> 8;
     framed[1] = answer.length;
     framed.set(answer, LENGTH_BYTES);
-    connection.write(framed);
+    this.#isFull = !connection.write(framed);
     this.#isAsking = false;
-    connection.resume();
+    if (!this.#isFull) connection.resume();
     this.#askNext();
   }
 }
