@@ -87,6 +87,24 @@ test('discard and write zeroes, with their limits', async () => {
   assert.equal(rig.disk.calls.length, 4);
 });
 
+test('a request of several ranges has ended when all have, also where one fails', async () => {
+  const rig = BlkRig.make();
+  const [queue] = rig.start([F_FLUSH, F_DISCARD], 16);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  rig.disk.discard = async (offset) => {
+    if (offset === 0) throw new Error('no');
+    await promise;
+  };
+  const answer = rig.request(queue, DISCARD, 0, ranges([0, 1, 0], [8, 1, 0]), 0);
+  const turn = (): Promise<void> => new Promise((done) => setImmediate(done));
+  rig.notify(queue);
+  await turn();
+  assert.equal(queue.ring.collect().length, 0);
+  resolve();
+  await turn();
+  assert.deepEqual([queue.ring.collect().length, answer().status], [1, 1]);
+});
+
 test('a disk that is read-only says so and takes nothing', async () => {
   const rig = BlkRig.make({}, ({ disk }) => {
     disk.isReadOnly = true;

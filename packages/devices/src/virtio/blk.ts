@@ -222,14 +222,21 @@ export class Blk implements VirtioKind {
         await backend.flush();
         break;
       default:
-        await Promise.all(
-          request.ranges.map((range) =>
-            request.type === type.discard
-              ? backend.discard(range.offset, range.byteCount)
-              : backend.writeZeroes(range.offset, range.byteCount, range.mayUnmap),
-          ),
-        );
+        await this.#runRanges(request);
     }
+  }
+
+  /** Told when all have ended, the failed ones too: the guest may write there at once. */
+  async #runRanges({ type, ranges }: BlkRequest): Promise<void> {
+    const { backend } = this.#o;
+    const outcomes = await Promise.allSettled(
+      ranges.map((range) =>
+        type === BLK.type.discard
+          ? backend.discard(range.offset, range.byteCount)
+          : backend.writeZeroes(range.offset, range.byteCount, range.mayUnmap),
+      ),
+    );
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
   /** The host failed: the guest is told, or the machine waits for somebody to mend it. */
