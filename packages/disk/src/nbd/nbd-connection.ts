@@ -240,6 +240,7 @@ export class NbdConnection {
     if (pending.request.command !== COMMAND.blockStatus || isWide !== this.terms.hasExtendedHeaders)
       throw this.#bad('it tells of blocks unasked');
     if (reader.u32() !== this.terms.allocationId) return void reader.rest();
+    if (pending.descriptors.length > 0) throw this.#bad('it tells of the same blocks twice');
     if (isWide) reader.u32();
     let left = pending.request.byteCount;
     while (!reader.isWhole && !reader.isShort) {
